@@ -1,0 +1,11 @@
+//! CT images in physical units. Knows no files and no learning.
+
+mod hounsfield;
+mod id;
+mod slice;
+
+pub use self::{
+    hounsfield::{Hu, HuWindow},
+    id::Pseudonymizer,
+    slice::{CtSlice, Pixels},
+};

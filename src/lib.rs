@@ -1,0 +1,29 @@
+//! Self-supervised representations of CT slices, and honest measures of what they know.
+//!
+//! One way through the house, from the ground up:
+//!
+//! - [`ct`] is an image in physical units, [`stats`] are numbers in and numbers out;
+//! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
+//!   they are and how patients are split;
+//! - [`features`] is the waist: one table of features, whoever made it;
+//! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
+//! - [`eval`] measures scores, [`report`] shows them;
+//! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out.
+#![warn(missing_docs)]
+
+pub mod cohort;
+pub mod ct;
+mod error;
+pub mod eval;
+pub mod features;
+pub mod heads;
+pub mod progress;
+pub mod readers;
+pub mod recipe;
+pub mod report;
+pub mod seed;
+pub mod stats;
+pub mod study;
+#[cfg(feature = "torch")]
+pub mod torch;
+pub mod transforms;

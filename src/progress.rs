@@ -1,0 +1,98 @@
+//! Progress on stderr: a bar on a terminal, plain lines elsewhere.
+
+use std::{
+    io::IsTerminal as _,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// How far one piece of work has come. Cheap to tick from many threads.
+#[derive(Debug)]
+pub struct Progress {
+    what: String,
+    unit: &'static str,
+    total: u64,
+    done: AtomicU64,
+    started: Instant,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Bar(indicatif::ProgressBar),
+    Lines(Mutex<Instant>),
+    Nothing,
+}
+
+/// Without a terminal a line is printed at most this often.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Progress {
+    /// Starts a piece of work of `total` steps, e.g. `Progress::new("extract", "slices", 3227)`.
+    pub fn new(what: &str, unit: &'static str, total: u64) -> Self {
+        let shown = if std::io::stderr().is_terminal() {
+            let bar = indicatif::ProgressBar::new(total);
+            let style = "{msg:>10} {wide_bar} {pos}/{len} ({per_sec}, {eta} left)";
+            bar.set_style(indicatif::ProgressStyle::with_template(style).expect("a constant template"));
+            bar.set_message(what.to_owned());
+            Shown::Bar(bar)
+        } else {
+            Shown::Lines(Mutex::new(Instant::now()))
+        };
+        Self::with(what, unit, total, shown)
+    }
+
+    /// Shows nothing; for tests and for callers who draw their own.
+    pub fn hidden() -> Self {
+        Self::with("", "", 0, Shown::Nothing)
+    }
+
+    fn with(what: &str, unit: &'static str, total: u64, shown: Shown) -> Self {
+        Self {
+            what: what.to_owned(),
+            unit,
+            total,
+            done: AtomicU64::new(0),
+            started: Instant::now(),
+            shown,
+        }
+    }
+
+    /// `n` more steps are done.
+    pub fn tick(&self, n: u64) {
+        let done = self.done.fetch_add(n, Ordering::Relaxed) + n;
+        match &self.shown {
+            Shown::Bar(bar) => bar.inc(n),
+            Shown::Lines(last) => {
+                let mut last = last.lock().expect("no tick panics");
+                if last.elapsed() >= LINE_EVERY {
+                    *last = Instant::now();
+                    eprintln!("{}", self.line(done));
+                }
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    /// The work is done, or given up: removes the bar, or says how long it took.
+    pub fn finish(&self) {
+        let done = self.done.load(Ordering::Relaxed);
+        match &self.shown {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::Lines(_) if done > 0 => eprintln!("{}", self.line(done)),
+            _ => {}
+        }
+    }
+
+    fn line(&self, done: u64) -> String {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = done as f64 / seconds.max(1e-9);
+        format!(
+            "{}: {done}/{} {} in {seconds:.1} s ({rate:.1}/s)",
+            self.what, self.total, self.unit
+        )
+    }
+}
