@@ -29,6 +29,11 @@ impl Pseudonymizer {
         Self { salt: None }
     }
 
+    /// Whether identifiers are left as they are.
+    pub fn keeps(&self) -> bool {
+        self.salt.is_none()
+    }
+
     /// `pat-` and 16 hexadecimal digits.
     pub fn patient(&self, id: &str) -> String {
         self.pseudonym("pat", id)

@@ -1,1 +1,338 @@
-//! recipe
+//! The TOML file of a study: what to read, how to split, what to extract, what to fit.
+//!
+//! Parsed once and strictly: an unknown key, a wrong type or a negative seed is refused with its line. Paths in a recipe
+//! are relative to the recipe's own folder, so that a study works from wherever it is started.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cohort::{Classes, Columns, SplitPlan},
+    encoder::{EncoderConfig, Layer, Weights},
+    eval::{ThresholdRule, Unit},
+    heads::{HeadConfig, Tuning},
+    transforms::Preprocess,
+};
+
+mod overrides;
+
+/// A whole study, as its file says it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// What the report is headed with; the file's name where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Every random draw comes from this, each purpose by a stream of its own.
+    #[serde(default)]
+    pub seed: u64,
+    /// Whose slices.
+    pub cohort: CohortSection,
+    /// How patients are split; needed for `probe`, not for `extract`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitPlan>,
+    /// From a slice to network input.
+    #[serde(default)]
+    pub preprocess: Preprocess,
+    /// The network; none where the study starts from a table of features.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderConfig>,
+    /// Which features.
+    #[serde(default)]
+    pub features: FeaturesSection,
+    /// Which heads, and how they are measured.
+    #[serde(default)]
+    pub probe: ProbeSection,
+}
+
+/// `[cohort]`: the table and what its columns mean.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CohortSection {
+    /// CSV, Parquet or xlsx, one row a slice. None where the study starts from a table of features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<PathBuf>,
+    /// Column of the image's path, relative to the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Column of the patient. Default for a table of features: `patient_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patient: Option<String>,
+    /// Column of the scan; the patient stands in where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<String>,
+    /// Column of the row's unique name; the path stands in where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Column of the label. Default for a table of features: `label`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The label that a high score stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
+    /// The labels of the other side. Default: all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negative: Option<Vec<String>>,
+    /// Column of the hospital or data source. Default for a table of features: `site`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    /// Columns to carry into outputs although their names look like identifiers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
+    /// Whether outputs hold pseudonyms or the table's own identifiers.
+    pub ids: Ids,
+    /// File with the salt of the pseudonyms; made where it is missing. Default: one for all studies of the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salt: Option<PathBuf>,
+}
+
+/// What stands for a patient in outputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ids {
+    /// A salted hash.
+    #[default]
+    Pseudonym,
+    /// The table's own identifier: for tables that hold pseudonyms already, and for those who may.
+    Keep,
+}
+
+/// `[features]`: what to extract, or the table to start from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeaturesSection {
+    /// Outputs of the encoder to write, one table each. Default: `z_mean`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layers: Option<Vec<Layer>>,
+    /// A Parquet file (or a folder of parts) to start from instead of images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<PathBuf>,
+}
+
+/// `[probe]`: which heads, and how they are measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProbeSection {
+    /// The layer (or layers) that heads read. Default: every layer of `[features]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<OneOrMany>,
+    /// The classifiers. Default: all five.
+    pub heads: Vec<HeadConfig>,
+    /// What one score is of.
+    pub unit: Unit,
+    /// How the decision threshold is chosen on the validation set.
+    pub threshold: ThresholdRule,
+    /// How hyperparameters are chosen inside the training set.
+    pub tuning: Tuning,
+    /// How intervals are made.
+    pub bootstrap: BootstrapSection,
+}
+
+impl Default for ProbeSection {
+    fn default() -> Self {
+        Self {
+            features: None,
+            heads: HeadConfig::all(),
+            unit: Unit::default(),
+            threshold: ThresholdRule::default(),
+            tuning: Tuning::default(),
+            bootstrap: BootstrapSection::default(),
+        }
+    }
+}
+
+/// One name or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// `features = "z_mean"`
+    One(String),
+    /// `features = ["z_mean", "bn_crelu_feat"]`
+    Many(Vec<String>),
+}
+
+/// `[probe.bootstrap]`: the patient-cluster bootstrap; its seed is the study's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BootstrapSection {
+    /// Resamples. Default: 2000.
+    pub resamples: usize,
+    /// Confidence level. Default: 0.95.
+    pub level: f64,
+}
+
+impl Default for BootstrapSection {
+    fn default() -> Self {
+        Self {
+            resamples: 2000,
+            level: 0.95,
+        }
+    }
+}
+
+/// Why a recipe can't be followed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecipeError {
+    /// The file can't be read.
+    #[error("the recipe can't be read ({source}): {path:?}")]
+    Read {
+        /// The recipe.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The text is no such recipe. `message` draws the line and the caret.
+    #[error("the recipe is not understood{after_set}: {path:?}\n{message}")]
+    Parse {
+        /// What the parser said.
+        message: String,
+        /// Says so where the text that was parsed had overrides in it.
+        after_set: &'static str,
+        /// The recipe.
+        path: PathBuf,
+    },
+    /// An override that is none.
+    #[error("`--set {given}` is not understood: write `--set table.key=value`, e.g. `--set probe.unit=slice`{hint}")]
+    Override {
+        /// What was given.
+        given: String,
+        /// What went wrong, where there is more to say.
+        hint: String,
+    },
+    /// Two keys that need or exclude each other.
+    #[error("{what}")]
+    Inconsistent {
+        /// The sentence.
+        what: String,
+    },
+}
+
+impl Study {
+    /// Reads a recipe and applies overrides such as `probe.unit=slice`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is not understood, with line and caret; nothing is ignored.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let (text, after_set) = match overrides {
+            [] => (text, ""),
+            _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
+        };
+        let mut study: Self = toml::from_str(&text).map_err(|error| RecipeError::Parse {
+            message: error.to_string().trim_end().to_owned(),
+            after_set,
+            path: path.to_owned(),
+        })?;
+        study.anchor(path.parent().unwrap_or(Path::new("")));
+        study.check()?;
+        Ok(study)
+    }
+
+    /// Makes relative paths relative to the recipe's folder.
+    fn anchor(&mut self, folder: &Path) {
+        let files = [&mut self.cohort.table, &mut self.cohort.salt, &mut self.features.table];
+        for path in files.into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+        if let Some(Weights::File(path)) = self.encoder.as_mut().map(EncoderConfig::weights_mut) {
+            *path = folder.join(&*path);
+        }
+    }
+
+    fn check(&self) -> Result<(), RecipeError> {
+        let refuse = |what: &str| Err(RecipeError::Inconsistent { what: what.to_owned() });
+        match (&self.features.table, &self.cohort.table) {
+            (Some(_), Some(_)) => {
+                return refuse(
+                    "`features.table` and `cohort.table` are both given: a study starts from features or from images; remove one",
+                );
+            }
+            (None, None) => {
+                return refuse("a study needs `cohort.table` (slices) or `features.table` (features), found neither");
+            }
+            (Some(_), None) if self.encoder.is_some() => {
+                return refuse("`features.table` is given and `[encoder]` too: features are extracted or read; remove one");
+            }
+            (Some(_), None) if self.features.layers.is_some() => {
+                return refuse("`features.table` is given and `features.layers` too: a table is one layer; remove one");
+            }
+            _ => {}
+        }
+        if self.cohort.table.is_some() && self.cohort.patient.is_none() {
+            return refuse(
+                "`cohort.patient` is missing: no split without patients; name the column that tells patients apart",
+            );
+        }
+        if self.encoder.is_some() && self.cohort.path.is_none() {
+            return refuse("`cohort.path` is missing: name the column that holds the image paths");
+        }
+        if self.cohort.negative.is_some() && self.cohort.positive.is_none() {
+            return refuse("`cohort.negative` is given without `cohort.positive`: name the positive label too");
+        }
+        if self.features.layers.as_ref().is_some_and(Vec::is_empty) {
+            return refuse("`features.layers` is empty: name at least one layer, e.g. `z_mean`");
+        }
+        if self.probe.heads.is_empty() {
+            return refuse("`probe.heads` is empty: name at least one head, e.g. `logistic`");
+        }
+        let names: Vec<String> = self.probe.heads.iter().map(HeadConfig::name).collect();
+        if let Some(name) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| name) {
+            return refuse(&format!("`probe.heads` names `{name}` twice: results are told apart by the head's name"));
+        }
+        let BootstrapSection { resamples, level } = self.probe.bootstrap;
+        if resamples < 100 || !(0.5..1.0).contains(&level) {
+            return refuse(&format!(
+                "`probe.bootstrap` has resamples = {resamples} and level = {level}: at least 100 resamples and a level from 0.5 to below 1 are needed"
+            ));
+        }
+        for layer in self.probe_layers() {
+            let known = self.layers().iter().any(|known| known.name() == layer);
+            if self.features.table.is_none() && !known {
+                let layers: Vec<String> = self.layers().iter().map(|layer| format!("`{layer}`")).collect();
+                return refuse(&format!(
+                    "`probe.features` names `{layer}`, but `features.layers` extracts {}: add it there",
+                    layers.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The layers that are extracted.
+    pub fn layers(&self) -> Vec<Layer> {
+        self.features.layers.clone().unwrap_or_else(|| vec![Layer::ZMean])
+    }
+
+    /// The names of the feature tables that heads read: layers, or the stem of the table's file name.
+    pub fn probe_layers(&self) -> Vec<String> {
+        match (&self.probe.features, &self.features.table) {
+            (Some(OneOrMany::One(name)), _) => vec![name.clone()],
+            (Some(OneOrMany::Many(names)), _) => names.clone(),
+            (None, Some(table)) => vec![table.file_stem().unwrap_or_default().to_string_lossy().into_owned()],
+            (None, None) => self.layers().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The classes that are told apart; `None` for a study without a positive label.
+    pub fn classes(&self) -> Option<Classes> {
+        let positive = self.cohort.positive.clone()?;
+        Some(Classes { positive, negative: self.cohort.negative.clone() })
+    }
+
+    /// The meaning of the cohort table's columns.
+    pub fn columns(&self) -> Columns {
+        let section = &self.cohort;
+        Columns {
+            path: section.path.clone(),
+            patient: section.patient.clone(),
+            scan: section.scan.clone(),
+            id: section.id.clone(),
+            label: section.label.clone(),
+            site: section.site.clone(),
+            keep: section.keep.clone(),
+        }
+    }
+}

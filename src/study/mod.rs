@@ -1,1 +1,297 @@
-//! study
+//! The stages that carry a study out: cohort, split, features, probe, report.
+//!
+//! Each stage writes its artefact in the run folder and is skipped when what it depends on has not changed:
+//!
+//! | stage | artefacts |
+//! |---|---|
+//! | cohort | `cohort.parquet` |
+//! | split | `split.csv` |
+//! | features | `features/LAYER.parquet`, `failures.csv` |
+//! | probe | `predictions.parquet`, `results.json`, `study.json`, `models/` |
+//! | report | `report.html` |
+//!
+//! `run.lock.toml` holds the resolved recipe, versions, seeds and the hashes of all of them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use crate::{ct::Pseudonymizer, recipe::Study};
+
+mod cohort;
+mod features;
+mod lock;
+mod matrix;
+mod probe;
+mod report;
+mod salt;
+mod split;
+mod stage;
+
+pub use self::{
+    cohort::FILE as COHORT_FILE,
+    features::{ExtractOptions, FAILURES_FILE, Failure},
+    lock::FILE as LOCK_FILE,
+    probe::{PREDICTIONS_FILE, RESULTS_FILE, STUDY_FILE},
+    report::FILE as REPORT_FILE,
+    salt::{SALT_VARIABLE, user_pseudonymizer},
+    split::FILE as SPLIT_FILE,
+    stage::{Key, Stages},
+};
+
+/// A study in its run folder.
+#[derive(Debug)]
+pub struct StudyRun {
+    /// The recipe.
+    pub study: Study,
+    /// Where the artefacts are.
+    pub folder: PathBuf,
+    /// The recipe's name, which heads the report where it has no title.
+    name: String,
+    ids: Pseudonymizer,
+    stages: Stages,
+    keys: BTreeMap<&'static str, String>,
+    started: Instant,
+    /// Held as long as the run lives, so that two runs do not write into one folder.
+    _guard: std::fs::File,
+}
+
+/// What a whole run comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The table to print.
+    pub table: String,
+    /// The report.
+    pub report: PathBuf,
+    /// Inputs that failed; they are listed in `failures.csv`.
+    pub failures: usize,
+}
+
+impl StudyRun {
+    /// Opens a run folder, which is made where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can't be made or written to, that another process is using, and a salt that can't be had.
+    pub fn open(study: Study, name: &str, folder: &Path) -> Result<Self, StudyError> {
+        let ids = salt::pseudonymizer(&study.cohort)?;
+        let failed = |source| StudyError::Folder { source, path: folder.to_owned() };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
+        guard.try_lock().map_err(|_| StudyError::Busy { path: folder.to_owned() })?;
+        Ok(Self {
+            stages: Stages::open(folder),
+            folder: folder.to_owned(),
+            name: name.to_owned(),
+            study,
+            ids,
+            keys: BTreeMap::new(),
+            started: Instant::now(),
+            _guard: guard,
+        })
+    }
+
+    /// All stages.
+    ///
+    /// # Errors
+    ///
+    /// The first stage that fails; the artefacts of those before it stay.
+    pub fn run(&mut self, options: &ExtractOptions) -> Result<Outcome, StudyError> {
+        let cohort = self.cohort()?;
+        let split = self.split(&cohort)?;
+        let failures = self.features(&cohort, Some(&split), options)?;
+        self.probe(&cohort, &split, &failures)?;
+        let table = self.report()?;
+        self.write_lock()?;
+        Ok(Outcome { table, report: self.folder.join(REPORT_FILE), failures: failures.len() })
+    }
+
+    /// Whether a stage can be skipped; else it is marked as not done and its clock starts.
+    fn begin(&mut self, stage: &'static str, key: &str) -> Result<bool, StudyError> {
+        let done = self.stages.is_done(stage, key);
+        if done {
+            tracing::info!("{stage}: up to date");
+        } else {
+            self.stages.forget(stage)?;
+            self.started = Instant::now();
+        }
+        Ok(done)
+    }
+
+    fn finish(&mut self, stage: &'static str, key: &str, outputs: &[String]) -> Result<(), StudyError> {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.stages.finish(stage, key, outputs, seconds)?;
+        tracing::info!("{stage}: done in {seconds:.1} s");
+        Ok(())
+    }
+
+    /// The key of a stage that went before.
+    fn key(&self, stage: &'static str) -> &str {
+        self.keys.get(stage).map_or("", String::as_str)
+    }
+}
+
+/// SHA-256 of a file, or of the names and hashes of the files in a folder of parts.
+fn sha256_path(path: &Path) -> Result<String, StudyError> {
+    if !path.is_dir() {
+        return Ok(crate::tables::sha256_file(path)?);
+    }
+    let failed = |source| StudyError::Folder { source, path: path.to_owned() };
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(path).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<_, _>>()?;
+    files.sort();
+    let mut key = Key::new("folder");
+    for file in files.iter().filter(|file| file.is_file()) {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        key = key.text(&name).text(&crate::tables::sha256_file(file)?);
+    }
+    Ok(key.finish())
+}
+
+/// Why a study stops.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] crate::recipe::RecipeError),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] crate::tables::TableError),
+    /// A file that can't be written.
+    #[error(transparent)]
+    Write(#[from] crate::tables::WriteError),
+    /// The cohort or the split.
+    #[error(transparent)]
+    Cohort(#[from] crate::cohort::CohortError),
+    /// A feature table.
+    #[error(transparent)]
+    Features(#[from] crate::features::FeatureError),
+    /// A head.
+    #[error("head `{head}` on `{features}`: {source}")]
+    Head {
+        /// The head.
+        head: String,
+        /// The layer or table that it reads.
+        features: String,
+        /// What went wrong.
+        source: crate::heads::HeadError,
+    },
+    /// Scores or their evaluation.
+    #[error("head `{head}` on `{features}`, set `{set}`: {source}")]
+    Eval {
+        /// The head.
+        head: String,
+        /// The layer or table that it reads.
+        features: String,
+        /// The set that was evaluated.
+        set: String,
+        /// What went wrong.
+        source: crate::eval::EvalError,
+    },
+    /// The network.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Torch(#[from] crate::torch::TorchError),
+    /// A build without the network.
+    #[error("features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before")]
+    NoTorch,
+    /// No `[encoder]`.
+    #[error("the study has no `[encoder]`: name one, e.g. `kind = \"bigbigan-resnet50\"`, or start from features with `features.table`")]
+    NoEncoder,
+    /// No `[split]`.
+    #[error("the study has no `[split]`: say how patients are split, e.g. `kind = \"holdout\"`")]
+    NoSplit,
+    /// No positive class.
+    #[error("the study names no positive class: set `cohort.label` and `cohort.positive`, the label that a high score stands for")]
+    NoPositive,
+    /// Every image failed.
+    #[error("none of {rows} images could be read and encoded (first: {first}); see {file:?}")]
+    NothingExtracted {
+        /// Images of the cohort.
+        rows: usize,
+        /// What was wrong with the first.
+        first: String,
+        /// Where all are listed.
+        file: PathBuf,
+    },
+    /// Ctrl-C.
+    #[error("interrupted after {done} of {rows} slices; the same command goes on from there")]
+    Interrupted {
+        /// Slices that are on disk.
+        done: usize,
+        /// Slices of the cohort.
+        rows: usize,
+    },
+    /// Sets that a study must have.
+    #[error("set `{set}` of the split has {positive} positive and {negative} negative rows with features: {need}")]
+    Set {
+        /// The set.
+        set: String,
+        /// Rows of the positive class.
+        positive: usize,
+        /// Rows of the negative class.
+        negative: usize,
+        /// What would be needed.
+        need: &'static str,
+    },
+    /// Features of rows that the cohort does not have.
+    #[error("{joined} of {rows} rows of the features are among the {cohort} rows of the cohort: they were made from another table or under another salt")]
+    Foreign {
+        /// Rows that were found.
+        joined: usize,
+        /// Rows of the feature table.
+        rows: usize,
+        /// Rows of the cohort.
+        cohort: usize,
+    },
+    /// A layer that there is not.
+    #[error("the features have no column or layer `{name}`: there is {there}")]
+    NoSuchFeatures {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        there: String,
+    },
+    /// A report without a probe.
+    #[error("there are no results to report: run `hounsfield probe` (or `hounsfield run`) first: {path:?}")]
+    NoResults {
+        /// The file that is missing or torn.
+        path: PathBuf,
+    },
+    /// No place for the salt.
+    #[error("there is no place for the salt of the pseudonyms: set `cohort.salt`, or HOUNSFIELD_SALT, to a file that you keep")]
+    NoSaltPath,
+    /// The salt.
+    #[error("the salt of the pseudonyms can't be read or made ({source}); name another file with `cohort.salt` or HOUNSFIELD_SALT: {path:?}")]
+    Salt {
+        /// What the system said.
+        source: std::io::Error,
+        /// The salt's file.
+        path: PathBuf,
+    },
+    /// A salt that can be guessed.
+    #[error("the salt of the pseudonyms has {bytes} bytes, at least 16 are needed; remove the file to get a new one: {path:?}")]
+    ShortSalt {
+        /// Its length.
+        bytes: usize,
+        /// The salt's file.
+        path: PathBuf,
+    },
+    /// The run folder.
+    #[error("the run folder can't be used ({source}); name another with `--run-dir`: {path:?}")]
+    Folder {
+        /// What the system said.
+        source: std::io::Error,
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// Another process.
+    #[error("another process is using the run folder; wait for it or name another with `--run-dir`: {path:?}")]
+    Busy {
+        /// The run folder.
+        path: PathBuf,
+    },
+}

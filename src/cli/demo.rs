@@ -1,0 +1,56 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use hounsfield::{
+    Study,
+    cohort::synthetic::SyntheticCohort,
+    progress::Progress,
+    study::StudyRun,
+};
+
+use super::{Done, device::NetworkArgs};
+
+/// The study that the demonstration runs; also a start for a study of one's own.
+const STUDY: &str = include_str!("demo.toml");
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where the cohort, the study's file and all artefacts go
+    #[arg(long, value_name = "FOLDER", default_value = "runs/demo")]
+    out: PathBuf,
+    /// Override a key of the study, e.g. `--set probe.unit=slice`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Done> {
+    let study = args.out.join("study.toml");
+    make_cohort(&args.out.join("cohort"))?;
+    std::fs::write(&study, STUDY).with_context(|| format!("write the study: {study:?}"))?;
+    let recipe = Study::load(&study, &args.overrides)?;
+    let outcome = StudyRun::open(recipe, "demo", &args.out)?.run(&args.network.options())?;
+    println!("{}", outcome.table);
+    println!("study:  {}", study.display());
+    println!("report: {}", outcome.report.display());
+    Ok(Done::with(outcome.failures))
+}
+
+/// Writes the synthetic cohort, unless an earlier run left it whole.
+fn make_cohort(folder: &Path) -> anyhow::Result<()> {
+    let cohort = SyntheticCohort::default();
+    let mark = folder.join(".complete");
+    let wanted = format!("{} {cohort:?}", env!("CARGO_PKG_VERSION"));
+    if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
+        tracing::info!("cohort: the synthetic slices are in place");
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("make the folder: {folder:?}"))?;
+    let progress = Progress::new("phantoms", "slices", cohort.n_slices() as u64);
+    let written = cohort.write(folder, &progress);
+    progress.finish();
+    written.context("write the synthetic cohort")?;
+    std::fs::write(&mark, wanted).with_context(|| format!("write {mark:?}"))?;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Options of every command that runs the network, and the stop at Ctrl-C.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use hounsfield::study::ExtractOptions;
+
+/// How the network is run.
+#[derive(Debug, clap::Args)]
+pub struct NetworkArgs {
+    /// Where the network runs: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is any
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// Slices a batch
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+    /// Threads that decode images [default: all cores]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    decode_threads: Option<u16>,
+    /// Stop at the first image that can't be read instead of listing it and going on
+    #[arg(long)]
+    fail_first: bool,
+}
+
+impl NetworkArgs {
+    /// The library's options. From here on Ctrl-C stops after the batch in hand; a second one ends the process at once.
+    pub fn options(&self) -> ExtractOptions {
+        let stop = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stop);
+        let installed = ctrlc::set_handler(move || {
+            if seen.swap(true, Ordering::SeqCst) {
+                std::process::exit(2);
+            }
+            eprintln!("stopping after the batch in hand (Ctrl-C again to stop at once)");
+        });
+        if let Err(error) = installed {
+            tracing::debug!("Ctrl-C stops at once: {error}");
+        }
+        ExtractOptions {
+            device: self.device.clone(),
+            batch_size: usize::from(self.batch_size),
+            decode_threads: self.decode_threads.map(usize::from),
+            fail_first: self.fail_first,
+            stop,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! One file a subcommand; each reads a recipe, calls the library and prints.
+//!
+//! Exit codes: 0 done, 1 done but some inputs failed, 2 error. Data goes to stdout, logs and progress to stderr.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use hounsfield::{Study, study::StudyRun};
+
+mod demo;
+mod device;
+mod doctor;
+mod extract;
+mod features;
+mod predict;
+mod probe;
+mod report;
+mod run;
+mod split;
+
+/// Self-supervised representations of CT slices, and honest measures of what they know
+#[derive(Debug, clap::Parser)]
+#[command(version, arg_required_else_help = true, propagate_version = false)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Say more; twice for all
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a synthetic cohort and run a whole study on it
+    Demo(demo::Args),
+    /// Run a whole study: cohort, split, features, probe, report
+    Run(run::Args),
+    /// Split a cohort by patient and write the list
+    Split(split::Args),
+    /// Turn the slices of a cohort into feature tables
+    Extract(extract::Args),
+    /// Fit heads on features and measure them
+    Probe(probe::Args),
+    /// Write the report of a finished probe again
+    Report(report::Args),
+    /// Score a table of features with a saved head
+    Predict(predict::Args),
+    /// Import, export and show tables of features
+    #[command(subcommand)]
+    Features(features::Command),
+    /// Say what this build and this machine can do
+    Doctor(doctor::Args),
+}
+
+/// How a command ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// Everything.
+    Whole,
+    /// Some inputs failed and the rest went on.
+    WithFailures,
+}
+
+impl Done {
+    fn with(failures: usize) -> Self {
+        if failures == 0 { Self::Whole } else { Self::WithFailures }
+    }
+}
+
+impl From<Done> for ExitCode {
+    fn from(done: Done) -> Self {
+        match done {
+            Done::Whole => Self::SUCCESS,
+            Done::WithFailures => Self::from(1),
+        }
+    }
+}
+
+impl Cli {
+    /// Logs go to stderr; `RUST_LOG` wins over `-v` and `-q`.
+    pub fn start_logging(&self) {
+        use tracing_subscriber::EnvFilter;
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (_, 0) => "warn,hounsfield=info",
+            (_, 1) => "info,hounsfield=debug",
+            _ => "trace",
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+        let plain = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+        plain.with_env_filter(filter).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    }
+
+    pub fn run(self) -> anyhow::Result<Done> {
+        match self.command {
+            Command::Demo(args) => demo::run(&args),
+            Command::Run(args) => run::run(&args),
+            Command::Split(args) => split::run(&args),
+            Command::Extract(args) => extract::run(&args),
+            Command::Probe(args) => probe::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Predict(args) => predict::run(&args),
+            Command::Features(command) => features::run(&command),
+            Command::Doctor(args) => doctor::run(&args),
+        }
+    }
+}
+
+/// The study that a stage command works on.
+#[derive(Debug, clap::Args)]
+struct StudyArgs {
+    /// The study's file
+    study: PathBuf,
+    /// Override a key of the study, e.g. `--set probe.unit=slice`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Where artefacts go [default: `runs/NAME` beside the study's file]
+    #[arg(long, value_name = "FOLDER")]
+    run_dir: Option<PathBuf>,
+}
+
+impl StudyArgs {
+    fn load(&self) -> anyhow::Result<Study> {
+        Ok(Study::load(&self.study, &self.overrides)?)
+    }
+
+    fn open(&self) -> anyhow::Result<StudyRun> {
+        let study = self.load()?;
+        let name = self.study.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let beside = || self.study.parent().unwrap_or(Path::new("")).join("runs").join(&name);
+        let folder = self.run_dir.clone().unwrap_or_else(beside);
+        StudyRun::open(study, &name, &folder).context("open the run folder")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

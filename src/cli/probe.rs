@@ -1,0 +1,30 @@
+use std::path::PathBuf;
+
+use super::{Done, StudyArgs, device::NetworkArgs};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    study: StudyArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+    /// Also save the fitted heads in this folder, for `hounsfield predict`
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Done> {
+    let mut run = args.study.open()?;
+    let cohort = run.cohort()?;
+    let split = run.split(&cohort)?;
+    let failures = run.features(&cohort, Some(&split), &args.network.options())?;
+    run.probe(&cohort, &split, &failures)?;
+    if let Some(folder) = &args.save {
+        for file in run.copy_models(folder)? {
+            println!("model: {}", file.display());
+        }
+    }
+    run.write_lock()?;
+    println!("{}", run.results_table()?);
+    Ok(Done::with(failures.len()))
+}

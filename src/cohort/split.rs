@@ -1,0 +1,413 @@
+//! How patients are split: whole sites out first, then by patient, stratified by label, seeded.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rand::seq::SliceRandom as _;
+
+use super::{Cohort, CohortError, counted, duplicates};
+use crate::{seed, stats::grouped_folds};
+
+/// How to split a cohort.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SplitPlan {
+    /// One split into training, validation and test sets.
+    Holdout {
+        /// Sites that are held out whole; each becomes a set `external:SITE`.
+        #[serde(default)]
+        external: Vec<String>,
+        /// Shares of the other sites' patients.
+        #[serde(default)]
+        fractions: Fractions,
+        /// What is drawn.
+        #[serde(default)]
+        unit: SplitUnit,
+    },
+    /// Cross-validation: every row is scored once by a head that has not seen its patient.
+    Folds {
+        /// Sites that are held out whole, scored by a head fitted on all other rows.
+        #[serde(default)]
+        external: Vec<String>,
+        /// Number of folds to draw.
+        #[serde(default)]
+        k: Option<usize>,
+        /// Or the column that gives the fold of each row.
+        #[serde(default)]
+        column: Option<String>,
+        /// What is drawn.
+        #[serde(default)]
+        unit: SplitUnit,
+    },
+    /// A split that came with the data.
+    Column {
+        /// The column; its values are `train`, `validation` (or `val`) and `test`; rows without one are left out.
+        column: String,
+        /// Sites that are held out whole.
+        #[serde(default)]
+        external: Vec<String>,
+        /// What was drawn.
+        #[serde(default)]
+        unit: SplitUnit,
+    },
+}
+
+/// Shares of the patients of each class.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fractions {
+    /// What heads are fitted on.
+    pub train: f64,
+    /// What the decision threshold is chosen on.
+    #[serde(default)]
+    pub validation: f64,
+    /// What is only evaluated.
+    #[serde(default)]
+    pub test: f64,
+}
+
+impl Default for Fractions {
+    /// 80 : 10 : 10, as in Song 2020, but of patients.
+    fn default() -> Self {
+        Self {
+            train: 0.8,
+            validation: 0.1,
+            test: 0.1,
+        }
+    }
+}
+
+/// What is drawn when a set is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitUnit {
+    /// Patients: the only honest choice.
+    #[default]
+    Patient,
+    /// Slices, so that one patient stands on both sides. For showing what leakage does: every output says so.
+    Slice,
+}
+
+/// The set that a row is in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Set {
+    /// Heads are fitted on it.
+    Train,
+    /// The decision threshold is chosen on it.
+    Validation,
+    /// Only evaluated.
+    Test,
+    /// Evaluated by the head that was fitted on the other folds.
+    Fold(usize),
+    /// A site held out whole.
+    External(String),
+}
+
+impl std::fmt::Display for Set {
+    /// `train`, `validation`, `test`, `fold:0` or `external:SITE`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Train => f.write_str("train"),
+            Self::Validation => f.write_str("validation"),
+            Self::Test => f.write_str("test"),
+            Self::Fold(fold) => write!(f, "fold:{fold}"),
+            Self::External(site) => write!(f, "external:{site}"),
+        }
+    }
+}
+
+/// A split that was checked: no patient and no image stands in two sets, unless slices were asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    sets: Vec<Option<Set>>,
+    leaky: bool,
+}
+
+impl Split {
+    /// The set of each row of the cohort; `None` for rows that take no part.
+    pub fn sets(&self) -> &[Option<Set>] {
+        &self.sets
+    }
+
+    /// Whether patients were allowed on both sides.
+    pub fn is_leaky(&self) -> bool {
+        self.leaky
+    }
+
+    /// The number of folds; 0 for a split without folds.
+    pub fn n_folds(&self) -> usize {
+        let folds = self.sets.iter().flatten().filter_map(|set| match set {
+            Set::Fold(fold) => Some(fold + 1),
+            _ => None,
+        });
+        folds.max().unwrap_or(0)
+    }
+}
+
+impl SplitPlan {
+    /// What is drawn.
+    pub fn unit(&self) -> SplitUnit {
+        match self {
+            Self::Holdout { unit, .. } | Self::Folds { unit, .. } | Self::Column { unit, .. } => *unit,
+        }
+    }
+
+    /// The sites that are held out.
+    pub fn external(&self) -> &[String] {
+        match self {
+            Self::Holdout { external, .. } | Self::Folds { external, .. } | Self::Column { external, .. } => external,
+        }
+    }
+
+    /// Splits a cohort. The same patients, labels and seed give the same split in whatever order the rows stand.
+    ///
+    /// # Errors
+    ///
+    /// A site or column that is not there, too few patients of a class, and above all a patient or an image (by
+    /// SHA-256) in two sets.
+    pub fn split(&self, cohort: &Cohort, seed: u64) -> Result<Split, CohortError> {
+        let mut sets = self.external_sets(cohort)?;
+        let inside: Vec<usize> =
+            (0..cohort.len()).filter(|row| sets[*row].is_none() && cohort.positive[*row].is_some()).collect();
+        match self {
+            Self::Holdout { fractions, unit, .. } => {
+                for (row, set) in holdout(cohort, &inside, fractions, *unit, seed)? {
+                    sets[row] = Some(set);
+                }
+            }
+            Self::Folds { k, column, unit, .. } => {
+                let folds = match (k, column) {
+                    (Some(k), None) if *k >= 2 => drawn_folds(cohort, &inside, *k, *unit, seed)?,
+                    (None, Some(column)) => given_folds(cohort, &inside, column)?,
+                    (k, column) => {
+                        let found = format!(
+                            "k = {} and column = {}",
+                            k.map_or("none".to_owned(), |k| k.to_string()),
+                            column.as_deref().unwrap_or("none")
+                        );
+                        return Err(CohortError::FoldsPlan { found });
+                    }
+                };
+                for (row, fold) in inside.iter().zip(folds) {
+                    sets[*row] = Some(Set::Fold(fold));
+                }
+            }
+            Self::Column { column, .. } => {
+                for (row, set) in given_sets(cohort, &inside, column)? {
+                    sets[row] = set;
+                }
+            }
+        }
+        for (set, positive) in sets.iter_mut().zip(&cohort.positive) {
+            if positive.is_none() {
+                *set = None;
+            }
+        }
+        let leaky = self.unit() == SplitUnit::Slice;
+        if !leaky {
+            check_patients(cohort, &sets)?;
+            check_images(cohort, &sets)?;
+        }
+        let trains = |set: &Set| matches!(set, Set::Train | Set::Fold(_));
+        if !sets.iter().flatten().any(trains) {
+            let why = "look at `split.external`, the labels and the split column";
+            return Err(CohortError::NoTraining { why });
+        }
+        Ok(Split { sets, leaky })
+    }
+
+    fn external_sets(&self, cohort: &Cohort) -> Result<Vec<Option<Set>>, CohortError> {
+        let sites = &cohort.rows.site;
+        if !self.external().is_empty() && sites.iter().all(Option::is_none) {
+            return Err(CohortError::NoSites);
+        }
+        for site in self.external() {
+            if !sites.iter().flatten().any(|found| found == site) {
+                let sites = counted(sites.iter().flatten().map(String::as_str));
+                return Err(CohortError::NoSuchSite { site: site.clone(), sites });
+            }
+        }
+        let external = |site: &Option<String>| site.as_ref().filter(|site| self.external().contains(site));
+        Ok(sites.iter().map(|site| external(site).map(|site| Set::External(site.clone()))).collect())
+    }
+}
+
+/// Draws patients (or slices) of each class into the three sets, in shares rounded by largest remainder.
+fn holdout(
+    cohort: &Cohort,
+    inside: &[usize],
+    fractions: &Fractions,
+    unit: SplitUnit,
+    seed: u64,
+) -> Result<Vec<(usize, Set)>, CohortError> {
+    let Fractions { train, validation, test } = *fractions;
+    let sum = train + validation + test;
+    let sound = [train, validation, test].iter().all(|share| *share >= 0.0) && train > 0.0;
+    if !sound || (sum - 1.0).abs() > 1e-6 {
+        return Err(CohortError::Fractions { train, validation, test, sum });
+    }
+    let shares = [(Set::Train, train), (Set::Validation, validation), (Set::Test, test)];
+    let shares: Vec<(Set, f64)> = shares.into_iter().filter(|(_, share)| *share > 0.0).collect();
+
+    // A patient with rows of both classes counts as positive.
+    let mut units = BTreeMap::<(usize, String), (bool, Vec<usize>)>::new();
+    for &row in inside {
+        let key = match unit {
+            SplitUnit::Patient => (cohort.patient[row], String::new()),
+            SplitUnit::Slice => (cohort.patient[row], cohort.rows.slice_id[row].clone()),
+        };
+        let entry = units.entry(key).or_default();
+        entry.0 |= cohort.positive[row] == Some(true);
+        entry.1.push(row);
+    }
+    let mut drawn = Vec::new();
+    for class in [true, false] {
+        let mut stratum: Vec<&Vec<usize>> =
+            units.values().filter(|(positive, _)| *positive == class).map(|(_, rows)| rows).collect();
+        if stratum.len() < shares.len() {
+            return Err(CohortError::TooFewPatients {
+                class: if class { "positive" } else { "negative" }.to_owned(),
+                patients: stratum.len(),
+                sets: shares.len(),
+                names: shares.iter().map(|(set, _)| set.to_string()).collect::<Vec<_>>().join(", "),
+            });
+        }
+        stratum.shuffle(&mut seed::stream(seed, if class { "split/positive" } else { "split/negative" }));
+        let mut stratum = stratum.into_iter();
+        for ((set, _), count) in shares.iter().zip(largest_remainder(&shares, stratum.len())) {
+            for rows in stratum.by_ref().take(count) {
+                drawn.extend(rows.iter().map(|row| (*row, set.clone())));
+            }
+        }
+    }
+    Ok(drawn)
+}
+
+/// Whole counts that sum to `n`, as near to the shares as can be, none of them 0.
+fn largest_remainder(shares: &[(Set, f64)], n: usize) -> Vec<usize> {
+    let exact: Vec<f64> = shares.iter().map(|(_, share)| share * n as f64).collect();
+    let mut counts: Vec<usize> = exact.iter().map(|x| (x.floor() as usize).max(1)).collect();
+    while counts.iter().sum::<usize>() < n {
+        let lacking = |i: &usize| exact[*i] - counts[*i] as f64;
+        let next = (0..counts.len()).max_by(|a, b| lacking(a).total_cmp(&lacking(b)).then(b.cmp(a)));
+        counts[next.expect("there is a training set")] += 1;
+    }
+    while counts.iter().sum::<usize>() > n {
+        let largest = (0..counts.len()).max_by_key(|i| counts[*i]).expect("there is a training set");
+        counts[largest] -= 1;
+    }
+    counts
+}
+
+fn drawn_folds(
+    cohort: &Cohort,
+    inside: &[usize],
+    k: usize,
+    unit: SplitUnit,
+    seed: u64,
+) -> Result<Vec<usize>, CohortError> {
+    let positive: Vec<bool> = inside.iter().map(|row| cohort.positive[*row] == Some(true)).collect();
+    let groups: Vec<usize> = match unit {
+        SplitUnit::Patient => inside.iter().map(|row| cohort.patient[*row]).collect(),
+        SplitUnit::Slice => (0..inside.len()).collect(),
+    };
+    Ok(grouped_folds(&positive, &groups, k, &mut seed::stream(seed, "split/folds"))?)
+}
+
+/// The folds that a column names, numbered in the order of their names.
+fn given_folds(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<usize>, CohortError> {
+    let cells = extra(cohort, column)?;
+    let mut names = BTreeSet::new();
+    for &row in inside {
+        let Some(name) = &cells[row] else {
+            let column = column.to_owned();
+            let missing = inside.iter().filter(|row| cells[**row].is_none()).count();
+            return Err(CohortError::MissingCells {
+                what: "fold",
+                column,
+                missing,
+                rows: inside.len(),
+                first: row + 1,
+            });
+        };
+        names.insert(name.as_str());
+    }
+    if names.len() < 2 {
+        let found = format!("one fold in column `{column}`");
+        return Err(CohortError::FoldsPlan { found });
+    }
+    let index: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(i, name)| (name, i)).collect();
+    Ok(inside.iter().map(|row| index[cells[*row].as_deref().unwrap_or_default()]).collect())
+}
+
+fn given_sets(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<(usize, Option<Set>)>, CohortError> {
+    let cells = extra(cohort, column)?;
+    let set = |row: usize| match cells[row].as_deref().map(str::to_lowercase).as_deref() {
+        None | Some("") => Ok(None),
+        Some("train" | "training") => Ok(Some(Set::Train)),
+        Some("validation" | "val" | "valid" | "tune" | "tuning") => Ok(Some(Set::Validation)),
+        Some("test" | "testing") => Ok(Some(Set::Test)),
+        Some(_) => Err(CohortError::SplitValue {
+            row: row + 1,
+            value: cells[row].clone().unwrap_or_default(),
+            column: column.to_owned(),
+            expected: "the words are `train`, `validation` (or `val`) and `test`; an empty cell leaves the row out",
+        }),
+    };
+    inside.iter().map(|row| Ok((*row, set(*row)?))).collect()
+}
+
+/// A column that the user brought.
+fn extra<'a>(cohort: &'a Cohort, column: &str) -> Result<&'a [Option<String>], CohortError> {
+    let rows = &cohort.rows;
+    let renamed = format!("table_{column}");
+    let found = rows.extra.iter().find(|(name, _)| name == column || *name == renamed);
+    match found {
+        Some((_, cells)) => Ok(cells),
+        None => {
+            let columns = rows.extra.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
+            let table = crate::tables::TextTable { columns, n_rows: 0 };
+            Err(table.column(column).map(|_| ()).expect_err("it was not found").into())
+        }
+    }
+}
+
+fn check_patients(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortError> {
+    let mut first_of = BTreeMap::new();
+    let mut leaks = BTreeMap::new();
+    for (row, set) in sets.iter().enumerate() {
+        let Some(set) = set else { continue };
+        let (first, first_set) = *first_of.entry(cohort.patient[row]).or_insert((row, set));
+        if first_set != set {
+            leaks.entry(cohort.patient[row]).or_insert((first, row));
+        }
+    }
+    let Some(&(first, second)) = leaks.values().min() else { return Ok(()) };
+    let name = |row: usize| sets[row].as_ref().map(Set::to_string).unwrap_or_default();
+    Err(CohortError::PatientLeak {
+        patients: leaks.len(),
+        first: first + 1,
+        second: second + 1,
+        first_set: name(first),
+        second_set: name(second),
+    })
+}
+
+fn check_images(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortError> {
+    let crossing: Vec<(usize, usize)> = duplicates(cohort)
+        .iter()
+        .filter_map(|duplicate| {
+            let used: Vec<usize> = duplicate.rows.iter().copied().filter(|row| sets[*row].is_some()).collect();
+            let other = used.iter().find(|row| sets[**row] != sets[used[0]])?;
+            Some((used[0], *other))
+        })
+        .collect();
+    let Some(&(first, second)) = crossing.iter().min() else { return Ok(()) };
+    let name = |row: usize| sets[row].as_ref().map(Set::to_string).unwrap_or_default();
+    Err(CohortError::ImageLeak {
+        images: crossing.len(),
+        first: first + 1,
+        second: second + 1,
+        first_set: name(first),
+        second_set: name(second),
+    })
+}

@@ -1,0 +1,196 @@
+//! A cohort from a table: one row a slice.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
+
+use super::{Cohort, CohortError, CohortPlan, counted};
+use crate::{
+    features::Rows,
+    tables::{TextTable, looks_identifying},
+};
+
+/// Which column of a table means what. Names are the table's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Columns {
+    /// Path of the image, relative to the table; `None` where the study starts from features.
+    pub path: Option<String>,
+    /// The patient. Required: without patients there is no split.
+    pub patient: Option<String>,
+    /// The scan; the patient stands in where it is `None`.
+    pub scan: Option<String>,
+    /// Unique name of the row; the path, or the row number, stands in where it is `None`.
+    pub id: Option<String>,
+    /// The label; `None` for a cohort without labels.
+    pub label: Option<String>,
+    /// The hospital or data source.
+    pub site: Option<String>,
+    /// Columns to carry along although their names look like identifiers.
+    pub keep: Vec<String>,
+}
+
+impl Cohort {
+    /// Reads a cohort from a table whose image paths are relative to `folder`. Opens no image.
+    ///
+    /// # Errors
+    ///
+    /// A column that is not there, empty patients or paths, rows that stand twice, a positive label that no row has,
+    /// one class only. Messages name rows by number, never by identifier.
+    pub fn read(table: &TextTable, folder: &Path, plan: &CohortPlan) -> Result<Self, CohortError> {
+        let columns = &plan.columns;
+        let n = table.n_rows;
+        if n == 0 {
+            return Err(CohortError::Empty);
+        }
+        let Some(patient_column) = &columns.patient else {
+            let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("`{name}`")).collect();
+            return Err(CohortError::NoPatientColumn { columns: names.join(", ") });
+        };
+        let raw_patient = filled(table, patient_column, "patient")?;
+        let optional = |name: &Option<String>| name.as_ref().map(|name| table.column(name)).transpose();
+        let raw_path = columns.path.as_ref().map(|name| filled(table, name, "image path")).transpose()?;
+        let raw_id = columns.id.as_ref().map(|name| filled(table, name, "id")).transpose()?;
+        let raw_scan = optional(&columns.scan)?;
+        let label = optional(&columns.label)?.map_or_else(|| vec![None; n], <[_]>::to_vec);
+        let site = optional(&columns.site)?.map_or_else(|| vec![None; n], <[_]>::to_vec);
+        for (what, cells) in [("path", &raw_path), ("id", &raw_id)] {
+            if let Some(cells) = cells {
+                all_differ(what, cells)?;
+            }
+        }
+
+        let ids = &plan.ids;
+        let slice_id = (0..n).map(|row| match (&raw_id, &raw_path) {
+            (Some(id), _) => ids.slice(id[row]),
+            (None, Some(path)) => ids.slice(path[row]),
+            (None, None) => format!("row-{:06}", row + 1),
+        });
+        let scan_id = (0..n).map(|row| match raw_scan.and_then(|scan| scan[row].as_deref()) {
+            // Scan numbers such as "1" are often unique within a patient only.
+            Some(scan) if plan.ids.keeps() => scan.to_owned(),
+            Some(scan) => ids.scan(&format!("{}\u{1f}{scan}", raw_patient[row])),
+            None => ids.scan(raw_patient[row]),
+        });
+        let (extra, withheld) = extra_columns(table, columns)?;
+        let rows = Rows {
+            slice_id: slice_id.collect(),
+            scan_id: scan_id.collect(),
+            patient_id: raw_patient.iter().map(|id| ids.patient(id)).collect(),
+            label,
+            site,
+            split: vec![None; n],
+            extra,
+        };
+
+        let order: BTreeSet<&str> = raw_patient.iter().copied().collect();
+        let index: HashMap<&str, usize> = order.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+        let mut warnings = Vec::new();
+        if !withheld.is_empty() {
+            warnings.push(format!(
+                "columns whose names look like identifiers are not carried into outputs: {} (bring one back with `cohort.keep`)",
+                withheld.join(", ")
+            ));
+        }
+        let positive = sides(&rows, plan, &mut warnings)?;
+        Ok(Self {
+            patient: raw_patient.iter().map(|id| index[id]).collect(),
+            n_patients: order.len(),
+            positive,
+            paths: raw_path.map_or_else(Vec::new, |paths| paths.iter().map(|path| folder.join(path)).collect()),
+            sha256: vec![None; n],
+            rows,
+            warnings,
+        })
+    }
+}
+
+/// The class of each row, checked to be a two-class problem.
+fn sides(rows: &Rows, plan: &CohortPlan, warnings: &mut Vec<String>) -> Result<Vec<Option<bool>>, CohortError> {
+    let (Some(classes), Some(column)) = (&plan.classes, &plan.columns.label) else {
+        return Ok(vec![None; rows.label.len()]);
+    };
+    let labels = || counted(rows.label.iter().flatten().map(String::as_str));
+    for label in classes.negative.iter().flatten().chain([&classes.positive]) {
+        if !rows.label.iter().flatten().any(|found| found == label) {
+            let (label, column) = (label.clone(), column.clone());
+            return Err(CohortError::NoSuchLabel { label, column, labels: labels() });
+        }
+    }
+    let positive: Vec<Option<bool>> =
+        rows.label.iter().map(|label| label.as_deref().and_then(|label| classes.side(label))).collect();
+    let n = positive.iter().flatten().count();
+    if positive.iter().flatten().all(|positive| *positive) {
+        return Err(CohortError::OneClass { rows: n, label: classes.positive.clone(), labels: labels() });
+    }
+    let missing = rows.label.iter().filter(|label| label.is_none()).count();
+    if missing > 0 {
+        warnings.push(format!(
+            "{missing} of {} rows have no label in column `{column}` and take no part in fitting or evaluation",
+            rows.label.len()
+        ));
+    }
+    let left_out = rows.label.len() - missing - n;
+    if left_out > 0 {
+        warnings.push(format!(
+            "{left_out} of {} rows have a label that is neither `positive` nor among `negative` and take no part in fitting or evaluation",
+            rows.label.len()
+        ));
+    }
+    Ok(positive)
+}
+
+/// A column without empty cells.
+fn filled<'a>(table: &'a TextTable, column: &str, what: &'static str) -> Result<Vec<&'a str>, CohortError> {
+    let cells = table.column(column)?;
+    let empty = |cell: &Option<String>| cell.as_deref().is_none_or(|text| text.trim().is_empty());
+    if let Some(first) = cells.iter().position(empty) {
+        return Err(CohortError::MissingCells {
+            what,
+            column: column.to_owned(),
+            missing: cells.iter().filter(|cell| empty(cell)).count(),
+            rows: cells.len(),
+            first: first + 1,
+        });
+    }
+    Ok(cells.iter().flatten().map(|text| text.trim()).collect())
+}
+
+fn all_differ(what: &'static str, cells: &[&str]) -> Result<(), CohortError> {
+    let mut seen = BTreeMap::new();
+    for (row, cell) in cells.iter().enumerate() {
+        if let Some(first) = seen.insert(*cell, row) {
+            return Err(CohortError::Repeated { what, first: first + 1, second: row + 1 });
+        }
+    }
+    Ok(())
+}
+
+type Extra = Vec<(String, Vec<Option<String>>)>;
+
+/// The user's own columns, and the names of those that are withheld since they look like identifiers.
+fn extra_columns(table: &TextTable, columns: &Columns) -> Result<(Extra, Vec<String>), CohortError> {
+    for name in &columns.keep {
+        table.column(name)?;
+    }
+    let mapped = [&columns.path, &columns.patient, &columns.scan, &columns.id, &columns.label, &columns.site];
+    let (mut extra, mut withheld) = (Vec::new(), Vec::new());
+    for (name, cells) in &table.columns {
+        if mapped.iter().any(|column| column.as_ref() == Some(name)) || is_feature_name(name) {
+            continue;
+        }
+        match name.as_str() {
+            "slice_id" | "scan_id" | "patient_id" => withheld.push(format!("`{name}`")),
+            // Every table that we write has columns of these names; the user's own of the same name stands beside them.
+            "label" | "site" | "split" => extra.push((format!("table_{name}"), cells.clone())),
+            _ if looks_identifying(name) && !columns.keep.contains(name) => withheld.push(format!("`{name}`")),
+            _ => extra.push((name.clone(), cells.clone())),
+        }
+    }
+    Ok((extra, withheld))
+}
+
+/// `f000`, `f0001`, ...: the names that a feature table gives to its own columns must stay free.
+fn is_feature_name(name: &str) -> bool {
+    name.strip_prefix('f').is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+}

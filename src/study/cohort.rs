@@ -1,0 +1,161 @@
+//! Stage one: whose slices they are. Reads the table, hashes the images, writes `cohort.parquet`.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use rayon::prelude::*;
+
+use super::{Key, StudyError, StudyRun};
+use crate::{
+    cohort::{Cohort, CohortPlan, duplicates},
+    features::FeatureTable,
+    progress::Progress,
+    tables::{Column, ColumnData, TextTable, read_table, sha256_file, write_parquet},
+};
+
+/// The stage's artefact in the run folder.
+pub const FILE: &str = "cohort.parquet";
+
+const STAGE: &str = "cohort";
+
+impl StudyRun {
+    /// The cohort of the study; its images are hashed only where they, the table or the recipe have changed.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the table, and a run folder that can't be written to.
+    pub fn cohort(&mut self) -> Result<Cohort, StudyError> {
+        if let Some(path) = self.study.features.table.clone() {
+            return self.feature_cohort(&path);
+        }
+        let path = self.study.cohort.table.clone().expect("a checked study has one of both tables");
+        let table = read_table(&path)?;
+        let plan = CohortPlan {
+            columns: self.study.columns(),
+            classes: self.study.classes(),
+            ids: self.ids.clone(),
+        };
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut cohort = Cohort::read(&table, folder, &plan)?;
+        let key = Key::new(STAGE)
+            .text(&sha256_file(&path)?)
+            .value(&self.study.cohort)
+            .text(&self.ids.patient("the salt's mark"))
+            .value(&stamps(&cohort.paths))
+            .finish();
+        let done = self.begin(STAGE, &key)?;
+        if done {
+            cohort.sha256 = hashes(&read_table(&self.folder.join(FILE))?)?;
+        } else {
+            cohort.sha256 = hash_images(&cohort.paths);
+            write_cohort(&self.folder.join(FILE), &cohort)?;
+            self.finish(STAGE, &key, &[FILE.to_owned()])?;
+        }
+        warn_of_images(&mut cohort);
+        self.keys.insert(STAGE, key);
+        Ok(cohort)
+    }
+
+    /// The cohort of a table of features.
+    fn feature_cohort(&mut self, path: &Path) -> Result<Cohort, StudyError> {
+        let features = FeatureTable::read(path)?;
+        let mut columns = self.study.columns();
+        columns.patient.get_or_insert("patient_id".to_owned());
+        columns.label.get_or_insert("label".to_owned());
+        columns.id.get_or_insert("slice_id".to_owned());
+        columns.scan.get_or_insert("scan_id".to_owned());
+        if features.rows.site.iter().any(Option::is_some) {
+            columns.site.get_or_insert("site".to_owned());
+        }
+        // Pseudonyms of pseudonyms would join with nothing.
+        let ids = match features.provenance.pseudonyms {
+            true => crate::ct::Pseudonymizer::keep(),
+            false => self.ids.clone(),
+        };
+        let plan = CohortPlan { columns, classes: self.study.classes(), ids };
+        let cohort = Cohort::read(&features.rows.to_text_table(), Path::new(""), &plan)?;
+        let key = Key::new(STAGE)
+            .text(&super::sha256_path(path)?)
+            .value(&self.study.cohort)
+            .text(&self.ids.patient("the salt's mark"))
+            .finish();
+        if !self.begin(STAGE, &key)? {
+            write_cohort(&self.folder.join(FILE), &cohort)?;
+            self.finish(STAGE, &key, &[FILE.to_owned()])?;
+        }
+        self.keys.insert(STAGE, key);
+        Ok(cohort)
+    }
+}
+
+/// Size and time of last change of each image: what tells, without reading them all, that images are still the same.
+fn stamps(paths: &[PathBuf]) -> Vec<Option<(u64, u128)>> {
+    let stamp = |path: &PathBuf| {
+        let facts = std::fs::metadata(path).ok()?;
+        let changed = facts.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some((facts.len(), changed.as_nanos()))
+    };
+    paths.par_iter().map(stamp).collect()
+}
+
+fn hash_images(paths: &[PathBuf]) -> Vec<Option<String>> {
+    let progress = Progress::new("cohort", "images hashed", paths.len() as u64);
+    let hash = |path: &PathBuf| {
+        let hash = sha256_file(path).ok();
+        progress.tick(1);
+        hash
+    };
+    let hashes = paths.par_iter().map(hash).collect();
+    progress.finish();
+    hashes
+}
+
+fn hashes(table: &TextTable) -> Result<Vec<Option<String>>, StudyError> {
+    Ok(table.column("sha256")?.to_vec())
+}
+
+fn warn_of_images(cohort: &mut Cohort) {
+    let missing = cohort.sha256.iter().filter(|hash| hash.is_none()).count();
+    if missing > 0 && !cohort.paths.is_empty() {
+        cohort.warnings.push(format!("{missing} of {} image files can't be read", cohort.len()));
+    }
+    let repeated = duplicates(cohort);
+    let across = repeated.iter().filter(|duplicate| duplicate.across_patients).count();
+    if let Some(first) = repeated.first() {
+        cohort.warnings.push(format!(
+            "{} images stand in the cohort more than once, byte for byte, {across} of them under two patients (first: rows {} and {})",
+            repeated.len(),
+            first.rows[0] + 1,
+            first.rows[1] + 1
+        ));
+    }
+}
+
+fn write_cohort(path: &Path, cohort: &Cohort) -> Result<(), StudyError> {
+    let text = |name: &str, cells: Vec<Option<String>>| Column { name: name.to_owned(), data: ColumnData::Text(cells) };
+    let some = |cells: &[String]| cells.iter().cloned().map(Some).collect();
+    let rows = &cohort.rows;
+    let side = |positive: &Option<bool>| positive.map(|yes| if yes { "positive" } else { "negative" }.to_owned());
+    let mut columns = vec![
+        Column {
+            name: "row".to_owned(),
+            data: ColumnData::Int((1..=cohort.len() as i64).collect()),
+        },
+        text("slice_id", some(&rows.slice_id)),
+        text("scan_id", some(&rows.scan_id)),
+        text("patient_id", some(&rows.patient_id)),
+        text("label", rows.label.clone()),
+        text("class", cohort.positive.iter().map(side).collect()),
+        text("site", rows.site.clone()),
+        text("sha256", cohort.sha256.clone()),
+    ];
+    let taken: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    for (name, cells) in &rows.extra {
+        let name = if taken.contains(name) { format!("table_{name}") } else { name.clone() };
+        columns.push(Column { name, data: ColumnData::Text(cells.clone()) });
+    }
+    Ok(write_parquet(path, &columns, &BTreeMap::new())?)
+}

@@ -1,0 +1,56 @@
+//! The features of a study as heads take them: a matrix of `f64` whose rows are known rows of the cohort.
+
+use std::collections::HashMap;
+
+use ndarray::{Array2, Axis};
+
+use super::StudyError;
+use crate::{
+    cohort::Cohort,
+    features::{FeatureTable, Provenance},
+};
+
+/// One feature table, joined with the cohort.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    /// `[N, F]`, only rows that have features.
+    values: Array2<f64>,
+    /// For each row of the cohort its row in `values`.
+    place: Vec<Option<usize>>,
+    /// What made the features.
+    pub provenance: Provenance,
+}
+
+impl Matrix {
+    /// Joins by `slice_id`. Rows of the table that the cohort does not have are an error: they belong to another study.
+    pub fn join(table: FeatureTable, cohort: &Cohort) -> Result<Self, StudyError> {
+        let of: HashMap<&str, usize> =
+            table.rows.slice_id.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
+        let place: Vec<Option<usize>> = cohort.rows.slice_id.iter().map(|id| of.get(id.as_str()).copied()).collect();
+        let joined = place.iter().flatten().count();
+        if joined != table.rows.slice_id.len() {
+            return Err(StudyError::Foreign { joined, rows: table.rows.slice_id.len(), cohort: cohort.len() });
+        }
+        Ok(Self {
+            values: table.values.mapv(f64::from),
+            place,
+            provenance: table.provenance,
+        })
+    }
+
+    /// Whether a row of the cohort has features.
+    pub fn has(&self, row: usize) -> bool {
+        self.place[row].is_some()
+    }
+
+    /// The features of some rows of the cohort, which all have some.
+    pub fn select(&self, rows: &[usize]) -> Array2<f64> {
+        let places: Vec<usize> = rows.iter().filter_map(|row| self.place[*row]).collect();
+        self.values.select(Axis(0), &places)
+    }
+
+    /// Number of features.
+    pub fn width(&self) -> usize {
+        self.values.ncols()
+    }
+}
