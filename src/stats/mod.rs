@@ -1,5 +1,9 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
 
+mod auc;
+
+pub use self::auc::auc;
+
 /// A number with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Estimate {
