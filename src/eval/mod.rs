@@ -1,5 +1,18 @@
 //! How good scores are: the positive class is named, the unit is said, every number has its interval.
 
+mod evaluate;
+mod roc;
+mod scores;
+mod threshold;
+
+pub use self::{
+    evaluate::{Evaluation, METRICS, evaluate},
+    roc::{BandPoint, RocCurve, RocPoint},
+    scores::{Pooled, Scores},
+    threshold::{Threshold, ThresholdRule, choose_threshold},
+};
+use crate::stats::StatsError;
+
 /// One number of a study, as `results.json` holds it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ResultRow {
@@ -38,4 +51,84 @@ pub enum Unit {
     Patient,
     /// Every slice counts.
     Slice,
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Patient => "patient",
+            Self::Slice => "slice",
+        })
+    }
+}
+
+/// Why scores can't be evaluated.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// Vectors of different lengths.
+    #[error("{scores} scores came with {labels} labels and {patients} patients, expected one of each a row")]
+    Lengths {
+        /// Number of scores.
+        scores: usize,
+        /// Number of labels.
+        labels: usize,
+        /// Number of patient indices.
+        patients: usize,
+    },
+    /// Scores that are NaN or infinite.
+    #[error("{found} of {rows} scores are not finite numbers, check the features that they were made from")]
+    NotFinite {
+        /// How many are not finite.
+        found: usize,
+        /// How many there are.
+        rows: usize,
+    },
+    /// A set without rows.
+    #[error("nothing to evaluate, the set has no rows: {set:?}")]
+    Empty {
+        /// The set.
+        set: String,
+    },
+    /// Labels of slices, pooled as if they were labels of patients.
+    #[error(
+        "{mixed} of {patients} patients have slices of both classes, expected labels of patients; \
+         with labels of slices set `unit = \"slice\"`"
+    )]
+    MixedPatients {
+        /// Patients with both labels.
+        mixed: usize,
+        /// All patients.
+        patients: usize,
+    },
+    /// A threshold can't be chosen where one class is absent.
+    #[error(
+        "no threshold can be chosen on {positives} positive and {negatives} negative units, both classes are needed; \
+         give this set more patients or choose the threshold on another: {set:?}"
+    )]
+    OneClass {
+        /// Units of the positive class.
+        positives: usize,
+        /// Units of the negative class.
+        negatives: usize,
+        /// The set.
+        set: String,
+    },
+    /// A target that no threshold can be asked for.
+    #[error("a threshold's target lies above 0 and at most at 1, found {found} (98 % is 0.98)")]
+    Target {
+        /// What was asked for.
+        found: f64,
+    },
+    /// The threshold is of scores of another unit.
+    #[error("the threshold was chosen on scores a {chosen}, the scores to evaluate are a {evaluated}'s")]
+    ThresholdUnit {
+        /// The threshold's unit.
+        chosen: Unit,
+        /// The unit to evaluate.
+        evaluated: Unit,
+    },
+    /// The bootstrap's settings or resamples make no interval.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
 }

@@ -1,0 +1,152 @@
+//! Scores with whose they are, and their pooling to patients.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::{EvalError, Unit};
+
+/// One set's scores, one row a slice: higher is more like the positive class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    positive: Vec<bool>,
+    score: Vec<f64>,
+    patient: Vec<usize>,
+}
+
+/// Scores with one row a unit.
+#[derive(Debug, Clone)]
+pub struct Pooled<'a> {
+    /// One row a unit.
+    pub scores: Cow<'a, Scores>,
+    /// Patients with slices of both classes. They count once a class, and stay one patient in every resample.
+    pub mixed: usize,
+}
+
+/// Labels of patients may err for one patient in this many (near duplicates that joined two patients, a relapse);
+/// where more are mixed, the labels are those of slices.
+const MIXED_ONE_IN: usize = 10;
+
+impl Scores {
+    /// Checks that there is one label and one patient a score, and that scores are finite.
+    ///
+    /// `patient` are any integers; their numerical order, not that of the rows, is what resampling depends on.
+    pub fn new(positive: Vec<bool>, score: Vec<f64>, patient: Vec<usize>) -> Result<Self, EvalError> {
+        let (scores, labels, patients) = (score.len(), positive.len(), patient.len());
+        if labels != scores || patients != scores {
+            return Err(EvalError::Lengths {
+                scores,
+                labels,
+                patients,
+            });
+        }
+        let found = score.iter().filter(|score| !score.is_finite()).count();
+        if found > 0 {
+            return Err(EvalError::NotFinite { found, rows: scores });
+        }
+        Ok(Self {
+            positive,
+            score,
+            patient,
+        })
+    }
+
+    /// Whether each row is of the positive class.
+    pub fn positive(&self) -> &[bool] {
+        &self.positive
+    }
+
+    /// The score of each row.
+    pub fn score(&self) -> &[f64] {
+        &self.score
+    }
+
+    /// The patient of each row.
+    pub fn patient(&self) -> &[usize] {
+        &self.patient
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.score.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.score.is_empty()
+    }
+
+    /// One row a unit: slices as they are, or patients in numerical order with the mean score of their slices.
+    ///
+    /// A patient with slices of both classes becomes one row a class; an error where more than one patient in ten (and
+    /// more than one at all) is such.
+    ///
+    /// ```
+    /// use hounsfield::eval::{Scores, Unit};
+    /// let scores = Scores::new(vec![true, false, true], vec![0.5, 0.25, 1.0], vec![7, 2, 7])?;
+    /// let pooled = scores.pool(Unit::Patient)?.scores;
+    /// assert_eq!((pooled.patient(), pooled.score()), ([2, 7].as_slice(), [0.25, 0.75].as_slice()));
+    /// # Ok::<(), hounsfield::eval::EvalError>(())
+    /// ```
+    pub fn pool(&self, unit: Unit) -> Result<Pooled<'_>, EvalError> {
+        if unit == Unit::Slice {
+            return Ok(Pooled {
+                scores: Cow::Borrowed(self),
+                mixed: 0,
+            });
+        }
+        let mut slices: BTreeMap<(usize, bool), Vec<f64>> = BTreeMap::new();
+        for row in 0..self.len() {
+            let unit = (self.patient[row], self.positive[row]);
+            slices.entry(unit).or_default().push(self.score[row]);
+        }
+        let units: Vec<(usize, bool)> = slices.keys().copied().collect();
+        let mixed = units.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+        let patients = units.len() - mixed;
+        if mixed > 1 && mixed * MIXED_ONE_IN > patients {
+            return Err(EvalError::MixedPatients { mixed, patients });
+        }
+        let mean = |mut scores: Vec<f64>| {
+            // In rising order, so that the order of the rows does not reach the last bit of the sum.
+            scores.sort_unstable_by(f64::total_cmp);
+            scores.iter().sum::<f64>() / scores.len() as f64
+        };
+        let scores = Self {
+            positive: units.iter().map(|unit| unit.1).collect(),
+            patient: units.iter().map(|unit| unit.0).collect(),
+            score: slices.into_values().map(mean).collect(),
+        };
+        Ok(Pooled {
+            scores: Cow::Owned(scores),
+            mixed,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EvalError, Scores, Unit};
+
+    #[test]
+    fn labels_of_slices_are_not_pooled_as_labels_of_patients() {
+        let scores = Scores::new(vec![true, false, true, false], vec![1.0; 4], vec![0, 0, 1, 1]).unwrap();
+        let error = scores.pool(Unit::Patient).unwrap_err();
+        assert_eq!(error, EvalError::MixedPatients { mixed: 2, patients: 2 });
+        assert!(error.to_string().contains("unit = \"slice\""));
+        assert_eq!(scores.pool(Unit::Slice).unwrap().scores.len(), 4);
+    }
+
+    #[test]
+    fn one_mixed_patient_counts_once_a_class_and_stays_one_patient() {
+        let scores = Scores::new(vec![true, false, true], vec![1.0, 0.0, 3.0], vec![5, 5, 5]).unwrap();
+        let pooled = scores.pool(Unit::Patient).unwrap();
+        assert_eq!(pooled.mixed, 1);
+        assert_eq!(pooled.scores.patient(), [5, 5]);
+        assert_eq!(pooled.scores.score(), [0.0, 2.0]);
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_are_counted_and_refused() {
+        let error = Scores::new(vec![true; 3], vec![0.0, f64::NAN, f64::INFINITY], vec![0; 3]).unwrap_err();
+        assert_eq!(error, EvalError::NotFinite { found: 2, rows: 3 });
+        assert!(Scores::new(vec![true], vec![0.0, 1.0], vec![0, 0]).is_err());
+    }
+}
