@@ -3,6 +3,7 @@
 //! One way through the house, from the ground up:
 //!
 //! - [`ct`] is an image in physical units, [`stats`] are numbers in and numbers out;
+//! - [`tables`] are files of named columns (CSV, Parquet, Excel), as text or numbers;
 //! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
 //!   they are and how patients are split;
 //! - [`features`] is the waist: one table of features, whoever made it;
@@ -24,6 +25,7 @@ pub mod report;
 pub mod seed;
 pub mod stats;
 pub mod study;
+pub mod tables;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod transforms;
