@@ -12,6 +12,7 @@ use crate::{
     features::FeatureTable,
     heads::{FittedHead, HeadConfig, TrainingSet},
     progress::Progress,
+    report::{Json, LEAKAGE, ReportFormat as _},
     stats::Bootstrap,
     tables::{Column, ColumnData, atomic_write, write_parquet},
 };
@@ -64,12 +65,12 @@ impl StudyRun {
                 probed.extend(self.probe_layer(cohort, split, name, &matrix)?);
                 made_by.push((name.clone(), matrix.provenance));
             }
-            let report = self.study_report(cohort, split, failures, &probed, &made_by);
             self.write_predictions(cohort, split, &probed)?;
             let mut outputs = self.write_models(&probed)?;
+            let report = self.study_report(cohort, split, failures, probed, &made_by);
             let text = serde_json::to_string(&report).expect("a report has string keys");
             atomic_write(&self.folder.join(STUDY_FILE), |file| file.write_all(text.as_bytes()))?;
-            let results = crate::report::results_json(&report);
+            let results = Json.render(&report);
             atomic_write(&self.folder.join(RESULTS_FILE), |file| file.write_all(results.as_bytes()))?;
             outputs.extend([PREDICTIONS_FILE, RESULTS_FILE, STUDY_FILE].map(str::to_owned));
             self.finish(STAGE, &key, &outputs)?;
@@ -179,7 +180,7 @@ impl StudyRun {
             ("hounsfield.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]);
         if split.is_leaky() {
-            metadata.insert("hounsfield.warning".to_owned(), super::report::LEAKAGE_BANNER.to_owned());
+            metadata.insert("hounsfield.warning".to_owned(), LEAKAGE.to_owned());
         }
         Ok(write_parquet(&self.folder.join(PREDICTIONS_FILE), &columns, &metadata)?)
     }

@@ -1,0 +1,238 @@
+//! Stage five: the report, rendered from what the probe found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Failure, Key, StudyError, StudyRun, probe};
+use crate::{
+    cohort::{Cohort, Set, Split, SplitPlan},
+    features::Provenance,
+    report::{
+        CohortRow, Exclusion, FORMATS, HeadFacts, HeadThreshold, Html, LEAKAGE, ReportFormat as _, StudyReport,
+        UNTRAINED, terminal_table,
+    },
+    tables::atomic_write,
+};
+
+/// The report for readers: one file that needs no network.
+pub const FILE: &str = "report.html";
+
+const STAGE: &str = "report";
+
+impl StudyRun {
+    /// Renders the report from the probe's results; returns the table for the terminal.
+    ///
+    /// # Errors
+    ///
+    /// A run folder without results.
+    pub fn report(&mut self) -> Result<String, StudyError> {
+        let report = self.saved_report()?;
+        let key = Key::new(STAGE).value(&report).finish();
+        if !self.begin(STAGE, &key)? {
+            let mut written = Vec::new();
+            // The numbers are the probe's own artefact.
+            for format in FORMATS.iter().filter(|format| format.file_name() != probe::RESULTS_FILE) {
+                let text = format.render(&report);
+                atomic_write(&self.folder.join(format.file_name()), |file| file.write_all(text.as_bytes()))?;
+                written.push(format.file_name().to_owned());
+            }
+            debug_assert!(written.contains(&Html.file_name().to_owned()));
+            self.finish(STAGE, &key, &written)?;
+        }
+        self.keys.insert(STAGE, key);
+        Ok(terminal_table(&report))
+    }
+
+    /// The table for the terminal.
+    ///
+    /// # Errors
+    ///
+    /// A run folder without results.
+    pub fn results_table(&self) -> Result<String, StudyError> {
+        Ok(terminal_table(&self.saved_report()?))
+    }
+
+    fn saved_report(&self) -> Result<StudyReport, StudyError> {
+        let path = self.folder.join(probe::STUDY_FILE);
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        serde_json::from_str(&text).map_err(|_| StudyError::NoResults { path })
+    }
+
+    /// All that the report says.
+    pub(super) fn study_report(
+        &self,
+        cohort: &Cohort,
+        split: &Split,
+        failures: &[Failure],
+        probed: Vec<probe::Probed>,
+        made_by: &[(String, Provenance)],
+    ) -> StudyReport {
+        let classes = self.study.classes().unwrap_or_default();
+        let negative = classes.negative.map_or("all other labels".to_owned(), |names| names.join(" or "));
+        let mut report = StudyReport {
+            title: self.study.title.clone().unwrap_or_else(|| self.name.clone()),
+            positive: classes.positive,
+            negative,
+            cohort: flow(cohort, split, failures),
+            exclusions: exclusions(cohort, split),
+            ..StudyReport::default()
+        };
+        if split.is_leaky() {
+            report.mark(LEAKAGE);
+        }
+        for (_, provenance) in made_by {
+            if provenance.untrained {
+                report.mark(UNTRAINED);
+            }
+            provenance.watermarks.iter().for_each(|watermark| report.mark(watermark));
+        }
+        cohort.warnings.iter().for_each(|warning| report.warn(warning));
+        if !failures.is_empty() {
+            report.warn(format!(
+                "{} of {} slices could not be read or encoded; they are listed in failures.csv",
+                failures.len(),
+                cohort.len()
+            ));
+        }
+        self.facts(&mut report, cohort, made_by);
+        for one in probed {
+            report.heads.push(HeadFacts {
+                features: one.features.clone(),
+                head: one.head.clone(),
+                settings: one.fitted.settings(),
+                notes: one.fitted.notes().to_vec(),
+            });
+            report.thresholds.push(HeadThreshold {
+                features: one.features,
+                head: one.head,
+                threshold: one.threshold,
+            });
+            one.evaluations.into_iter().for_each(|evaluation| report.add(evaluation));
+        }
+        report
+    }
+
+    fn facts(&self, report: &mut StudyReport, cohort: &Cohort, made_by: &[(String, Provenance)]) {
+        let study = &self.study;
+        let file = |path: &Option<std::path::PathBuf>| {
+            path.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned())
+        };
+        if let Some(table) = file(&study.cohort.table).or_else(|| file(&study.features.table)) {
+            report.fact("Cohort", "table", table);
+        }
+        report.fact("Cohort", "rows", cohort.len().to_string());
+        report.fact("Cohort", "patients", cohort.n_patients.to_string());
+        if let Some(plan) = &study.split {
+            report.fact("Split", "kind", split_words(plan));
+        }
+        for (name, provenance) in made_by {
+            let group = format!("Features: {name}");
+            let weights = match provenance.untrained {
+                true => format!("{} (untrained)", provenance.weights),
+                false => provenance.weights.clone(),
+            };
+            let facts = [
+                ("encoder", &provenance.encoder),
+                ("layer", &provenance.layer),
+                ("weights", &weights),
+                ("preprocess", &provenance.preprocess),
+                ("preprocess SHA-256", &provenance.preprocess_sha256),
+                ("source", &provenance.source),
+            ];
+            for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
+                report.fact(&group, name, value.clone());
+            }
+        }
+        let probe = &study.probe;
+        report.fact("Heads", "unit of evaluation", probe.unit.to_string());
+        report.fact("Heads", "threshold rule", format!("{}, chosen before the sets that it is applied to", probe.threshold));
+        report.fact("Heads", "tuning", format!("{} inner folds by patient", probe.tuning.folds));
+        let again = "Reproducibility";
+        report.fact(again, "seed", study.seed.to_string());
+        report.fact(again, "hounsfield", env!("CARGO_PKG_VERSION"));
+        report.fact(again, "commit", super::lock::commit());
+        report.fact(again, "libtorch", super::lock::libtorch());
+        for (name, hash) in self.stages.outputs() {
+            report.fact(again, &format!("SHA-256 of {name}"), hash);
+        }
+    }
+}
+
+fn split_words(plan: &SplitPlan) -> String {
+    let unit = match plan.unit() {
+        crate::cohort::SplitUnit::Patient => "by patient",
+        crate::cohort::SplitUnit::Slice => "BY SLICE: patients stand on both sides",
+    };
+    let kind = match plan {
+        SplitPlan::Holdout { fractions, .. } => format!(
+            "holdout, train {} / validation {} / test {} of the patients of each class",
+            fractions.train, fractions.validation, fractions.test
+        ),
+        SplitPlan::Folds { k: Some(k), .. } => format!("{k} folds"),
+        SplitPlan::Folds { column, .. } => format!("folds of column `{}`", column.as_deref().unwrap_or_default()),
+        SplitPlan::Column { column, .. } => format!("as column `{column}` gives it"),
+    };
+    match plan.external() {
+        [] => format!("{kind}, {unit}"),
+        sites => format!("{kind}, {unit}; sites held out whole: {}", sites.join(", ")),
+    }
+}
+
+/// Who is in which set.
+fn flow(cohort: &Cohort, split: &Split, failures: &[Failure]) -> Vec<CohortRow> {
+    let failed: BTreeSet<usize> = failures.iter().map(|failure| failure.row).collect();
+    let mut rows_of = BTreeMap::<(usize, String), Vec<usize>>::new();
+    for (row, set) in split.sets().iter().enumerate() {
+        let place = match set {
+            None => continue,
+            Some(Set::Train) => (0, "train".to_owned()),
+            Some(Set::Validation) => (1, "validation".to_owned()),
+            Some(Set::Test) => (2, "test".to_owned()),
+            Some(Set::Fold(_)) => (3, "out-of-fold".to_owned()),
+            Some(external @ Set::External(_)) => (4, external.to_string()),
+        };
+        rows_of.entry(place).or_default().push(row);
+    }
+    let count = |(place, rows): ((usize, String), Vec<usize>)| {
+        let (lost, rows): (Vec<usize>, Vec<usize>) = rows.into_iter().partition(|row| failed.contains(row));
+        let of_class = |class: bool| rows.iter().filter(move |row| cohort.positive[**row] == Some(class));
+        let patients = |rows: &mut dyn Iterator<Item = &usize>| {
+            rows.map(|row| cohort.patient[*row]).collect::<BTreeSet<_>>().len()
+        };
+        let sites: BTreeSet<&String> = rows.iter().filter_map(|row| cohort.rows.site[*row].as_ref()).collect();
+        CohortRow {
+            set: place.1,
+            sites: sites.into_iter().cloned().collect(),
+            patients: patients(&mut rows.iter()),
+            scans: rows.iter().map(|row| &cohort.rows.scan_id[*row]).collect::<BTreeSet<_>>().len(),
+            slices: rows.len(),
+            positive_patients: patients(&mut of_class(true)),
+            negative_patients: patients(&mut of_class(false)),
+            positive_slices: of_class(true).count(),
+            negative_slices: of_class(false).count(),
+            failed_slices: lost.len(),
+        }
+    };
+    rows_of.into_iter().map(count).collect()
+}
+
+/// Who is in no set, and why.
+fn exclusions(cohort: &Cohort, split: &Split) -> Vec<Exclusion> {
+    let mut lost = BTreeMap::<&str, (BTreeSet<usize>, usize)>::new();
+    for row in 0..cohort.len() {
+        let reason = match (&split.sets()[row], &cohort.rows.label[row], cohort.positive[row]) {
+            (Some(_), ..) => continue,
+            (None, None, _) => "label missing",
+            (None, Some(_), None) => "label of neither class",
+            (None, Some(_), Some(_)) => "no set in the split column",
+        };
+        let entry = lost.entry(reason).or_default();
+        entry.0.insert(cohort.patient[row]);
+        entry.1 += 1;
+    }
+    let exclusion = |(reason, (patients, slices)): (&str, (BTreeSet<usize>, usize))| Exclusion {
+        reason: reason.to_owned(),
+        patients: patients.len(),
+        slices,
+    };
+    lost.into_iter().map(exclusion).collect()
+}
