@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     ];
     facts.extend(network(&args.device));
     for (codec, what) in hounsfield::readers::codecs() {
-        facts.push(fact(&format!("reads {codec}"), what, true));
+        facts.push(fact(&codec, what, true));
     }
     for Fact { name, value, good } in &facts {
         println!("{} {name:<22} {value}", if *good { "ok  " } else { "FAIL" });
@@ -52,7 +52,13 @@ fn writable(folder: &Path) -> Fact {
 
 #[cfg(feature = "torch")]
 fn network(device: &str) -> Vec<Fact> {
-    hounsfield::torch::doctor(device).into_iter().map(|(name, value, good)| Fact { name, value, good }).collect()
+    use hounsfield::torch::{device::DeviceChoice, doctor};
+    let mut facts: Vec<Fact> = doctor::facts().into_iter().map(|(name, value, good)| fact(name, value, good)).collect();
+    facts.push(match device.parse::<DeviceChoice>().and_then(DeviceChoice::resolve) {
+        Ok(found) => fact("device", format!("{device}: {found:?}"), true),
+        Err(error) => fact("device", error.to_string(), false),
+    });
+    facts
 }
 
 #[cfg(not(feature = "torch"))]

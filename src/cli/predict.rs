@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use hounsfield::{FeatureTable, FittedHead, tables};
+use hounsfield::{FittedHead, features::read_features, tables};
 
 use super::Done;
 
@@ -17,7 +17,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let (head, facts) = FittedHead::load(&args.model)?;
-    let table = FeatureTable::read(&args.features)?;
+    let table = read_features(&args.features)?;
     let fact = |name: &str| facts.get(name).map_or("", String::as_str);
     if !fact("features").is_empty() && !table.provenance.layer.is_empty() && table.provenance.layer != fact("features") {
         tracing::warn!(

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, CohortPlan, duplicates},
-    features::FeatureTable,
+    features::read_features,
     progress::Progress,
     tables::{Column, ColumnData, TextTable, read_table, sha256_file, write_parquet},
 };
@@ -61,7 +61,7 @@ impl StudyRun {
 
     /// The cohort of a table of features.
     fn feature_cohort(&mut self, path: &Path) -> Result<Cohort, StudyError> {
-        let features = FeatureTable::read(path)?;
+        let features = read_features(path)?;
         let mut columns = self.study.columns();
         columns.patient.get_or_insert("patient_id".to_owned());
         columns.label.get_or_insert("label".to_owned());

@@ -21,6 +21,8 @@ use std::{
 use crate::{ct::Pseudonymizer, recipe::Study};
 
 mod cohort;
+#[cfg(feature = "torch")]
+mod encode;
 mod features;
 mod lock;
 mod matrix;
@@ -198,6 +200,17 @@ pub enum StudyError {
     /// A build without the network.
     #[error("features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before")]
     NoTorch,
+    /// An encoder that is none.
+    #[error(transparent)]
+    Encoder(crate::encoder::EncoderError),
+    /// `--fail-first`.
+    #[error("row {row} of the cohort failed, and the first failure was to stop the extraction: {reason}")]
+    FirstFailure {
+        /// The row, from 1.
+        row: usize,
+        /// Why.
+        reason: String,
+    },
     /// No `[encoder]`.
     #[error("the study has no `[encoder]`: name one, e.g. `kind = \"bigbigan-resnet50\"`, or start from features with `features.table`")]
     NoEncoder,

@@ -9,7 +9,7 @@ use super::{Failure, Key, StudyError, StudyRun, matrix::Matrix};
 use crate::{
     cohort::{Cohort, Set, Split},
     eval::{Evaluation, Scores, Threshold, choose_threshold, evaluate},
-    features::FeatureTable,
+    features::read_features,
     heads::{FittedHead, HeadConfig, TrainingSet},
     progress::Progress,
     report::{Json, LEAKAGE, ReportFormat as _},
@@ -61,7 +61,7 @@ impl StudyRun {
             let mut probed = Vec::new();
             let mut made_by = Vec::new();
             for (name, file) in &files {
-                let matrix = Matrix::join(FeatureTable::read(file)?, cohort)?;
+                let matrix = Matrix::join(read_features(file)?, cohort)?;
                 probed.extend(self.probe_layer(cohort, split, name, &matrix)?);
                 made_by.push((name.clone(), matrix.provenance));
             }
