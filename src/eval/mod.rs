@@ -1,5 +1,6 @@
 //! How good scores are: the positive class is named, the unit is said, every number has its interval.
 
+mod caution;
 mod evaluate;
 mod roc;
 mod scores;

@@ -104,11 +104,6 @@ impl Scores {
         if mixed > 1 && mixed * MIXED_ONE_IN > patients {
             return Err(EvalError::MixedPatients { mixed, patients });
         }
-        let mean = |mut scores: Vec<f64>| {
-            // In rising order, so that the order of the rows does not reach the last bit of the sum.
-            scores.sort_unstable_by(f64::total_cmp);
-            scores.iter().sum::<f64>() / scores.len() as f64
-        };
         let scores = Self {
             positive: units.iter().map(|unit| unit.1).collect(),
             patient: units.iter().map(|unit| unit.0).collect(),
@@ -119,6 +114,25 @@ impl Scores {
             mixed,
         })
     }
+}
+
+/// The mean to the last bit or nearly so (compensated sum, Neumaier 1974): patients whose slices agree have to tie,
+/// however many slices they have.
+fn mean(mut scores: Vec<f64>) -> f64 {
+    // In rising order, so that the order of the rows does not reach the result.
+    scores.sort_unstable_by(f64::total_cmp);
+    let (mut sum, mut lost) = (0.0_f64, 0.0);
+    for &score in &scores {
+        let next = sum + score;
+        let (large, small) = if sum.abs() >= score.abs() {
+            (sum, score)
+        } else {
+            (score, sum)
+        };
+        lost += (large - next) + small;
+        sum = next;
+    }
+    (sum + lost) / scores.len() as f64
 }
 
 #[cfg(test)]
@@ -141,6 +155,15 @@ mod tests {
         assert_eq!(pooled.mixed, 1);
         assert_eq!(pooled.scores.patient(), [5, 5]);
         assert_eq!(pooled.scores.score(), [0.0, 2.0]);
+    }
+
+    #[test]
+    fn patients_whose_slices_agree_tie_whatever_their_number() {
+        let patient: Vec<usize> = (0..40).flat_map(|who| vec![who; who + 1]).collect();
+        let rows = patient.len();
+        let scores = Scores::new(vec![true; rows], vec![0.1; rows], patient).unwrap();
+        let pooled = scores.pool(Unit::Patient).unwrap().scores;
+        assert!(pooled.score().iter().all(|&score| score == 0.1), "{:?}", pooled.score());
     }
 
     #[test]

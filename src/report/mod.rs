@@ -1,1 +1,236 @@
-//! report
+//! A study as a document: one file a format.
+
+mod html;
+mod json;
+mod markdown;
+mod panel;
+mod terminal;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub use self::{html::Html, json::Json, markdown::Markdown, terminal::terminal_table};
+use crate::eval::{Evaluation, ResultRow, RocCurve, Threshold};
+
+/// Writes a report in one format.
+pub trait ReportFormat: Sync {
+    /// Its name on the command line, e.g. `html`.
+    fn name(&self) -> &'static str;
+    /// Its file's name in the run folder, e.g. `report.html`.
+    fn file_name(&self) -> &'static str;
+    /// The whole file.
+    fn render(&self, report: &StudyReport) -> String;
+}
+
+/// All formats. `results.json` is for programs, the others are for readers.
+pub const FORMATS: &[&dyn ReportFormat] = &[&Html, &Json, &Markdown];
+
+/// Banner of a study that splits slices instead of patients.
+pub const LEAKAGE: &str = "LEAKAGE: slices of one patient, or one image twice, are in more than one set, as \
+                           split.unit = \"slice\" asked for. These figures do not tell how the heads do on new patients.";
+
+/// Banner of a study whose encoder was never trained.
+pub const UNTRAINED: &str = "UNTRAINED ENCODER: its weights are random. These figures test the programs, or show what \
+                             random features know; they say nothing of self-supervised learning.";
+
+/// Everything a report says, as plain data: it is saved with the run, so that it can be rendered again.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StudyReport {
+    /// What the study is called.
+    pub title: String,
+    /// Name of the positive class, e.g. `covid`.
+    pub positive: String,
+    /// What all others are called, e.g. `all other labels` or `cap`.
+    pub negative: String,
+    /// Words that stand on every output, above everything: leakage, watermarks, untrained weights.
+    pub banners: Vec<String>,
+    /// What a reader must know before the numbers; filled through [`Self::warn`].
+    pub warnings: Vec<String>,
+    /// What was run with what, in groups.
+    pub facts: Vec<Fact>,
+    /// Who is in which set, in the order of the flow.
+    pub cohort: Vec<CohortRow>,
+    /// Who is in no set, and why.
+    pub exclusions: Vec<Exclusion>,
+    /// What was chosen when the heads were fitted.
+    pub heads: Vec<HeadFacts>,
+    /// The frozen thresholds.
+    pub thresholds: Vec<HeadThreshold>,
+    /// All numbers.
+    pub results: Vec<ResultRow>,
+    /// All ROC curves.
+    pub roc: Vec<RocCurve>,
+}
+
+/// One line on how the study was run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// The heading that it stands under, e.g. `Encoder` or `Reproducibility`.
+    pub group: String,
+    /// What it is, e.g. `weights`.
+    pub name: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+/// One set in the cohort's flow.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CohortRow {
+    /// `train`, `validation`, `test`, `out-of-fold` or `external:SITE`.
+    pub set: String,
+    /// The sites that its patients come from.
+    pub sites: Vec<String>,
+    /// Patients.
+    pub patients: usize,
+    /// Scans.
+    pub scans: usize,
+    /// Slices with features.
+    pub slices: usize,
+    /// Patients with a slice of the positive class.
+    pub positive_patients: usize,
+    /// Patients with a slice of the negative class.
+    pub negative_patients: usize,
+    /// Slices of the positive class.
+    pub positive_slices: usize,
+    /// Slices of the negative class.
+    pub negative_slices: usize,
+    /// Slices that could not be read, and are in no other count.
+    pub failed_slices: usize,
+}
+
+/// Rows of the cohort table that are in no set.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exclusion {
+    /// Why, e.g. `label missing`.
+    pub reason: String,
+    /// Patients that lost at least one slice to it.
+    pub patients: usize,
+    /// Slices.
+    pub slices: usize,
+}
+
+/// What was chosen when a head was fitted.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadFacts {
+    /// The layer or table that it reads.
+    pub features: String,
+    /// The head.
+    pub head: String,
+    /// Hyperparameters by name.
+    pub settings: BTreeMap<String, String>,
+    /// How they were chosen, and what stood out.
+    pub notes: Vec<String>,
+}
+
+/// A head's frozen threshold.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadThreshold {
+    /// The layer or table that the head reads.
+    pub features: String,
+    /// The head.
+    pub head: String,
+    /// Its threshold.
+    pub threshold: Threshold,
+}
+
+impl StudyReport {
+    /// Adds a warning, once.
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        let warning = warning.into();
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Adds a banner, once.
+    pub fn mark(&mut self, banner: impl Into<String>) {
+        let banner = banner.into();
+        if !self.banners.contains(&banner) {
+            self.banners.push(banner);
+        }
+    }
+
+    /// Adds what was measured of one head on one set.
+    pub fn add(&mut self, evaluation: Evaluation) {
+        self.results.extend(evaluation.rows);
+        self.roc.extend(evaluation.roc);
+        evaluation.warnings.into_iter().for_each(|warning| self.warn(warning));
+    }
+
+    /// Adds a line on how the study was run.
+    pub fn fact(&mut self, group: &str, name: &str, value: impl Into<String>) {
+        self.facts.push(Fact {
+            group: group.to_owned(),
+            name: name.to_owned(),
+            value: value.into(),
+        });
+    }
+
+    /// Writes every format of [`FORMATS`] into a folder that exists, each file whole or not at all.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        let write = |format: &&dyn ReportFormat| {
+            let path = folder.join(format.file_name());
+            let part = folder.join(format!(".{}.part", format.file_name()));
+            std::fs::write(&part, format.render(self))
+                .and_then(|()| std::fs::rename(&part, &path))
+                .map_err(|source| ReportError::Write {
+                    source,
+                    path: path.clone(),
+                })?;
+            Ok(path)
+        };
+        FORMATS.iter().map(write).collect()
+    }
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The file system refused.
+    #[error("the report could not be written, free some space or choose another folder: {source}: {path:?}")]
+    Write {
+        /// What the file system said.
+        source: std::io::Error,
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{FORMATS, StudyReport, terminal_table};
+
+    #[test]
+    fn formats_have_names_and_files_of_their_own() {
+        let names: BTreeSet<_> = FORMATS.iter().map(|format| format.name()).collect();
+        let files: BTreeSet<_> = FORMATS.iter().map(|format| format.file_name()).collect();
+        assert_eq!((names.len(), files.len()), (FORMATS.len(), FORMATS.len()));
+    }
+
+    #[test]
+    fn banners_and_warnings_stand_on_every_output() {
+        let mut report = StudyReport::default();
+        for _ in 0..2 {
+            report.mark("SONG2020: made by min-max of every column");
+            report.warn("test holds 3 patients");
+        }
+        assert_eq!((report.banners.len(), report.warnings.len()), (1, 1));
+        let mut outputs: Vec<String> = FORMATS.iter().map(|format| format.render(&report)).collect();
+        outputs.push(terminal_table(&report));
+        for output in outputs {
+            assert!(output.contains("SONG2020: made by min-max of every column"), "{output}");
+            assert!(output.contains("test holds 3 patients"), "{output}");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The tables of `report.html`.
+
+use super::{
+    super::{
+        StudyReport,
+        panel::{count, estimate, panels, set_label},
+    },
+    escape,
+};
+
+const METRIC_NAMES: [&str; 4] = ["AUC", "Sensitivity", "Specificity", "Accuracy"];
+
+/// One table a set, one line a head.
+pub(super) fn results(report: &StudyReport) -> String {
+    if report.results.is_empty() {
+        return String::new();
+    }
+    let mut section = "<section>\n<h2>Results</h2>\n".to_owned();
+    for panel in panels(report) {
+        let label = escape(&set_label(panel.set, report));
+        let note = match panel.caveat(report) {
+            Some(caveat) => format!("<br><span class=\"caveat\">{caveat}</span>"),
+            None => String::new(),
+        };
+        let caption = format!(
+            "<strong>{label}</strong>: {}; estimate ({} % interval), one score per {}{note}",
+            panel.size(),
+            100.0 * panel.level,
+            panel.unit
+        );
+        let heads = ["Head", "Features"].into_iter().chain(METRIC_NAMES);
+        let rows = panel.lines.iter().map(|line| {
+            let metrics = line
+                .metrics
+                .map(|row| format!("<td class=\"num\">{}</td>", estimate(row)));
+            let (head, features) = (escape(line.head), escape(line.features));
+            format!(
+                "<tr><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
+                metrics.concat()
+            )
+        });
+        section += &table(&caption, "results", heads, rows);
+    }
+    section + "</section>\n"
+}
+
+/// Who is in which set.
+pub(super) fn cohort(report: &StudyReport) -> String {
+    if report.cohort.is_empty() {
+        return String::new();
+    }
+    let (positive, negative) = (escape(&report.positive), escape(&report.negative));
+    let caption =
+        format!("Patients and slices of each set; positive is <strong>{positive}</strong>, negative {negative}");
+    let heads = [
+        "Set", "Sites", "Patients", "positive", "negative", "Scans", "Slices", "positive", "negative", "failed",
+    ];
+    let rows = report.cohort.iter().map(|row| {
+        let numbers = [
+            row.patients,
+            row.positive_patients,
+            row.negative_patients,
+            row.scans,
+            row.slices,
+            row.positive_slices,
+            row.negative_slices,
+            row.failed_slices,
+        ];
+        let numbers = numbers
+            .map(|number| format!("<td class=\"num\">{number}</td>"))
+            .concat();
+        let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
+        format!("<tr><th scope=\"row\">{set}</th><td>{sites}</td>{numbers}</tr>\n")
+    });
+    let mut section = format!("<section>\n<h2>Cohort</h2>\n{}", table(&caption, "cohort", heads, rows));
+    if !report.exclusions.is_empty() {
+        let rows = report.exclusions.iter().map(|excluded| {
+            let reason = escape(&excluded.reason);
+            let (patients, slices) = (excluded.patients, excluded.slices);
+            format!("<tr><th scope=\"row\">{reason}</th><td class=\"num\">{patients}</td><td class=\"num\">{slices}</td></tr>\n")
+        });
+        section += &table(
+            "Left out of every set",
+            "cohort",
+            ["Reason", "Patients", "Slices"],
+            rows,
+        );
+    }
+    section + "</section>\n"
+}
+
+/// What was chosen for the heads, and their thresholds.
+pub(super) fn heads(report: &StudyReport) -> String {
+    if report.heads.is_empty() && report.thresholds.is_empty() {
+        return String::new();
+    }
+    let mut section = "<section>\n<h2>Heads</h2>\n".to_owned();
+    if !report.heads.is_empty() {
+        let rows = report.heads.iter().map(|facts| {
+            let settings: Vec<String> = facts
+                .settings
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"))
+                .collect();
+            let settings = if settings.is_empty() {
+                "none".to_owned()
+            } else {
+                escape(&settings.join(", "))
+            };
+            let (head, features) = (escape(&facts.head), escape(&facts.features));
+            let notes = escape(&facts.notes.join("; "));
+            format!("<tr><th scope=\"row\">{head}</th><td>{features}</td><td>{settings}</td><td>{notes}</td></tr>\n")
+        });
+        let caption = "Hyperparameters, chosen inside the training set";
+        section += &table(caption, "heads", ["Head", "Features", "Chosen", "Notes"], rows);
+    }
+    if !report.thresholds.is_empty() {
+        let rows = report.thresholds.iter().map(|chosen| {
+            let (head, features) = (escape(&chosen.head), escape(&chosen.features));
+            let threshold = &chosen.threshold;
+            let (rule, set) = (escape(&threshold.rule.to_string()), escape(&threshold.set));
+            format!(
+                "<tr><th scope=\"row\">{head}</th><td>{features}</td><td class=\"num\">{}</td><td>{rule}</td>\
+                 <td>{set}, per {}</td><td class=\"num\">{:.3}</td><td class=\"num\">{:.3}</td></tr>\n",
+                threshold.value, threshold.unit, threshold.sensitivity, threshold.specificity
+            )
+        });
+        let columns = [
+            "Head",
+            "Features",
+            "Threshold",
+            "Rule",
+            "Chosen on",
+            "Sensitivity there",
+            "Specificity there",
+        ];
+        let caption = "Decision thresholds, frozen before any other set was looked at; what they reached where they were \
+                       chosen is optimistic";
+        section += &table(caption, "heads", columns, rows);
+    }
+    section + "</section>\n"
+}
+
+/// How the study was run, in groups.
+pub(super) fn facts(report: &StudyReport) -> String {
+    let mut groups: Vec<&str> = Vec::new();
+    for fact in &report.facts {
+        if !groups.contains(&fact.group.as_str()) {
+            groups.push(&fact.group);
+        }
+    }
+    let group = |group: &str| {
+        let own = report.facts.iter().filter(|fact| fact.group == group);
+        let line =
+            |name: &str, value: &str| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(name), escape(value));
+        let lines: String = own.map(|fact| line(&fact.name, &fact.value)).collect();
+        format!(
+            "<section class=\"facts\">\n<h2>{}</h2>\n<dl>\n{lines}</dl>\n</section>\n",
+            escape(group)
+        )
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// How each number was made.
+pub(super) fn methods(report: &StudyReport) -> String {
+    if report.results.is_empty() {
+        return String::new();
+    }
+    let rows = report.results.iter().map(|row| {
+        let cells = [
+            &row.head,
+            &row.features,
+            &set_label(&row.set, report),
+            &row.metric,
+            &row.method,
+        ];
+        let cells = cells.map(|cell| format!("<td>{}</td>", escape(cell))).concat();
+        format!("<tr>{cells}</tr>\n")
+    });
+    let table = table(
+        "Method of each number",
+        "methods",
+        ["Head", "Features", "Set", "Metric", "Method"],
+        rows,
+    );
+    let numbers = count(report.results.len(), "number");
+    format!("<details>\n<summary>How each of the {numbers} was made</summary>\n{table}</details>\n")
+}
+
+/// `caption` and `rows` are markup, `columns` text of ours.
+fn table<'a>(
+    caption: &str,
+    class: &str,
+    columns: impl IntoIterator<Item = &'a str>,
+    rows: impl Iterator<Item = String>,
+) -> String {
+    let columns: String = columns
+        .into_iter()
+        .map(|name| format!("<th scope=\"col\">{name}</th>"))
+        .collect();
+    // The box scrolls where the page is narrower than the table; it takes the focus, so that keys scroll it too.
+    format!(
+        "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"{class}\">\n<caption>{caption}</caption>\n\
+         <thead><tr>{columns}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</div>\n",
+        rows.collect::<String>()
+    )
+}

@@ -1,0 +1,42 @@
+//! `results.json`: every number of a study for programs.
+
+use serde::Serialize;
+
+use super::{ReportFormat, StudyReport};
+use crate::eval::ResultRow;
+
+/// The format of `results.json`.
+pub struct Json;
+
+/// Grows by one when a reader of the file would have to change.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Results<'a> {
+    schema: u32,
+    results: &'a [ResultRow],
+    warnings: &'a [String],
+    banners: &'a [String],
+}
+
+impl ReportFormat for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn file_name(&self) -> &'static str {
+        "results.json"
+    }
+
+    fn render(&self, report: &StudyReport) -> String {
+        let results = Results {
+            schema: SCHEMA,
+            results: &report.results,
+            warnings: &report.warnings,
+            banners: &report.banners,
+        };
+        // Strings, numbers and options only, with string keys: nothing that JSON can't hold.
+        let text = serde_json::to_string_pretty(&results).expect("results are plain data");
+        text + "\n"
+    }
+}

@@ -1,0 +1,115 @@
+//! `report.md`: the results for a page of notes or a pull request.
+
+use super::{
+    ReportFormat, StudyReport,
+    panel::{estimate, headline, panels, set_label},
+};
+
+/// The format of `report.md`.
+pub struct Markdown;
+
+impl ReportFormat for Markdown {
+    fn name(&self) -> &'static str {
+        "markdown"
+    }
+
+    fn file_name(&self) -> &'static str {
+        "report.md"
+    }
+
+    fn render(&self, report: &StudyReport) -> String {
+        let mut page = format!("# {}\n\n", escape(&report.title));
+        for banner in &report.banners {
+            page += &format!("> **{}**\n\n", escape(banner));
+        }
+        if !report.warnings.is_empty() {
+            page += "## Warnings\n\n";
+            for warning in &report.warnings {
+                page += &format!("- {}\n", escape(warning));
+            }
+            page.push('\n');
+        }
+        page += &cohort(report);
+        page += &format!("## Results\n\n{}\n\n", escape(&headline(report)));
+        for panel in panels(report) {
+            let label = set_label(panel.set, report);
+            page += &format!("### {}\n\n{}\n\n", escape(&label), panel.size());
+            if let Some(caveat) = panel.caveat(report) {
+                page += &format!("{caveat}\n\n");
+            }
+            page += "| features | head | AUC | sensitivity | specificity | accuracy |\n|---|---|---|---|---|---|\n";
+            for line in &panel.lines {
+                let metrics = line.metrics.map(estimate).join(" | ");
+                page += &format!("| {} | {} | {metrics} |\n", escape(line.features), escape(line.head));
+            }
+            page.push('\n');
+        }
+        page += "## How it was run\n\n";
+        for chosen in &report.thresholds {
+            let (features, head) = (escape(&chosen.features), escape(&chosen.head));
+            page += &format!(
+                "- threshold of {head} on {features}: {}\n",
+                escape(&chosen.threshold.to_string())
+            );
+        }
+        for fact in &report.facts {
+            let text = [&fact.group, &fact.name, &fact.value].map(|text| escape(text));
+            page += &format!("- {}, {}: {}\n", text[0], text[1], text[2]);
+        }
+        page
+    }
+}
+
+fn cohort(report: &StudyReport) -> String {
+    if report.cohort.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        "## Cohort\n\n| set | sites | patients | positive | negative | scans | slices | failed |\n".to_owned();
+    table += "|---|---|---|---|---|---|---|---|\n";
+    for row in &report.cohort {
+        let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
+        table += &format!(
+            "| {set} | {sites} | {} | {} | {} | {} | {} | {} |\n",
+            row.patients, row.positive_patients, row.negative_patients, row.scans, row.slices, row.failed_slices
+        );
+    }
+    for excluded in &report.exclusions {
+        let reason = escape(&excluded.reason);
+        table += &format!(
+            "\nLeft out: {reason}: {} patients, {} slices\n",
+            excluded.patients, excluded.slices
+        );
+    }
+    table + "\n"
+}
+
+/// Text as text: no markup, no line that would break a table.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' | '|' | '*' | '_' | '`' | '[' | ']' | '#' => escaped.extend(['\\', c]),
+            '<' => escaped += "&lt;",
+            '&' => escaped += "&amp;",
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Markdown, ReportFormat as _, StudyReport};
+
+    #[test]
+    fn names_of_the_user_are_no_markup() {
+        let report = StudyReport {
+            title: "a | b <script> *c*\n# d".to_owned(),
+            ..StudyReport::default()
+        };
+        let page = Markdown.render(&report);
+        assert!(page.starts_with("# a \\| b &lt;script> \\*c\\* \\# d\n"), "{page}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Results as tables show them: one panel a set, one line a head.
+
+use super::StudyReport;
+use crate::eval::{METRICS, ResultRow, Unit};
+
+/// The results of all heads on one set.
+pub(super) struct Panel<'a> {
+    /// The set as in the results.
+    pub set: &'a str,
+    pub unit: Unit,
+    n_patients: usize,
+    n_rows: usize,
+    n_positive: usize,
+    pub level: f64,
+    pub lines: Vec<Line<'a>>,
+}
+
+/// The results of one head on one set, in the order of [`METRICS`].
+pub(super) struct Line<'a> {
+    pub features: &'a str,
+    pub head: &'a str,
+    pub metrics: [Option<&'a ResultRow>; METRICS.len()],
+}
+
+/// The panels, evidence first: test, external sites, out-of-fold, then validation and train.
+pub(super) fn panels(report: &StudyReport) -> Vec<Panel<'_>> {
+    let mut panels: Vec<Panel> = Vec::new();
+    for row in &report.results {
+        let same = |panel: &&mut Panel| {
+            (panel.set, panel.unit, panel.n_patients, panel.n_rows, panel.n_positive)
+                == (&row.set, row.unit, row.n_patients, row.n_rows, row.n_positive)
+        };
+        let panel = match panels.iter_mut().find(same) {
+            Some(panel) => panel,
+            None => {
+                panels.push(Panel {
+                    set: &row.set,
+                    unit: row.unit,
+                    n_patients: row.n_patients,
+                    n_rows: row.n_rows,
+                    n_positive: row.n_positive,
+                    level: row.level,
+                    lines: Vec::new(),
+                });
+                panels.last_mut().expect("one was pushed")
+            }
+        };
+        let own = |line: &&mut Line| (line.features, line.head) == (&row.features, &row.head);
+        let line = match panel.lines.iter_mut().find(own) {
+            Some(line) => line,
+            None => {
+                panel.lines.push(Line {
+                    features: &row.features,
+                    head: &row.head,
+                    metrics: [None; METRICS.len()],
+                });
+                panel.lines.last_mut().expect("one was pushed")
+            }
+        };
+        if let Some(index) = METRICS.iter().position(|metric| *metric == row.metric) {
+            line.metrics[index] = Some(row);
+        }
+    }
+    panels.sort_by_key(|panel| rank(panel.set));
+    panels
+}
+
+fn rank(set: &str) -> usize {
+    match set {
+        "test" => 0,
+        "out-of-fold" => 2,
+        "validation" => 3,
+        "train" => 4,
+        // Sites, and sets that a split brought with it.
+        _ => 1,
+    }
+}
+
+impl Panel<'_> {
+    /// `25 patients (12 positive), 310 slices`, or `25 patients, 310 slices (150 positive)`.
+    pub fn size(&self) -> String {
+        let (patients, slices) = (count(self.n_patients, "patient"), count(self.n_rows, "slice"));
+        match self.unit {
+            Unit::Patient => format!("{patients} ({} positive), {slices}", self.n_positive),
+            Unit::Slice => format!("{patients}, {slices} ({} positive)", self.n_positive),
+        }
+    }
+
+    /// What the numbers of this set can't be taken for.
+    pub fn caveat(&self, report: &StudyReport) -> Option<&'static str> {
+        match self.set {
+            "train" => Some("Figures on the training set are no evidence: the heads were fitted on it."),
+            set if chosen_on(set, report) => {
+                Some("Sensitivity, specificity and accuracy are optimistic here: the threshold was chosen on this set.")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A set's name for readers, e.g. `external: ucsd` or `validation (threshold chosen here)`.
+pub(super) fn set_label(set: &str, report: &StudyReport) -> String {
+    match set.split_once(':') {
+        Some(("external", site)) => format!("external: {site}"),
+        _ if chosen_on(set, report) => format!("{set} (threshold chosen here)"),
+        _ => set.to_owned(),
+    }
+}
+
+fn chosen_on(set: &str, report: &StudyReport) -> bool {
+    report.thresholds.iter().any(|chosen| chosen.threshold.set == set)
+}
+
+/// `0.843 (0.702 to 0.951)`, `1.000 (no interval)` or `not defined`.
+pub(super) fn estimate(row: Option<&ResultRow>) -> String {
+    match row.map(|row| (row.value, row.ci)) {
+        None => "not measured".to_owned(),
+        Some((None, _)) => "not defined".to_owned(),
+        Some((Some(value), None)) => format!("{value:.3} (no interval)"),
+        Some((Some(value), Some([lower, upper]))) => format!("{value:.3} ({lower:.3} to {upper:.3})"),
+    }
+}
+
+/// `1 patient`, `2 patients`.
+pub(super) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What the numbers are of: `positive: covid; negative: cap; scores per patient; 95 % intervals in brackets`.
+pub(super) fn headline(report: &StudyReport) -> String {
+    let mut parts = vec![format!("positive: {}", report.positive)];
+    if !report.negative.is_empty() {
+        parts.push(format!("negative: {}", report.negative));
+    }
+    let mut units: Vec<String> = Vec::new();
+    let mut levels: Vec<String> = Vec::new();
+    for row in &report.results {
+        let (unit, level) = (row.unit.to_string(), format!("{} %", 100.0 * row.level));
+        if !units.contains(&unit) {
+            units.push(unit);
+        }
+        if !levels.contains(&level) {
+            levels.push(level);
+        }
+    }
+    if !units.is_empty() {
+        parts.push(format!("one score per {}", units.join(" and per ")));
+        parts.push(format!("{} intervals in brackets", levels.join(" and ")));
+    }
+    parts.join("; ")
+}
