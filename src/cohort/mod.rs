@@ -10,6 +10,8 @@ mod duplicates;
 mod split;
 pub mod synthetic;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use self::{
     duplicates::{Duplicate, duplicates},

@@ -411,3 +411,97 @@ fn check_images(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortError
         second_set: name(second),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::seq::SliceRandom as _;
+
+    use super::{super::testing, *};
+
+    fn plan(text: &str) -> SplitPlan {
+        toml::from_str(text).unwrap()
+    }
+
+    /// The set of each patient, by the patient's number.
+    fn by_patient(cohort: &Cohort, split: &Split) -> BTreeMap<usize, Option<Set>> {
+        let mut sets = BTreeMap::new();
+        for (patient, set) in cohort.patient.iter().zip(split.sets()) {
+            assert_eq!(sets.entry(*patient).or_insert(set.clone()), set, "a patient stands in two sets");
+        }
+        sets
+    }
+
+    #[test]
+    fn patients_are_split_by_class_and_sites_are_held_out_whole() {
+        let cohort = testing::cohort(50);
+        let split = plan("kind = 'holdout'\nexternal = ['far']").split(&cohort, 0).unwrap();
+        let sets = by_patient(&cohort, &split);
+        let count = |set: &Set, class: bool| {
+            sets.iter().filter(|(patient, found)| found.as_ref() == Some(set) && (*patient % 2 == 0) == class).count()
+        };
+        // 40 patients are near, 20 of each class: 16, 2, 2.
+        for class in [true, false] {
+            assert_eq!([Set::Train, Set::Validation, Set::Test].map(|set| count(&set, class)), [16, 2, 2]);
+            assert_eq!(count(&Set::External("far".to_owned()), class), 5);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_rows_does_not_matter() {
+        let shuffled = testing::table(30, |rows| rows.shuffle(&mut seed::stream(1, "test")));
+        let shuffled = testing::read(&shuffled, testing::columns()).unwrap();
+        let ordered = testing::cohort(30);
+        for text in ["kind = 'holdout'", "kind = 'folds'\nk = 5"] {
+            let (a, b) = (plan(text).split(&ordered, 3).unwrap(), plan(text).split(&shuffled, 3).unwrap());
+            assert_eq!(by_patient(&ordered, &a), by_patient(&shuffled, &b));
+            let other = plan(text).split(&ordered, 4).unwrap();
+            assert_ne!(by_patient(&ordered, &a), by_patient(&ordered, &other), "the seed decides nothing");
+        }
+    }
+
+    #[test]
+    fn a_patient_or_an_image_in_two_sets_stops_the_split_unless_slices_were_asked_for() {
+        let mut cohort = testing::cohort(12);
+        let by_slice = "kind = 'holdout'\nunit = 'slice'\nfractions = { train = 0.5, validation = 0.25, test = 0.25 }";
+        assert!(plan(by_slice).split(&cohort, 0).unwrap().is_leaky());
+
+        let column = "kind = 'column'\ncolumn = 'fold'";
+        let words = ["train", "val", "test"];
+        let fold = cohort.rows.extra.iter_mut().find(|(name, _)| name == "fold").unwrap();
+        fold.1.iter_mut().enumerate().for_each(|(row, cell)| *cell = Some(words[row % 3].to_owned()));
+        let error = plan(column).split(&cohort, 0).unwrap_err();
+        assert!(matches!(error, CohortError::PatientLeak { patients: 12, first: 1, second: 2, .. }), "{error}");
+
+        let mut cohort = testing::cohort(12);
+        let hash = |row: usize| Some(format!("hash {}", if row == 35 { 0 } else { row }));
+        cohort.sha256 = (0..cohort.len()).map(hash).collect();
+        let error = plan("kind = 'folds'\ncolumn = 'fold'").split(&cohort, 0).unwrap_err();
+        assert!(matches!(error, CohortError::ImageLeak { images: 1, first: 1, second: 36, .. }), "{error}");
+    }
+
+    #[test]
+    fn plans_that_make_no_split_are_refused() {
+        let cohort = testing::cohort(12);
+        let refused = |text: &str| plan(text).split(&cohort, 0).unwrap_err();
+        let sum = "kind = 'holdout'\nfractions = { train = 0.8, validation = 0.1, test = 0.2 }";
+        assert!(matches!(refused(sum), CohortError::Fractions { .. }));
+        assert!(matches!(refused("kind = 'holdout'\nexternal = ['nowhere']"), CohortError::NoSuchSite { .. }));
+        assert!(matches!(refused("kind = 'folds'"), CohortError::FoldsPlan { .. }));
+        assert!(matches!(refused("kind = 'folds'\nk = 5\ncolumn = 'fold'"), CohortError::FoldsPlan { .. }));
+        assert!(matches!(refused("kind = 'column'\ncolumn = 'fold'"), CohortError::SplitValue { row: 1, .. }));
+        assert!(matches!(refused("kind = 'column'\ncolumn = 'none'"), CohortError::Table(_)));
+        let few = plan("kind = 'holdout'").split(&testing::cohort(4), 0).unwrap_err();
+        assert!(matches!(few, CohortError::TooFewPatients { patients: 2, sets: 3, .. }), "{few}");
+    }
+
+    #[test]
+    fn counts_are_the_nearest_to_the_shares_and_none_is_zero() {
+        let shares = |text: [f64; 3]| -> Vec<(Set, f64)> { text.into_iter().map(|share| (Set::Train, share)).collect() };
+        assert_eq!(largest_remainder(&shares([0.8, 0.1, 0.1]), 10), [8, 1, 1]);
+        assert_eq!(largest_remainder(&shares([0.8, 0.1, 0.1]), 4), [2, 1, 1]);
+        assert_eq!(largest_remainder(&shares([0.34, 0.33, 0.33]), 100), [34, 33, 33]);
+        assert_eq!(largest_remainder(&shares([0.5, 0.25, 0.25]), 7), [3, 2, 2]);
+    }
+}

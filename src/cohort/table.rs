@@ -194,3 +194,61 @@ fn extra_columns(table: &TextTable, columns: &Columns) -> Result<(Extra, Vec<Str
 fn is_feature_name(name: &str) -> bool {
     name.strip_prefix('f').is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        CohortError,
+        testing::{columns, read, table},
+    };
+    use crate::cohort::Columns;
+
+    #[test]
+    fn identifiers_become_pseudonyms_and_stay_out_of_what_is_carried() {
+        let cohort = read(&table(4, |_| ()), columns()).unwrap();
+        let shown = format!("{:?} {:?}", cohort.rows, cohort.warnings);
+        assert!(!shown.contains("P00") && !shown.contains("Doe") && !shown.contains("img/"), "{shown}");
+        let names: Vec<&str> = cohort.rows.extra.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["fold", "age"]);
+        assert_eq!(cohort.n_patients, 4);
+        assert_eq!(cohort.patient[..4], [0, 0, 0, 1]);
+        assert_eq!(cohort.positive[2..4], [Some(true), Some(false)]);
+        assert!(cohort.warnings[0].contains("`orig_name`"), "{:?}", cohort.warnings);
+    }
+
+    #[test]
+    fn a_kept_column_is_carried_whatever_its_name() {
+        let kept = Columns { keep: vec!["orig_name".to_owned()], ..columns() };
+        let cohort = read(&table(4, |_| ()), kept).unwrap();
+        assert_eq!(cohort.rows.extra[2].0, "orig_name");
+    }
+
+    #[test]
+    fn what_a_study_cannot_do_without_is_an_error() {
+        let without = Columns { patient: None, ..columns() };
+        assert!(matches!(read(&table(4, |_| ()), without), Err(CohortError::NoPatientColumn { .. })));
+        let mut holes = table(4, |_| ());
+        holes.columns[1].1[5] = Some("  ".to_owned());
+        let error = read(&holes, columns()).unwrap_err();
+        assert!(error.to_string().starts_with("1 of 12 rows have no patient in column `patient` (first: row 6)"), "{error}");
+        let mut twice = table(4, |_| ());
+        twice.columns[0].1[3] = twice.columns[0].1[0].clone();
+        let error = read(&twice, columns()).unwrap_err();
+        assert!(matches!(error, CohortError::Repeated { what: "path", first: 1, second: 4 }), "{error}");
+        let mut one = table(4, |_| ());
+        one.columns[2].1.fill(Some("covid".to_owned()));
+        assert!(matches!(read(&one, columns()), Err(CohortError::OneClass { rows: 12, .. })));
+        one.columns[2].1.fill(Some("healthy".to_owned()));
+        let error = read(&one, columns()).unwrap_err().to_string();
+        assert!(error.contains("no row has the label `covid`") && error.contains("`healthy` (12)"), "{error}");
+    }
+
+    #[test]
+    fn rows_without_a_label_are_counted_and_take_no_part() {
+        let mut holes = table(4, |_| ());
+        holes.columns[2].1[0] = None;
+        let cohort = read(&holes, columns()).unwrap();
+        assert_eq!(cohort.positive[0], None);
+        assert!(cohort.warnings.iter().any(|warning| warning.starts_with("1 of 12 rows have no label")));
+    }
+}
