@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! `cargo xtask`: set-up, demo and tests of hounsfield, one command each; after matklad's cargo-xtask.
 
 mod lint;
@@ -81,6 +80,3 @@ fn demo(args: &[&str]) -> Result<ExitCode> {
         .ok_or_else(|| format!("the demo was ended by a signal ({status})"))?;
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
-=======
-fn main() {}
->>>>>>> images
