@@ -33,7 +33,12 @@ impl Need {
     pub fn build() -> Self {
         let target = step::target();
         let compiled = target.join("debug/deps").read_dir().is_ok_and(|mut files| {
-            files.any(|file| file.is_ok_and(|file| file.file_name().to_string_lossy().starts_with("libtorch_sys-")))
+            files.any(|file| {
+                let name = file
+                    .map(|file| file.file_name().to_string_lossy().into_owned())
+                    .unwrap_or_default();
+                name.starts_with("libtorch_sys-") && name.ends_with(".rlib")
+            })
         });
         Self::of("the build", &target, if compiled { 0 } else { BUILD })
     }
@@ -56,7 +61,11 @@ pub fn space(needs: &[Need]) -> Result<()> {
                 .map(|need| format!("{} for {}", gigabytes(need.megabytes), need.what))
                 .collect();
             let (parts, free, sum) = (parts.join(", "), gigabytes(free), gigabytes(sum));
-            let way = "free some, or build on another disk with CARGO_TARGET_DIR";
+            let way = if needs.iter().any(|need| need.folder == step::target()) {
+                "free some, or build on another disk with CARGO_TARGET_DIR"
+            } else {
+                "free some"
+            };
             return Err(format!(
                 "{free} of disk space are free, {sum} are needed ({parts}), {way}: {mount}"
             ));

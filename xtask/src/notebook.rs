@@ -29,7 +29,7 @@ pub fn run() -> Result<()> {
         .current_dir(step::root().join("notebooks"))
         .args(["-m", "nbconvert", "--to", "notebook", "--execute"]);
     python.arg("--output-dir").arg(&out).arg("read_a_study.ipynb");
-    // Our packages and our kernel, whatever else is installed or configured; figures need no display.
+    // Our packages and our kernel, whatever else is installed or configured; the kernel sets its own MPLBACKEND.
     python
         .env("PYTHONPATH", &packages)
         .env("PYTHONNOUSERSITE", "1")
