@@ -16,7 +16,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
-    let (head, facts) = FittedHead::load(&args.model)?;
+    let head = FittedHead::load(&args.model)?;
+    let facts = head.metadata.clone();
     let table = read_features(&args.features)?;
     let fact = |name: &str| facts.get(name).map_or("", String::as_str);
     if !fact("features").is_empty() && !table.provenance.layer.is_empty() && table.provenance.layer != fact("features") {

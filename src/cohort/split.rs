@@ -226,8 +226,8 @@ impl SplitPlan {
                 return Err(CohortError::NoSuchSite { site: site.clone(), sites });
             }
         }
-        let external = |site: &Option<String>| site.as_ref().filter(|site| self.external().contains(site));
-        Ok(sites.iter().map(|site| external(site).map(|site| Set::External(site.clone()))).collect())
+        let held_out = sites.iter().map(|site| site.as_ref().filter(|site| self.external().contains(site)));
+        Ok(held_out.map(|site| site.map(|site| Set::External(site.clone()))).collect())
     }
 }
 

@@ -278,7 +278,7 @@ impl Study {
         if self.probe.heads.is_empty() {
             return refuse("`probe.heads` is empty: name at least one head, e.g. `logistic`");
         }
-        let names: Vec<String> = self.probe.heads.iter().map(HeadConfig::name).collect();
+        let names: Vec<&str> = self.probe.heads.iter().map(HeadConfig::name).collect();
         if let Some(name) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| name) {
             return refuse(&format!("`probe.heads` names `{name}` twice: results are told apart by the head's name"));
         }

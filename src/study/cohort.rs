@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, CohortPlan, duplicates},
-    features::read_features,
+    features::{Rows, read_features},
     progress::Progress,
     tables::{Column, ColumnData, TextTable, read_table, sha256_file, write_parquet},
 };
@@ -76,7 +76,7 @@ impl StudyRun {
             false => self.ids.clone(),
         };
         let plan = CohortPlan { columns, classes: self.study.classes(), ids };
-        let cohort = Cohort::read(&features.rows.to_text_table(), Path::new(""), &plan)?;
+        let cohort = Cohort::read(&text_table(&features.rows), Path::new(""), &plan)?;
         let key = Key::new(STAGE)
             .text(&super::sha256_path(path)?)
             .value(&self.study.cohort)
@@ -158,4 +158,19 @@ fn write_cohort(path: &Path, cohort: &Cohort) -> Result<(), StudyError> {
         columns.push(Column { name, data: ColumnData::Text(cells.clone()) });
     }
     Ok(write_parquet(path, &columns, &BTreeMap::new())?)
+}
+
+/// The rows of a feature table as a table of text, so that one reader serves both.
+fn text_table(rows: &Rows) -> TextTable {
+    let some = |cells: &[String]| cells.iter().cloned().map(Some).collect();
+    let mut columns = vec![
+        ("slice_id".to_owned(), some(&rows.slice_id)),
+        ("scan_id".to_owned(), some(&rows.scan_id)),
+        ("patient_id".to_owned(), some(&rows.patient_id)),
+        ("label".to_owned(), rows.label.clone()),
+        ("site".to_owned(), rows.site.clone()),
+        ("split".to_owned(), rows.split.clone()),
+    ];
+    columns.extend(rows.extra.iter().cloned());
+    TextTable { columns, n_rows: rows.slice_id.len() }
 }

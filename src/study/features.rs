@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
+    io::Write as _,
 };
 
 use super::{Key, StudyError, StudyRun};

@@ -1,6 +1,6 @@
 //! `run.lock.toml`: all that is needed to say what a run was, and to do it again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::Write as _};
 
 use serde::Serialize;
 

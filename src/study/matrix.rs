@@ -6,7 +6,7 @@ use ndarray::{Array2, Axis};
 
 use super::StudyError;
 use crate::{
-    cohort::Cohort,
+    cohort::{Cohort, Split},
     features::{FeatureTable, Provenance},
 };
 
@@ -23,13 +23,26 @@ pub(super) struct Matrix {
 
 impl Matrix {
     /// Joins by `slice_id`. Rows of the table that the cohort does not have are an error: they belong to another study.
-    pub fn join(table: FeatureTable, cohort: &Cohort) -> Result<Self, StudyError> {
+    /// So are values that are not finite in rows that take part.
+    pub fn join(name: &str, table: FeatureTable, cohort: &Cohort, split: &Split) -> Result<Self, StudyError> {
         let of: HashMap<&str, usize> =
             table.rows.slice_id.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
         let place: Vec<Option<usize>> = cohort.rows.slice_id.iter().map(|id| of.get(id.as_str()).copied()).collect();
         let joined = place.iter().flatten().count();
         if joined != table.rows.slice_id.len() {
             return Err(StudyError::Foreign { joined, rows: table.rows.slice_id.len(), cohort: cohort.len() });
+        }
+        let mut bad = Vec::new();
+        for (row, place) in place.iter().enumerate() {
+            if let (Some(_), Some(place)) = (&split.sets()[row], place) {
+                let values = table.values.row(*place);
+                let columns = values.iter().enumerate().filter(|(_, value)| !value.is_finite());
+                bad.extend(columns.map(|(column, _)| (row, column)));
+            }
+        }
+        if let Some((row, column)) = bad.first() {
+            let (name, feature) = (name.to_owned(), table.names[*column].clone());
+            return Err(StudyError::NotFinite { count: bad.len(), name, row: row + 1, feature });
         }
         Ok(Self {
             values: table.values.mapv(f64::from),
@@ -47,10 +60,5 @@ impl Matrix {
     pub fn select(&self, rows: &[usize]) -> Array2<f64> {
         let places: Vec<usize> = rows.iter().filter_map(|row| self.place[*row]).collect();
         self.values.select(Axis(0), &places)
-    }
-
-    /// Number of features.
-    pub fn width(&self) -> usize {
-        self.values.ncols()
     }
 }

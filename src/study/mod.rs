@@ -141,8 +141,9 @@ fn sha256_path(path: &Path) -> Result<String, StudyError> {
         return Ok(crate::tables::sha256_file(path)?);
     }
     let failed = |source| StudyError::Folder { source, path: path.to_owned() };
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(path).map_err(failed)?.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<_, _>>()?;
+    let entries = std::fs::read_dir(path).map_err(failed)?;
+    let entries = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
+    let mut files = entries.collect::<Result<Vec<PathBuf>, StudyError>>()?;
     files.sort();
     let mut key = Key::new("folder");
     for file in files.iter().filter(|file| file.is_file()) {
@@ -249,6 +250,18 @@ pub enum StudyError {
         negative: usize,
         /// What would be needed.
         need: &'static str,
+    },
+    /// Features that are no numbers.
+    #[error("{count} values of the features `{name}` are NaN or infinite (first: row {row}, feature `{feature}`): mend or leave out these rows")]
+    NotFinite {
+        /// How many.
+        count: usize,
+        /// The layer or table.
+        name: String,
+        /// The first such row of the cohort, from 1.
+        row: usize,
+        /// The feature's column.
+        feature: String,
     },
     /// Features of rows that the cohort does not have.
     #[error("{joined} of {rows} rows of the features are among the {cohort} rows of the cohort: they were made from another table or under another salt")]

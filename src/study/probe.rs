@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    io::Write as _,
 };
 
 use super::{Failure, Key, StudyError, StudyRun, matrix::Matrix};
@@ -61,12 +62,12 @@ impl StudyRun {
             let mut probed = Vec::new();
             let mut made_by = Vec::new();
             for (name, file) in &files {
-                let matrix = Matrix::join(read_features(file)?, cohort)?;
+                let matrix = Matrix::join(name, read_features(file)?, cohort, split)?;
                 probed.extend(self.probe_layer(cohort, split, name, &matrix)?);
                 made_by.push((name.clone(), matrix.provenance));
             }
             self.write_predictions(cohort, split, &probed)?;
-            let mut outputs = self.write_models(&probed)?;
+            let mut outputs = self.write_models(&mut probed)?;
             let report = self.study_report(cohort, split, failures, probed, &made_by);
             let text = serde_json::to_string(&report).expect("a report has string keys");
             atomic_write(&self.folder.join(STUDY_FILE), |file| file.write_all(text.as_bytes()))?;
@@ -153,7 +154,7 @@ impl StudyRun {
                 evaluations.push(task.evaluate(&set.to_string(), rows, &scores, &threshold)?);
             }
         }
-        Ok(Probed { features: features.to_owned(), head: config.name(), scores, evaluations, threshold, fitted })
+        Ok(Probed { features: features.to_owned(), head: config.name().to_owned(), scores, evaluations, threshold, fitted })
     }
 
     fn write_predictions(&self, cohort: &Cohort, split: &Split, probed: &[Probed]) -> Result<(), StudyError> {
@@ -186,7 +187,7 @@ impl StudyRun {
     }
 
     /// Saves the fitted heads; returns their names in the run folder.
-    fn write_models(&self, probed: &[Probed]) -> Result<Vec<String>, StudyError> {
+    fn write_models(&self, probed: &mut [Probed]) -> Result<Vec<String>, StudyError> {
         let folder = self.folder.join(MODELS);
         let failed = |source| StudyError::Folder { source, path: folder.clone() };
         if folder.exists() {
@@ -194,16 +195,16 @@ impl StudyRun {
         }
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let mut names = Vec::new();
-        for one in probed {
+        for one in probed.iter_mut() {
             let name = format!("{MODELS}/{}.{}.safetensors", one.features, one.head);
-            let facts = BTreeMap::from([
+            one.fitted.metadata = BTreeMap::from([
                 ("features".to_owned(), one.features.clone()),
                 ("positive".to_owned(), self.study.cohort.positive.clone().unwrap_or_default()),
                 ("threshold".to_owned(), one.threshold.value.to_string()),
                 ("threshold_from".to_owned(), one.threshold.to_string()),
                 ("unit".to_owned(), self.study.probe.unit.to_string()),
             ]);
-            one.fitted.save(&self.folder.join(&name), &facts).map_err(|source| StudyError::Head {
+            one.fitted.save(&self.folder.join(&name)).map_err(|source| StudyError::Head {
                 head: one.head.clone(),
                 features: one.features.clone(),
                 source,
@@ -336,11 +337,11 @@ impl Task<'_> {
     }
 
     fn head_error(&self, source: crate::heads::HeadError) -> StudyError {
-        StudyError::Head { head: self.config.name(), features: self.features.to_owned(), source }
+        StudyError::Head { head: self.config.name().to_owned(), features: self.features.to_owned(), source }
     }
 
     fn eval_error(&self, set: &str, source: crate::eval::EvalError) -> StudyError {
-        let (head, features) = (self.config.name(), self.features.to_owned());
+        let (head, features) = (self.config.name().to_owned(), self.features.to_owned());
         StudyError::Eval { head, features, set: set.to_owned(), source }
     }
 
@@ -399,7 +400,7 @@ impl Task<'_> {
         let bootstrap = Bootstrap { resamples: section.resamples, level: section.level, seed: study.seed };
         let scores = self.scores(set, rows, scores)?;
         let head = self.config.name();
-        evaluate(self.features, &head, set, study.probe.unit, &scores, threshold, &bootstrap)
+        evaluate(self.features, head, set, study.probe.unit, &scores, threshold, &bootstrap)
             .map_err(|error| self.eval_error(set, error))
     }
 }

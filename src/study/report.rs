@@ -1,11 +1,15 @@
 //! Stage five: the report, rendered from what the probe found.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+};
 
 use super::{Failure, Key, StudyError, StudyRun, probe};
 use crate::{
     cohort::{Cohort, Set, Split, SplitPlan},
     features::Provenance,
+    heads::FitSummary,
     report::{
         CohortRow, Exclusion, FORMATS, HeadFacts, HeadThreshold, Html, LEAKAGE, ReportFormat as _, StudyReport,
         UNTRAINED, terminal_table,
@@ -95,11 +99,12 @@ impl StudyRun {
         }
         self.facts(&mut report, cohort, made_by);
         for one in probed {
+            let FitSummary { chosen, notes, .. } = one.fitted.summary();
             report.heads.push(HeadFacts {
                 features: one.features.clone(),
                 head: one.head.clone(),
-                settings: one.fitted.settings(),
-                notes: one.fitted.notes().to_vec(),
+                settings: chosen.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+                notes: notes.clone(),
             });
             report.thresholds.push(HeadThreshold {
                 features: one.features,

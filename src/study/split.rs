@@ -1,5 +1,7 @@
 //! Stage two: who is trained on and who is measured. Writes `split.csv`.
 
+use std::io::Write as _;
+
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, Set, Split},

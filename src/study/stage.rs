@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    io::Write as _,
 };
 
 use serde::{Deserialize, Serialize};
