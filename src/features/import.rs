@@ -117,19 +117,13 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
         }
     }
     if let FeatureColumns::List(list) = &options.features {
+        let names = || features.iter().map(|(name, _)| name.as_str());
+        if let Some(missing) = list.iter().find(|listed| !names().any(|name| name == *listed)) {
+            return Err(TableError::no_column(missing, names().chain(order.iter().map(String::as_str))).into());
+        }
         let place = |name: &str| list.iter().position(|listed| listed == name);
         features.retain(|(name, _)| place(name).is_some());
         features.sort_by_key(|(name, _)| place(name));
-        if let Some(missing) = list
-            .iter()
-            .find(|listed| !features.iter().any(|(name, _)| name == *listed))
-        {
-            let names = features
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .chain(order.iter().map(String::as_str));
-            return Err(TableError::no_column(missing, names).into());
-        }
     }
     if let FeatureColumns::Prefix(prefix) = &options.features {
         features.retain(|(name, _)| name.starts_with(prefix.as_str())); // a NumPy file's names are ours

@@ -158,14 +158,12 @@ impl Table {
                 .filter(|number| !number.is_empty())
             {
                 // NumPy 2 prints the items of a list as `np.float32(0.5)`.
-                let bare = number
+                let item = number
                     .strip_prefix("np.float32(")
-                    .and_then(|number| number.strip_suffix(')'));
-                self.values.push(
-                    bare.unwrap_or(number)
-                        .parse()
-                        .map_err(|_| wrong("the vector holds no numbers only"))?,
-                );
+                    .or(number.strip_prefix("np.float64("));
+                let bare = item.and_then(|item| item.strip_suffix(')')).unwrap_or(number);
+                self.values
+                    .push(bare.parse().map_err(|_| wrong("the vector holds no numbers only"))?);
             }
             let width = self.values.len() - before;
             if self.names.is_empty() {

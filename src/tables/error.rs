@@ -203,7 +203,7 @@ fn nearest_words(nearest: &Option<String>) -> String {
         .unwrap_or_default()
 }
 
-/// The name with the fewest edits, if at most a third of its letters differ; case does not count.
+/// The name with the fewest edits, if at most half of its letters differ; case does not count.
 fn nearest(name: &str, names: &[String]) -> Option<String> {
     let wanted = name.to_lowercase();
     let scored = names
@@ -211,7 +211,7 @@ fn nearest(name: &str, names: &[String]) -> Option<String> {
         .map(|candidate| (edits(&wanted, &candidate.to_lowercase()), candidate));
     let (distance, best) = scored.min_by_key(|(distance, _)| *distance)?;
     let longest = wanted.chars().count().max(best.chars().count());
-    (distance * 3 <= longest).then(|| best.clone())
+    (distance * 2 <= longest).then(|| best.clone())
 }
 
 /// Levenshtein's distance.

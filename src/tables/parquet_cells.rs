@@ -115,7 +115,8 @@ pub(super) fn int96_text(value: &Int96) -> String {
     let &[low, high, day] = value.data() else {
         unreachable!("an Int96 has three words")
     };
-    let nanos = i128::from(u64::from(high) << 32 | u64::from(low));
+    // Signed: pyarrow counts back from the next day before 1970.
+    let nanos = i128::from((u64::from(high) << 32 | u64::from(low)) as i64);
     dates::timestamp(
         (i128::from(day) - JULIAN_DAY_OF_1970) * 86_400_000_000_000 + nanos,
         false,

@@ -1,1 +1,4 @@
+//! Tests that need no libtorch.
 
+mod features;
+mod tables;
