@@ -1,6 +1,26 @@
 //! The feature table: the waist between encoders and everything that is read from them.
 
+mod error;
+mod export;
+mod import;
+mod join;
+mod matrix;
+mod parts;
+mod song2020;
+mod store;
+
+use std::collections::HashSet;
+
 use ndarray::Array2;
+
+pub use self::{
+    error::FeatureError,
+    export::{export_csv, export_npy, export_safetensors},
+    import::{FeatureColumns, ImportOptions, Imported, import},
+    parts::{PartLayout, PartWriter, RemovedPart, Resumed, existing_rows, merge_parts},
+    song2020::SONG_LAYERS,
+    store::{read_features, write_features},
+};
 
 /// `[N, F]` features, one row a slice, with whose they are and where they come from.
 ///
@@ -60,4 +80,176 @@ pub struct Provenance {
     pub source: String,
     /// Version of the program that wrote it.
     pub hounsfield: String,
+}
+
+/// Names of the columns that every stored table has before its extra and feature columns.
+pub(crate) const ID_COLUMNS: [&str; 6] = ["slice_id", "scan_id", "patient_id", "label", "site", "split"];
+
+/// `f000`, `f001`, ..., with more digits where there are more than a thousand.
+///
+/// ```
+/// assert_eq!(hounsfield::features::feature_names(120)[119], "f119");
+/// assert_eq!(hounsfield::features::feature_names(2048)[0], "f0000");
+/// ```
+pub fn feature_names(n: usize) -> Vec<String> {
+    let width = n.saturating_sub(1).to_string().len().max(3);
+    (0..n).map(|index| format!("f{index:0width$}")).collect()
+}
+
+impl FeatureTable {
+    /// How many values are NaN or infinite, and the first of them as `(count, row, column)`; `None` where all are
+    /// finite.
+    ///
+    /// ```
+    /// # use hounsfield::features::{FeatureTable, Provenance, Rows};
+    /// let values = ndarray::arr2(&[[0.0, 1.0], [f32::NAN, f32::INFINITY]]);
+    /// let names = vec!["f000".to_owned(), "f001".to_owned()];
+    /// let table = FeatureTable { values, names, rows: Rows::default(), provenance: Provenance::default() };
+    /// assert_eq!(table.non_finite(), Some((2, 1, 0)));
+    /// ```
+    pub fn non_finite(&self) -> Option<(usize, usize, usize)> {
+        let mut places = self.values.indexed_iter().filter(|(_, value)| !value.is_finite());
+        let ((row, column), _) = places.next()?;
+        Some((1 + places.count(), row, column))
+    }
+
+    /// Whether values, names and rows fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`FeatureError::Lengths`], [`FeatureError::DuplicateRows`], [`FeatureError::DuplicateColumn`].
+    pub fn check(&self) -> Result<(), FeatureError> {
+        let (n_rows, n_columns) = self.values.dim();
+        if self.names.len() != n_columns {
+            return Err(FeatureError::Lengths {
+                what: "names".to_owned(),
+                found: self.names.len(),
+                expected: n_columns,
+            });
+        }
+        self.rows.check(n_rows)?;
+        let mut seen: HashSet<&str> = ID_COLUMNS.into();
+        let names = self.rows.extra.iter().map(|(name, _)| name).chain(&self.names);
+        match names.into_iter().find(|name| !seen.insert(name.as_str())) {
+            Some(column) => Err(FeatureError::DuplicateColumn { column: column.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Rows {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.slice_id.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.slice_id.is_empty()
+    }
+
+    /// The rows of these indices, in their order.
+    ///
+    /// # Panics
+    ///
+    /// Where an index is not below [`Self::len`].
+    pub fn select(&self, indices: &[usize]) -> Self {
+        fn pick<T: Clone>(cells: &[T], indices: &[usize]) -> Vec<T> {
+            indices.iter().map(|&index| cells[index].clone()).collect()
+        }
+        Self {
+            slice_id: pick(&self.slice_id, indices),
+            scan_id: pick(&self.scan_id, indices),
+            patient_id: pick(&self.patient_id, indices),
+            label: pick(&self.label, indices),
+            site: pick(&self.site, indices),
+            split: pick(&self.split, indices),
+            extra: self
+                .extra
+                .iter()
+                .map(|(name, cells)| (name.clone(), pick(cells, indices)))
+                .collect(),
+        }
+    }
+
+    /// Adds rows with the same extra columns.
+    ///
+    /// # Panics
+    ///
+    /// Where the extra columns differ.
+    pub fn append(&mut self, mut other: Self) {
+        if self.is_empty() && self.extra.is_empty() {
+            *self = other;
+            return;
+        }
+        let names = |rows: &Self| rows.extra.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(self), names(&other), "rows with different extra columns");
+        self.slice_id.append(&mut other.slice_id);
+        self.scan_id.append(&mut other.scan_id);
+        self.patient_id.append(&mut other.patient_id);
+        self.label.append(&mut other.label);
+        self.site.append(&mut other.site);
+        self.split.append(&mut other.split);
+        for ((_, cells), (_, more)) in self.extra.iter_mut().zip(&mut other.extra) {
+            cells.append(more);
+        }
+    }
+
+    /// Whether every column has `expected` entries and no `slice_id` stands twice.
+    fn check(&self, expected: usize) -> Result<(), FeatureError> {
+        let fixed = [
+            self.slice_id.len(),
+            self.scan_id.len(),
+            self.patient_id.len(),
+            self.label.len(),
+            self.site.len(),
+            self.split.len(),
+        ];
+        let fixed = ID_COLUMNS.into_iter().zip(fixed);
+        let extra = self.extra.iter().map(|(name, cells)| (name.as_str(), cells.len()));
+        for (what, found) in fixed.chain(extra) {
+            if found != expected {
+                return Err(FeatureError::Lengths {
+                    what: what.to_owned(),
+                    found,
+                    expected,
+                });
+            }
+        }
+        let distinct = self.slice_id.iter().collect::<HashSet<_>>().len();
+        match expected - distinct {
+            0 => Ok(()),
+            repeated => Err(FeatureError::DuplicateRows {
+                repeated,
+                rows: expected,
+            }),
+        }
+    }
+}
+
+impl Provenance {
+    /// The fields in which two tables differ.
+    ///
+    /// ```
+    /// use hounsfield::features::Provenance;
+    /// let a = Provenance { layer: "z_mean".to_owned(), ..Provenance::default() };
+    /// assert_eq!(a.differences(&Provenance::default()), ["layer"]);
+    /// ```
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("encoder", self.encoder != other.encoder),
+            ("layer", self.layer != other.layer),
+            ("weights", self.weights != other.weights),
+            ("untrained", self.untrained != other.untrained),
+            ("preprocess", self.preprocess != other.preprocess),
+            ("preprocess_sha256", self.preprocess_sha256 != other.preprocess_sha256),
+            ("watermarks", self.watermarks != other.watermarks),
+            ("pseudonyms", self.pseudonyms != other.pseudonyms),
+            ("source", self.source != other.source),
+            ("hounsfield", self.hounsfield != other.hounsfield),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
 }

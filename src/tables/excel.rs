@@ -63,7 +63,7 @@ fn text(cell: &Data) -> Option<String> {
         Data::Empty | Data::Error(_) => None,
         Data::String(text) | Data::DateTimeIso(text) | Data::DurationIso(text) => Some(text.clone()),
         Data::Int(value) => Some(value.to_string()),
-        Data::Float(value) => Some(super::parquet_read::float_text(*value)),
+        Data::Float(value) => Some(super::parquet_cells::float_text(*value)),
         Data::Bool(value) => Some(value.to_string()),
         Data::DateTime(value) if value.is_datetime() => {
             let (year, month, day, hour, minute, second, milli) = value.to_ymd_hms_milli();
@@ -76,7 +76,7 @@ fn text(cell: &Data) -> Option<String> {
                 format!("{date}T{}", dates::time(nanos))
             })
         }
-        Data::DateTime(value) => Some(super::parquet_read::float_text(value.as_f64())),
+        Data::DateTime(value) => Some(super::parquet_cells::float_text(value.as_f64())),
     }
     .filter(|text| !text.is_empty())
 }

@@ -3,15 +3,21 @@
 use std::{collections::BTreeMap, fs::File, path::Path, path::PathBuf};
 
 use parquet::{
-    basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as PhysicalType},
+    basic::{ConvertedType, LogicalType, Repetition, Type as PhysicalType},
     column::reader::{ColumnReader, ColumnReaderImpl},
-    data_type::{DataType, Int96},
+    data_type::DataType,
     errors::ParquetError,
     file::reader::{FileReader as _, SerializedFileReader},
     schema::types::ColumnDescriptor,
 };
 
-use super::{TableError, TextTable, check_names, dates};
+use super::{
+    TableError, TextTable,
+    error::check_names,
+    parquet_cells::{
+        Time, big_endian, decimal_text, float_text, float16, float32_text, int96_text, is_unsigned, time_unit,
+    },
+};
 
 /// An open Parquet file whose columns are all flat.
 pub struct ParquetTable {
@@ -196,8 +202,7 @@ impl ParquetTable {
     pub fn texts(&self, column: usize) -> Result<Vec<Option<String>>, TableError> {
         let mut cells = Vec::with_capacity(self.n_rows());
         for group in 0..self.group_rows().len() {
-            let first_row = cells.len();
-            cells.extend(self.group_texts(column, group, first_row)?);
+            cells.extend(self.group_texts(column, group)?);
         }
         Ok(cells)
     }
@@ -279,9 +284,15 @@ impl ParquetTable {
         })
     }
 
-    fn group_texts(&self, column: usize, group: usize, first_row: usize) -> Result<Vec<Option<String>>, TableError> {
+    /// One row group of [`Self::texts`].
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Parquet`] and [`TableError::Binary`].
+    pub fn group_texts(&self, column: usize, group: usize) -> Result<Vec<Option<String>>, TableError> {
         let descriptor = self.descriptor(column);
         let kind = self.columns[column].kind;
+        let first_row = self.group_rows()[..group].iter().sum();
         let (reader, rows) = self.column_reader(column, group)?;
         let time = time_unit(descriptor);
         let scale = descriptor.type_scale();
@@ -405,117 +416,6 @@ fn map<A, B>(cells: Vec<Option<A>>, change: impl Fn(A) -> B) -> Vec<Option<B>> {
     cells.into_iter().map(|cell| cell.map(&change)).collect()
 }
 
-/// How an integer column counts time, if it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Time {
-    None,
-    Days,
-    /// Nanoseconds of one unit.
-    OfDay(i64),
-    /// Nanoseconds of one unit, and whether it is UTC.
-    Stamp(i64, bool),
-}
-
-impl Time {
-    fn text(self, value: i64) -> String {
-        match self {
-            Self::None => value.to_string(),
-            Self::Days => dates::date(value),
-            Self::OfDay(unit) => dates::time(value.wrapping_mul(unit)),
-            Self::Stamp(unit, utc) => dates::timestamp(i128::from(value) * i128::from(unit), utc),
-        }
-    }
-}
-
-fn time_unit(column: &ColumnDescriptor) -> Time {
-    let nanos = |unit: &TimeUnit| match unit {
-        TimeUnit::MILLIS => 1_000_000,
-        TimeUnit::MICROS => 1_000,
-        TimeUnit::NANOS => 1,
-    };
-    match (column.logical_type_ref(), column.converted_type()) {
-        (Some(LogicalType::Date), _) | (None, ConvertedType::DATE) => Time::Days,
-        (Some(LogicalType::Time(time)), _) => Time::OfDay(nanos(&time.unit)),
-        (Some(LogicalType::Timestamp(time)), _) => Time::Stamp(nanos(&time.unit), time.is_adjusted_to_u_t_c),
-        (None, ConvertedType::TIME_MILLIS) => Time::OfDay(1_000_000),
-        (None, ConvertedType::TIME_MICROS) => Time::OfDay(1_000),
-        (None, ConvertedType::TIMESTAMP_MILLIS) => Time::Stamp(1_000_000, true),
-        (None, ConvertedType::TIMESTAMP_MICROS) => Time::Stamp(1_000, true),
-        _ => Time::None,
-    }
-}
-
-fn is_unsigned(column: &ColumnDescriptor) -> bool {
-    use ConvertedType as C;
-    matches!(column.logical_type_ref(), Some(LogicalType::Integer(int)) if !int.is_signed)
-        || matches!(
-            column.converted_type(),
-            C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64
-        )
-}
-
-/// The shortest text that parses back equal, whole numbers without `.0`.
-pub(super) fn float_text(value: f64) -> String {
-    match value.abs() {
-        size if size == 0.0 || (1e-5..1e16).contains(&size) || !size.is_finite() => value.to_string(),
-        _ => format!("{value:e}"),
-    }
-}
-
-fn float32_text(value: f32) -> String {
-    match value.abs() {
-        size if size == 0.0 || (1e-5..1e16).contains(&size) || !size.is_finite() => value.to_string(),
-        _ => format!("{value:e}"),
-    }
-}
-
-/// IEEE 754 binary16, little-endian; NaN where there aren't two bytes.
-fn float16(bytes: &[u8]) -> f32 {
-    let &[low, high] = bytes else { return f32::NAN };
-    let bits = u16::from_le_bytes([low, high]);
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
-    match exponent {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
-    }
-}
-
-/// Two's complement, at most 16 bytes.
-fn big_endian(bytes: &[u8]) -> i128 {
-    let negative = bytes.first().is_some_and(|byte| byte >> 7 == 1);
-    bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| {
-        value << 8 | i128::from(*byte)
-    })
-}
-
-fn decimal_text(unscaled: i128, scale: i32) -> String {
-    let scale = scale.max(0) as usize;
-    let digits = format!("{:0>width$}", unscaled.unsigned_abs(), width = scale + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - scale);
-    let sign = if unscaled < 0 { "-" } else { "" };
-    if scale == 0 {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
-}
-
-/// Impala's and old Spark's timestamps: nanoseconds of a Julian day.
-fn int96_text(value: &Int96) -> String {
-    const JULIAN_DAY_OF_1970: i128 = 2_440_588;
-    let &[low, high, day] = value.data() else {
-        unreachable!("an Int96 has three words")
-    };
-    let nanos = i128::from(u64::from(high) << 32 | u64::from(low));
-    dates::timestamp(
-        (i128::from(day) - JULIAN_DAY_OF_1970) * 86_400_000_000_000 + nanos,
-        false,
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -569,16 +469,5 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
         assert!(matches!(ParquetTable::open(&path), Err(TableError::Parquet { .. })));
-    }
-
-    #[test]
-    fn decimals_halves_and_big_endian_integers_are_exact() {
-        assert_eq!(decimal_text(-5, 2), "-0.05");
-        assert_eq!(decimal_text(12_345, 2), "123.45");
-        assert_eq!(big_endian(&[0xff, 0xfe]), -2);
-        assert_eq!(big_endian(&[0x01, 0x00]), 256);
-        assert_eq!(float16(&[0x00, 0x3c]), 1.0);
-        assert_eq!(float16(&[0xff, 0x7b]), 65504.0);
-        assert_eq!(float16(&[0x01, 0x80]), -(2f32.powi(-24)));
     }
 }

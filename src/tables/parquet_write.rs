@@ -1,6 +1,6 @@
 //! Typed Parquet files without arrow: columns of text, floats and integers, zstd, metadata as key and value.
 
-use std::{collections::BTreeMap, io, io::Write, path::Path, sync::Arc};
+use std::{borrow::Borrow, collections::BTreeMap, io, io::Write, path::Path, sync::Arc};
 
 use parquet::{
     basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel},
@@ -173,9 +173,9 @@ impl<W: Write + Send> ParquetWriter<W> {
     /// # Panics
     ///
     /// Where the columns are not of the kinds that the file was started with, or shorter than `rows`.
-    pub fn write_group<'a>(
+    pub fn write_group<C: Borrow<ColumnData>>(
         &mut self,
-        columns: impl Iterator<Item = &'a ColumnData>,
+        columns: impl Iterator<Item = C>,
         rows: std::ops::Range<usize>,
     ) -> io::Result<()> {
         if rows.is_empty() {
@@ -184,6 +184,7 @@ impl<W: Write + Send> ParquetWriter<W> {
         let mut group = self.writer.next_row_group().map_err(io_error)?;
         let mut kinds = self.kinds.iter();
         for data in columns {
+            let data = data.borrow();
             let expected = kinds.next().map(|(_, kind)| *kind);
             assert_eq!(
                 expected,

@@ -1,3 +1,7 @@
-//! Tests that need no libtorch.
+//! Tests that need no libtorch: one binary, one module a room.
 
 mod eval;
+mod features;
+mod heads;
+mod images;
+mod tables;
