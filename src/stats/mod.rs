@@ -1,5 +1,11 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
 
+mod auc;
+mod folds;
+
+pub use self::auc::auc;
+pub use self::folds::{FoldError, grouped_folds};
+
 /// A number with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Estimate {
