@@ -1,1 +1,3 @@
+//! Tests that need no libtorch, in one binary.
 
+mod heads;
