@@ -2,11 +2,13 @@
 
 mod auc;
 mod bootstrap;
+mod folds;
 mod score_interval;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    folds::{FoldError, grouped_folds},
     score_interval::{newcombe, wilson},
 };
 
