@@ -15,7 +15,7 @@ const LEFT: f64 = 46.0;
 const TOP: f64 = 10.0;
 
 /// Dash patterns beside colours, so that no head is told by colour alone. As many as `--head-N` colours in style.css.
-const DASHES: [&str; 8] = ["none", "8 3", "2 2.5", "9 3 2 3", "5 2", "12 3 2 3 2 3", "1 3", "14 4"];
+const DASHES: [&str; 8] = ["none", "8 3", "2 2.5", "9 3 2 3", "14 3 2 3 2 3", "4 4", "14 5", "1 4"];
 
 /// All figures, evidence first.
 pub(super) fn figures(report: &StudyReport) -> String {
@@ -181,8 +181,8 @@ fn dashes(index: usize) -> &'static str {
 
 fn entry(report: &StudyReport, index: usize, curve: &RocCurve) -> String {
     format!(
-        "<li><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\"><path class=\"curve h{}\" \
-         stroke-dasharray=\"{}\" d=\"M1 5H33\"/></svg> {} <span class=\"num\">{}</span></li>\n",
+        "<li class=\"h{0}\"><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\"><path class=\"curve h{0}\" \
+         stroke-dasharray=\"{1}\" d=\"M1 5H33\"/></svg> {2} <span class=\"num\">{3}</span></li>\n",
         index % DASHES.len(),
         dashes(index),
         escape(&curve.head),

@@ -28,18 +28,25 @@ pub(super) fn results(report: &StudyReport) -> String {
             100.0 * panel.level,
             panel.unit
         );
-        let heads = ["Head", "Features"].into_iter().chain(METRIC_NAMES);
+        let columns = ["Head", "Features"].into_iter().chain(METRIC_NAMES);
+        let mut above = None;
         let rows = panel.lines.iter().map(|line| {
+            // A rule between tables of features, which follow one another.
+            let class = if above.replace(line.features).is_some_and(|above| above != line.features) {
+                " class=\"next\""
+            } else {
+                ""
+            };
             let metrics = line
                 .metrics
                 .map(|row| format!("<td class=\"num\">{}</td>", estimate(row)));
             let (head, features) = (escape(line.head), escape(line.features));
             format!(
-                "<tr><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
+                "<tr{class}><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
                 metrics.concat()
             )
         });
-        section += &table(&caption, "results", heads, rows);
+        section += &table(&caption, "results", columns, rows);
     }
     section + "</section>\n"
 }
@@ -52,8 +59,17 @@ pub(super) fn cohort(report: &StudyReport) -> String {
     let (positive, negative) = (escape(&report.positive), escape(&report.negative));
     let caption =
         format!("Patients and slices of each set; positive is <strong>{positive}</strong>, negative {negative}");
-    let heads = [
-        "Set", "Sites", "Patients", "positive", "negative", "Scans", "Slices", "positive", "negative", "failed",
+    let columns = [
+        "Set",
+        "Sites",
+        "Patients",
+        "Positive patients",
+        "Negative patients",
+        "Scans",
+        "Slices",
+        "Positive slices",
+        "Negative slices",
+        "Failed slices",
     ];
     let rows = report.cohort.iter().map(|row| {
         let numbers = [
@@ -72,7 +88,10 @@ pub(super) fn cohort(report: &StudyReport) -> String {
         let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
         format!("<tr><th scope=\"row\">{set}</th><td>{sites}</td>{numbers}</tr>\n")
     });
-    let mut section = format!("<section>\n<h2>Cohort</h2>\n{}", table(&caption, "cohort", heads, rows));
+    let mut section = format!(
+        "<section>\n<h2>Cohort</h2>\n{}",
+        table(&caption, "cohort", columns, rows)
+    );
     if !report.exclusions.is_empty() {
         let rows = report.exclusions.iter().map(|excluded| {
             let reason = escape(&excluded.reason);
