@@ -51,8 +51,8 @@ pub(super) fn figures(report: &StudyReport) -> String {
             }
         }
     }
-    let words =
-        "Bands hold the true-positive rate at each false-positive rate, pointwise; dots are the frozen thresholds.";
+    let words = "Bands are pointwise intervals of the sensitivity, dots the frozen thresholds, numbers the AUC with \
+                 its interval. Point at a head below a plot to see it alone.";
     format!(
         "<section>\n<h2>ROC curves</h2>\n<p>{words}</p>\n<div class=\"figures\">\n{}</div>\n</section>\n",
         figures.concat()
@@ -126,7 +126,8 @@ fn axes(unit: Unit) -> String {
     axes += &format!(
         "<path class=\"chance\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>\n\
          <text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">1 - specificity (per {unit})</text>\n\
-         <text class=\"axis\" x=\"12\" y=\"{middle:.1}\" text-anchor=\"middle\" transform=\"rotate(-90 12 {middle:.1})\">\
+         <text class=\"axis\" x=\"12\" y=\"{middle:.1}\" text-anchor=\"middle\" \
+         transform=\"rotate(-90 12 {middle:.1})\">\
          sensitivity (per {unit})</text>\n",
         x(0.0),
         y(0.0),
@@ -181,8 +182,9 @@ fn dashes(index: usize) -> &'static str {
 
 fn entry(report: &StudyReport, index: usize, curve: &RocCurve) -> String {
     format!(
-        "<li class=\"h{0}\"><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\"><path class=\"curve h{0}\" \
-         stroke-dasharray=\"{1}\" d=\"M1 5H33\"/></svg> {2} <span class=\"num\">{3}</span></li>\n",
+        "<li class=\"h{0}\"><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\">\
+         <path class=\"curve h{0}\" stroke-dasharray=\"{1}\" d=\"M1 5H33\"/></svg> {2} \
+         <span class=\"num\">{3}</span></li>\n",
         index % DASHES.len(),
         dashes(index),
         escape(&curve.head),

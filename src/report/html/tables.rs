@@ -96,11 +96,14 @@ pub(super) fn cohort(report: &StudyReport) -> String {
         let rows = report.exclusions.iter().map(|excluded| {
             let reason = escape(&excluded.reason);
             let (patients, slices) = (excluded.patients, excluded.slices);
-            format!("<tr><th scope=\"row\">{reason}</th><td class=\"num\">{patients}</td><td class=\"num\">{slices}</td></tr>\n")
+            format!(
+                "<tr><th scope=\"row\">{reason}</th><td class=\"num\">{patients}</td>\
+                     <td class=\"num\">{slices}</td></tr>\n"
+            )
         });
         section += &table(
             "Left out of every set",
-            "cohort",
+            "cohort left-out",
             ["Reason", "Patients", "Slices"],
             rows,
         );
@@ -141,7 +144,10 @@ pub(super) fn heads(report: &StudyReport) -> String {
             format!(
                 "<tr><th scope=\"row\">{head}</th><td>{features}</td><td class=\"num\">{}</td><td>{rule}</td>\
                  <td>{set}, per {}</td><td class=\"num\">{:.3}</td><td class=\"num\">{:.3}</td></tr>\n",
-                threshold.value, threshold.unit, threshold.sensitivity, threshold.specificity
+                threshold.rounded(),
+                threshold.unit,
+                threshold.sensitivity,
+                threshold.specificity
             )
         });
         let columns = [
@@ -153,8 +159,8 @@ pub(super) fn heads(report: &StudyReport) -> String {
             "Sensitivity there",
             "Specificity there",
         ];
-        let caption = "Decision thresholds, frozen before any other set was looked at; what they reached where they were \
-                       chosen is optimistic";
+        let caption = "Decision thresholds, frozen before any other set was looked at; what they reached where they \
+                       were chosen is optimistic";
         section += &table(caption, "heads", columns, rows);
     }
     section + "</section>\n"
@@ -220,7 +226,7 @@ fn table<'a>(
         .collect();
     // The box scrolls where the page is narrower than the table; it takes the focus, so that keys scroll it too.
     format!(
-        "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"{class}\">\n<caption>{caption}</caption>\n\
+        "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"{class}\">\n<caption><span>{caption}</span></caption>\n\
          <thead><tr>{columns}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</div>\n",
         rows.collect::<String>()
     )
