@@ -23,11 +23,11 @@ pub struct Evaluation {
 
 /// Measures one head on one set at a threshold that was frozen before.
 ///
-/// `scores` has one row a slice; they are pooled to `unit` here. Intervals are percentile intervals of resampled patients,
-/// whatever the unit. Where a metric is 0 or 1, every resample says the same, and the interval is a score interval on the
-/// number of patients instead (Wilson for proportions, Newcombe for the AUC): independent evidence comes from patients,
-/// so it is wide enough for slices too. A class that is absent leaves its metrics without a value, one of a single
-/// patient without an interval.
+/// `scores` has one row a slice; they are pooled to `unit` here. Intervals are percentile intervals of resampled
+/// patients, whatever the unit. Where a metric is 0 or 1, every resample says the same, and the interval is a score
+/// interval on the number of patients instead (Wilson for proportions, Newcombe for the AUC): independent evidence
+/// comes from patients, so it is wide enough for slices too. A class that is absent leaves its metrics without a value,
+/// one of a single patient without an interval.
 pub fn evaluate(
     features: &str,
     head: &str,

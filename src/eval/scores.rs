@@ -116,8 +116,8 @@ impl Scores {
     }
 }
 
-/// The mean to the last bit or nearly so (compensated sum, Neumaier 1974): patients whose slices agree have to tie,
-/// however many slices they have.
+/// The mean with compensated sum (Neumaier 1974) and quotient: patients whose slices agree have to tie, however many
+/// slices they have, and plain sums leave them a last bit apart.
 fn mean(mut scores: Vec<f64>) -> f64 {
     // In rising order, so that the order of the rows does not reach the result.
     scores.sort_unstable_by(f64::total_cmp);
@@ -132,7 +132,10 @@ fn mean(mut scores: Vec<f64>) -> f64 {
         lost += (large - next) + small;
         sum = next;
     }
-    (sum + lost) / scores.len() as f64
+    let count = scores.len() as f64;
+    let mean = sum / count;
+    let remainder = (-mean).mul_add(count, sum) + lost;
+    mean + remainder / count
 }
 
 #[cfg(test)]

@@ -48,14 +48,20 @@ impl std::fmt::Display for ThresholdRule {
 }
 
 impl std::fmt::Display for Threshold {
-    /// `0.412 (Youden on validation)`.
+    /// `0.4120 (Youden on validation)`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Four significant digits, and no more decimals than a small score needs.
+        write!(f, "{} ({} on {})", self.rounded(), self.rule, self.set)
+    }
+}
+
+impl Threshold {
+    /// The value to four significant digits, and to no more decimals than a small score needs.
+    pub fn rounded(&self) -> String {
         let decimals = match self.value.abs() {
             size if size < f64::MIN_POSITIVE => 1,
             size => (3 - size.log10().floor() as i32).clamp(0, 12) as usize,
         };
-        write!(f, "{:.decimals$} ({} on {})", self.value, self.rule, self.set)
+        format!("{:.decimals$}", self.value)
     }
 }
 

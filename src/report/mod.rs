@@ -29,7 +29,8 @@ pub const FORMATS: &[&dyn ReportFormat] = &[&Html, &Json, &Markdown];
 
 /// Banner of a study that splits slices instead of patients.
 pub const LEAKAGE: &str = "LEAKAGE: slices of one patient, or one image twice, are in more than one set, as \
-                           split.unit = \"slice\" asked for. These figures do not tell how the heads do on new patients.";
+                           split.unit = \"slice\" asked for. These figures do not tell how the heads do on new \
+                           patients.";
 
 /// Banner of a study whose encoder was never trained.
 pub const UNTRAINED: &str = "UNTRAINED ENCODER: its weights are random. These figures test the programs, or show what \

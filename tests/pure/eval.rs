@@ -362,6 +362,7 @@ fn example() -> Result<StudyReport, EvalError> {
     for (index, (set, patients, _)) in sets.into_iter().enumerate() {
         let (positive, _, _) = made(patients, 0.0, index as u64);
         let positives = positive.iter().filter(|&&positive| positive).count();
+        let positive_patients = (0..patients).filter(|who| who % 5 < 2).count();
         report.cohort.push(CohortRow {
             set: set.to_owned(),
             sites: vec![
@@ -375,8 +376,8 @@ fn example() -> Result<StudyReport, EvalError> {
             patients,
             scans: patients,
             slices: positive.len(),
-            positive_patients: patients * 2 / 5,
-            negative_patients: patients - patients * 2 / 5,
+            positive_patients,
+            negative_patients: patients - positive_patients,
             positive_slices: positives,
             negative_slices: positive.len() - positives,
             failed_slices: usize::from(set == "train"),

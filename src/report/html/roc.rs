@@ -15,7 +15,7 @@ const LEFT: f64 = 46.0;
 const TOP: f64 = 10.0;
 
 /// Dash patterns beside colours, so that no head is told by colour alone. As many as `--head-N` colours in style.css.
-const DASHES: [&str; 8] = ["none", "8 3", "2 2.5", "9 3 2 3", "5 2", "12 3 2 3 2 3", "1 3", "14 4"];
+const DASHES: [&str; 8] = ["none", "8 3", "2 2.5", "9 3 2 3", "14 3 2 3 2 3", "4 4", "14 5", "1 4"];
 
 /// All figures, evidence first.
 pub(super) fn figures(report: &StudyReport) -> String {
@@ -51,8 +51,8 @@ pub(super) fn figures(report: &StudyReport) -> String {
             }
         }
     }
-    let words =
-        "Bands hold the true-positive rate at each false-positive rate, pointwise; dots are the frozen thresholds.";
+    let words = "Bands are pointwise intervals of the sensitivity, dots the frozen thresholds, numbers the AUC with \
+                 its interval. Point at a head below a plot to see it alone.";
     format!(
         "<section>\n<h2>ROC curves</h2>\n<p>{words}</p>\n<div class=\"figures\">\n{}</div>\n</section>\n",
         figures.concat()
@@ -126,7 +126,8 @@ fn axes(unit: Unit) -> String {
     axes += &format!(
         "<path class=\"chance\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>\n\
          <text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">1 - specificity (per {unit})</text>\n\
-         <text class=\"axis\" x=\"12\" y=\"{middle:.1}\" text-anchor=\"middle\" transform=\"rotate(-90 12 {middle:.1})\">\
+         <text class=\"axis\" x=\"12\" y=\"{middle:.1}\" text-anchor=\"middle\" \
+         transform=\"rotate(-90 12 {middle:.1})\">\
          sensitivity (per {unit})</text>\n",
         x(0.0),
         y(0.0),
@@ -181,8 +182,9 @@ fn dashes(index: usize) -> &'static str {
 
 fn entry(report: &StudyReport, index: usize, curve: &RocCurve) -> String {
     format!(
-        "<li><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\"><path class=\"curve h{}\" \
-         stroke-dasharray=\"{}\" d=\"M1 5H33\"/></svg> {} <span class=\"num\">{}</span></li>\n",
+        "<li class=\"h{0}\"><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\">\
+         <path class=\"curve h{0}\" stroke-dasharray=\"{1}\" d=\"M1 5H33\"/></svg> {2} \
+         <span class=\"num\">{3}</span></li>\n",
         index % DASHES.len(),
         dashes(index),
         escape(&curve.head),

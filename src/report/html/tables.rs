@@ -28,18 +28,25 @@ pub(super) fn results(report: &StudyReport) -> String {
             100.0 * panel.level,
             panel.unit
         );
-        let heads = ["Head", "Features"].into_iter().chain(METRIC_NAMES);
+        let columns = ["Head", "Features"].into_iter().chain(METRIC_NAMES);
+        let mut above = None;
         let rows = panel.lines.iter().map(|line| {
+            // A rule between tables of features, which follow one another.
+            let class = if above.replace(line.features).is_some_and(|above| above != line.features) {
+                " class=\"next\""
+            } else {
+                ""
+            };
             let metrics = line
                 .metrics
                 .map(|row| format!("<td class=\"num\">{}</td>", estimate(row)));
             let (head, features) = (escape(line.head), escape(line.features));
             format!(
-                "<tr><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
+                "<tr{class}><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
                 metrics.concat()
             )
         });
-        section += &table(&caption, "results", heads, rows);
+        section += &table(&caption, "results", columns, rows);
     }
     section + "</section>\n"
 }
@@ -52,8 +59,17 @@ pub(super) fn cohort(report: &StudyReport) -> String {
     let (positive, negative) = (escape(&report.positive), escape(&report.negative));
     let caption =
         format!("Patients and slices of each set; positive is <strong>{positive}</strong>, negative {negative}");
-    let heads = [
-        "Set", "Sites", "Patients", "positive", "negative", "Scans", "Slices", "positive", "negative", "failed",
+    let columns = [
+        "Set",
+        "Sites",
+        "Patients",
+        "Positive patients",
+        "Negative patients",
+        "Scans",
+        "Slices",
+        "Positive slices",
+        "Negative slices",
+        "Failed slices",
     ];
     let rows = report.cohort.iter().map(|row| {
         let numbers = [
@@ -72,16 +88,22 @@ pub(super) fn cohort(report: &StudyReport) -> String {
         let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
         format!("<tr><th scope=\"row\">{set}</th><td>{sites}</td>{numbers}</tr>\n")
     });
-    let mut section = format!("<section>\n<h2>Cohort</h2>\n{}", table(&caption, "cohort", heads, rows));
+    let mut section = format!(
+        "<section>\n<h2>Cohort</h2>\n{}",
+        table(&caption, "cohort", columns, rows)
+    );
     if !report.exclusions.is_empty() {
         let rows = report.exclusions.iter().map(|excluded| {
             let reason = escape(&excluded.reason);
             let (patients, slices) = (excluded.patients, excluded.slices);
-            format!("<tr><th scope=\"row\">{reason}</th><td class=\"num\">{patients}</td><td class=\"num\">{slices}</td></tr>\n")
+            format!(
+                "<tr><th scope=\"row\">{reason}</th><td class=\"num\">{patients}</td>\
+                     <td class=\"num\">{slices}</td></tr>\n"
+            )
         });
         section += &table(
             "Left out of every set",
-            "cohort",
+            "cohort left-out",
             ["Reason", "Patients", "Slices"],
             rows,
         );
@@ -122,7 +144,10 @@ pub(super) fn heads(report: &StudyReport) -> String {
             format!(
                 "<tr><th scope=\"row\">{head}</th><td>{features}</td><td class=\"num\">{}</td><td>{rule}</td>\
                  <td>{set}, per {}</td><td class=\"num\">{:.3}</td><td class=\"num\">{:.3}</td></tr>\n",
-                threshold.value, threshold.unit, threshold.sensitivity, threshold.specificity
+                threshold.rounded(),
+                threshold.unit,
+                threshold.sensitivity,
+                threshold.specificity
             )
         });
         let columns = [
@@ -134,8 +159,8 @@ pub(super) fn heads(report: &StudyReport) -> String {
             "Sensitivity there",
             "Specificity there",
         ];
-        let caption = "Decision thresholds, frozen before any other set was looked at; what they reached where they were \
-                       chosen is optimistic";
+        let caption = "Decision thresholds, frozen before any other set was looked at; what they reached where they \
+                       were chosen is optimistic";
         section += &table(caption, "heads", columns, rows);
     }
     section + "</section>\n"
@@ -201,7 +226,7 @@ fn table<'a>(
         .collect();
     // The box scrolls where the page is narrower than the table; it takes the focus, so that keys scroll it too.
     format!(
-        "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"{class}\">\n<caption>{caption}</caption>\n\
+        "<div class=\"scroll\" tabindex=\"0\">\n<table class=\"{class}\">\n<caption><span>{caption}</span></caption>\n\
          <thead><tr>{columns}</tr></thead>\n<tbody>\n{}</tbody>\n</table>\n</div>\n",
         rows.collect::<String>()
     )
