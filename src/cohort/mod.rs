@@ -1,1 +1,2 @@
 //! cohort
+pub mod synthetic;

@@ -1,1 +1,3 @@
+//! Tests without libtorch, in one binary.
 
+mod images;
