@@ -60,8 +60,16 @@ impl SliceReader for Dicom {
     }
 }
 
-/// Syntaxes of the registry whose decoders give 8 bits only (CT has 16), or whose streams only frames of a film use.
-const NOT_CT: [&str; 2] = [uids::JPEG_BASELINE8_BIT, uids::JPEG_EXTENDED12_BIT];
+/// Syntaxes of the registry that are no way to a CT slice: decoders of 8 bits (CT has 16), and pixels that the file only
+/// points to (JPIP).
+const NOT_CT: [&str; 6] = [
+    uids::JPEG_BASELINE8_BIT,
+    uids::JPEG_EXTENDED12_BIT,
+    uids::JPIP_REFERENCED,
+    uids::JPIP_REFERENCED_DEFLATE,
+    uids::JPIPHTJ2K_REFERENCED,
+    uids::JPIPHTJ2K_REFERENCED_DEFLATE,
+];
 
 /// A data set that starts without file meta information: group 0008, and an element number as it occurs there.
 fn bare_data_set(head: &[u8]) -> bool {

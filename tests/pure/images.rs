@@ -1,0 +1,223 @@
+//! Readers, preprocessing and the made cohort against other people's code and real files.
+
+use std::path::{Path, PathBuf};
+
+use hounsfield::{
+    ct::{CtSlice, Pixels},
+    readers::{ReadError, read_slice},
+    transforms::{Preprocess, Song2020, resample},
+};
+use ndarray::Array2;
+use serde_json::Value;
+
+fn oracles() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles")
+}
+
+fn oracle(part: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(oracles().join("images.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[part]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+fn dim(case: &Value, key: &str) -> (usize, usize) {
+    let dim = case[key].as_array().unwrap();
+    (dim[0].as_u64().unwrap() as usize, dim[1].as_u64().unwrap() as usize)
+}
+
+fn array(case: &Value, values: &str, dim: (usize, usize)) -> Array2<f32> {
+    let values = case[values]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap() as f32);
+    Array2::from_shape_vec(dim, values.collect()).unwrap()
+}
+
+fn grey(slice: &CtSlice) -> (u64, Array2<f32>) {
+    match &slice.pixels {
+        Pixels::Grey8(pixels) => (8, pixels.mapv(f32::from)),
+        Pixels::Grey16(pixels) => (16, pixels.mapv(f32::from)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn largest(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
+    (a - b).fold(0.0f32, |largest, v| largest.max(v.abs()))
+}
+
+/// Expected: `numpy.asarray(PIL.Image.open(..).convert("L"))`, Pillow 12.0; see make_images.py. JPEG decoders may differ by
+/// their inverse transforms.
+#[test]
+fn pictures_of_every_kind_read_as_pillow_reads_them() {
+    for case in oracle("pictures") {
+        let file = case["file"].as_str().unwrap();
+        let slice = read_slice(&oracles().join("images").join(file)).unwrap();
+        let (bits, pixels) = grey(&slice);
+        assert_eq!(bits, case["bits"].as_u64().unwrap(), "{file}");
+        let difference = largest(&pixels, &array(&case, "values", dim(&case, "dim")));
+        assert!(
+            f64::from(difference) <= case["tolerance"].as_f64().unwrap(),
+            "{file} differs by {difference}"
+        );
+    }
+}
+
+/// Expected: `PIL.Image.resize(.., BILINEAR)` in mode F, Pillow 12.0; see make_images.py.
+#[test]
+fn resampling_equals_pillow_to_1e_5() {
+    for case in oracle("resampled") {
+        let size = dim(&case, "size");
+        let out = resample(array(&case, "input", dim(&case, "dim")).view(), size);
+        let difference = largest(&out, &array(&case, "output", size));
+        assert!(difference <= 1e-5, "{difference} at {size:?}");
+    }
+}
+
+/// Expected: `sklearn.preprocessing.MinMaxScaler(feature_range=(-1, 1))`, scikit-learn 1.8; see make_images.py.
+#[test]
+fn song2020_equals_the_scaler_that_the_authors_called() {
+    for case in oracle("columns") {
+        let dim = dim(&case, "dim");
+        let mut input = array(&case, "input", dim);
+        let mut expected = array(&case, "output", dim);
+        if dim.0 != dim.1 {
+            // Columns are independent: any square of them will do.
+            let side = dim.0.min(dim.1);
+            let columns: Vec<usize> = (0..dim.0).map(|i| i % side).collect();
+            input = input.select(ndarray::Axis(1), &columns);
+            expected = expected.select(ndarray::Axis(1), &columns);
+        }
+        let slice = CtSlice {
+            pixels: Pixels::Hu(input),
+        };
+        let out = Preprocess::Song2020(Song2020 {}).apply(&slice, dim.0).unwrap();
+        let difference = largest(&out, &expected);
+        assert!(difference <= 1e-5, "{difference}");
+    }
+}
+
+#[test]
+fn pages_animations_and_floats_are_refused() {
+    let read = |file: &str| read_slice(&oracles().join("images").join(file)).unwrap_err();
+    assert!(matches!(read("two-pages.tif"), ReadError::SeveralImages { .. }));
+    assert!(matches!(read("animation.png"), ReadError::SeveralImages { .. }));
+    assert!(matches!(read("float.tif"), ReadError::Decode { .. }));
+}
+
+/// A picture cut off anywhere is an error, or what was cut off held no pixel.
+#[test]
+fn truncated_pictures_never_decode_to_something_else() {
+    let dir = tempfile::tempdir().unwrap();
+    for case in oracle("pictures") {
+        let file = case["file"].as_str().unwrap();
+        let source = oracles().join("images").join(file);
+        let (bytes, whole) = (std::fs::read(&source).unwrap(), read_slice(&source).unwrap());
+        let cut = dir.path().join("cut");
+        for length in 0..bytes.len() {
+            std::fs::write(&cut, &bytes[..length]).unwrap();
+            if let Ok(slice) = read_slice(&cut) {
+                assert!(
+                    file.ends_with(".tif") && slice == whole,
+                    "{file} cut to {length} of {} bytes",
+                    bytes.len()
+                );
+            }
+        }
+    }
+}
+
+/// One flipped byte in a PNG is noticed by its checksums.
+#[test]
+fn a_flipped_byte_in_a_png_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = std::fs::read(oracles().join("images/rgba8.png")).unwrap();
+    let path = dir.path().join("flipped.png");
+    for at in 0..source.len() {
+        let mut bytes = source.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(read_slice(&path).is_err(), "byte {at}");
+    }
+}
+
+/// A PNG that claims 60,000 x 60,000 pixels is refused before memory is asked for.
+#[test]
+fn a_decompression_bomb_is_refused_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.tif");
+    // Little-endian TIFF, one directory: width, height, bits, compression, photometric, strip, rows, bytes.
+    let mut bytes = b"II*\0\x08\0\0\0\x08\0".to_vec();
+    for (tag, value) in [
+        (256u16, 60_000u32),
+        (257, 60_000),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (278, 60_000),
+        (279, 4),
+    ] {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(4u16.to_le_bytes());
+        bytes.extend(1u32.to_le_bytes());
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes.extend([0; 4]);
+    std::fs::write(&path, bytes).unwrap();
+    let error = read_slice(&path).unwrap_err();
+    assert!(matches!(error, ReadError::TooLarge { width: 60_000, .. }), "{error}");
+}
+
+/// `HOUNSFIELD_DATA/dicom-ct`: the inventory's truth is of pydicom 3.0.
+#[test]
+fn real_dicom_files_have_the_hounsfield_units_of_pydicom() {
+    let Some(root) = std::env::var_os("HOUNSFIELD_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: HOUNSFIELD_DATA is not set");
+        return;
+    };
+    let folder = root.join("dicom-ct");
+    let mut reader = csv::Reader::from_path(folder.join("inventory.csv")).unwrap();
+    let (mut equal, mut without_codec) = (0, 0);
+    for row in reader.deserialize::<std::collections::BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        let number = |key: &str| row[key].parse::<f64>().ok();
+        let slice = match read_slice(&folder.join(&row["file"])) {
+            Ok(slice) => slice,
+            Err(ReadError::NoCodec { uid, .. }) => {
+                assert_eq!(uid, row["transfer_syntax"]);
+                without_codec += 1;
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let Pixels::Hu(hu) = slice.pixels else {
+            panic!("not in Hounsfield units")
+        };
+        let dim = (number("rows").unwrap() as usize, number("cols").unwrap() as usize);
+        assert_eq!(hu.dim(), dim);
+        // Padding is in the truth's mean, and set to -1024 in ours.
+        let mean = hu.iter().map(|v| f64::from(*v)).sum::<f64>() / hu.len() as f64;
+        let truth = number("hu_mean").unwrap();
+        let padding = number("pixel_padding").map(|p| p + number("rescale_intercept").unwrap());
+        match padding {
+            // Every padded pixel went up by the same amount: a whole number of them explains the difference.
+            Some(padding) if (mean - truth).abs() > 1e-3 => {
+                let count = (mean - truth) * hu.len() as f64 / (-1024.0 - padding);
+                assert!(
+                    (count - count.round()).abs() < 0.1,
+                    "{}: {mean}, expected {truth}",
+                    row["file"]
+                );
+                let lowest = hu.iter().copied().filter(|v| *v == -1024.0).count();
+                assert!(lowest as f64 >= count.round() - 0.5, "{}", row["file"]);
+            }
+            _ => assert!((mean - truth).abs() < 1e-3, "{}: {mean}, expected {truth}", row["file"]),
+        }
+        equal += 1;
+    }
+    eprintln!("{equal} files equal, {without_codec} without a codec");
+    assert!(equal >= 15, "{equal}");
+}
