@@ -21,7 +21,7 @@ pub fn run() -> Result<()> {
         fs::remove_dir_all(&study).map_err(|error| machine::io("remove", &study, &error))?;
     }
     fs::create_dir_all(&jupyter).map_err(|error| machine::io("create", &jupyter, &error))?;
-    let mut demo = step::cargo(&["run", "--locked", "--features", "torch", "--", "demo", "--run-dir"]);
+    let mut demo = step::cargo(&["run", "--locked", "--features", "torch", "--", "demo", "--out"]);
     step::run("demo", demo.arg(&study))?;
 
     let mut python = Command::new("python3");

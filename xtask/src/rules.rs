@@ -7,27 +7,33 @@ use std::{
 
 use crate::{Result, machine, setup, step};
 
-/// The floors of ARCHITECTURE.md: a module imports from lower floors only, so that there are no circles.
+/// The floors of ARCHITECTURE.md: a module imports from lower floors only, so that there are no circles. Seeds and
+/// progress stand on their first floor too, and below it here, since their neighbours may import them.
 const FLOORS: &[(&str, u8)] = &[
+    ("seed", 0),
+    ("progress", 0),
     ("ct", 1),
     ("stats", 1),
-    ("seed", 1),
-    ("progress", 1),
-    ("readers", 2),
-    ("transforms", 2),
-    ("cohort", 3),
-    ("features", 4),
+    ("tables", 2),
+    ("readers", 3),
+    ("transforms", 3),
+    ("encoder", 3),
+    ("features", 3),
+    ("cohort", 4),
     ("heads", 5),
     ("torch", 5),
-    ("eval", 6),
+    ("eval", 5),
+    ("report", 6),
     ("recipe", 6),
-    ("report", 7),
-    ("study", 8),
-    ("error", 9),
+    ("study", 7),
+    ("error", 8),
+    ("cli", 8),
+    ("lib", 8),
+    ("main", 9),
 ];
 
 /// Who may import from `torch`, besides itself: all others start from a feature table.
-const KNOW_TORCH: &[&str] = &["recipe", "study", "error", "cli", "main"];
+const KNOW_TORCH: &[&str] = &["study", "cli"];
 
 /// Checks all rules and lists every breach.
 pub fn all() -> Result<()> {
