@@ -14,6 +14,7 @@
 
 pub mod cohort;
 pub mod ct;
+pub mod encoder;
 mod error;
 pub mod eval;
 pub mod features;

@@ -1,0 +1,170 @@
+//! Encoders: slices in, representations out.
+//!
+//! [`Encoder`] is the network in plain operators, with gradients, batch statistics and a look inside; [`InferenceEncoder`]
+//! is the same network rebuilt for speed. Both give the same numbers.
+
+mod bottleneck;
+mod fast;
+mod head;
+mod inference;
+mod resnet;
+mod revnet;
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+pub use inference::{InferenceEncoder, Origin, noise};
+
+use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
+use super::{
+    TorchError,
+    layers::{BatchNorm, Conv, Scope, Statistics, max_pool},
+    weights::{self, WeightMap},
+};
+use crate::encoder::{Architecture, EncoderConfig, Family, HalfOrder, IMAGE_CHANNELS, PREFIX};
+
+/// What leaves an encoder; `N` slices, `Z` latent numbers, `F` channels of the trunk.
+#[derive(Debug)]
+pub struct Outputs {
+    /// `[N, F]`, the trunk's average-pooled output.
+    pub avepool_feat: Tensor,
+    /// `[N, 2 F]`, its batch norm's positive part, then its negative part.
+    pub bn_crelu_feat: Tensor,
+    /// `[N, 2 Z]`, the last linear layer.
+    pub z_raw: Tensor,
+    /// `[N, Z]`, mean of the latent vector.
+    pub z_mean: Tensor,
+    /// `[N, Z]`, its standard deviation, above zero.
+    pub z_stdev: Tensor,
+}
+
+impl Outputs {
+    /// `z_sample` `[N, Z]` for standard normal noise of that shape.
+    ///
+    /// # Errors
+    ///
+    /// When the noise has another shape.
+    pub fn sample(&self, noise: &Tensor) -> Result<Tensor, TorchError> {
+        let (n, z) = self.z_mean.size2()?;
+        if noise.size() != [n, z] {
+            return Err(TorchError::NoiseShape { found: noise.size(), expected: [n, z] });
+        }
+        Ok(&self.z_mean + &self.z_stdev * noise)
+    }
+}
+
+/// The inside of a network, by name: `stem`, `stage0` to `stage3`.
+pub type Taps = BTreeMap<String, Tensor>;
+
+#[derive(Debug)]
+enum Trunk {
+    ResNet(ResNetTrunk),
+    RevNet(RevNetTrunk),
+}
+
+/// The network in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
+/// trains the network.
+#[derive(Debug)]
+pub struct Encoder {
+    architecture: Architecture,
+    stem: Conv,
+    trunk: Trunk,
+    final_bn: BatchNorm,
+    crelu_bn: BatchNorm,
+    head: Head,
+}
+
+impl Encoder {
+    /// Builds the network on `tensors`, which must be exactly the encoder's.
+    ///
+    /// # Errors
+    ///
+    /// When the configuration makes no network or the tensors do not fit: every wrong one is named.
+    pub fn new(config: &EncoderConfig, tensors: &WeightMap) -> Result<Self, TorchError> {
+        weights::check(config, tensors)?;
+        let architecture = config.architecture()?;
+        let root = Scope::new(tensors, PREFIX.trim_end_matches('.'));
+        let trunk = match architecture.family {
+            Family::ResNet => Trunk::ResNet(ResNetTrunk::new(&root, &architecture)),
+            Family::RevNet => Trunk::RevNet(RevNetTrunk::new(&root, &architecture)),
+        };
+        Ok(Self {
+            stem: Conv::new(&root.at("stem").at("conv"), 2, architecture.padding),
+            trunk,
+            final_bn: BatchNorm::new(&root.at("final_bn"), architecture.bn_eps),
+            crelu_bn: BatchNorm::new(&root.at("crelu_bn"), architecture.bn_eps),
+            head: Head::new(&root.at("head")),
+            architecture,
+        })
+    }
+
+    /// All outputs of a batch of slices.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[N, 3, S, S]` in `[-1, 1]`, `S` the encoder's input size
+    ///
+    /// # Errors
+    ///
+    /// When the slices have another shape.
+    pub fn forward(&self, x: &Tensor, statistics: Statistics) -> Result<Outputs, TorchError> {
+        self.run(x, statistics, None)
+    }
+
+    /// As [`Encoder::forward`], and what lies between.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::forward`].
+    pub fn forward_with_taps(&self, x: &Tensor, statistics: Statistics) -> Result<(Outputs, Taps), TorchError> {
+        let mut taps = Taps::new();
+        let outputs = self.run(x, statistics, Some(&mut taps))?;
+        Ok((outputs, taps))
+    }
+
+    fn run(&self, x: &Tensor, statistics: Statistics, mut taps: Option<&mut Taps>) -> Result<Outputs, TorchError> {
+        let net = &self.architecture;
+        check_slices(x, net.input_size)?;
+        let mut tap = |name: &str, x: &Tensor| {
+            if let Some(taps) = taps.as_deref_mut() {
+                taps.insert(name.to_owned(), x.shallow_clone());
+            }
+        };
+        let x = self.stem.forward(x); // [N, C, S / 2, S / 2]
+        let x = max_pool(&x, net.padding, net.pool_pad); // [N, C, S / 4, S / 4]
+        tap("stem", &x);
+        let x = match &self.trunk {
+            Trunk::ResNet(trunk) => trunk.forward(x, statistics, &mut tap),
+            Trunk::RevNet(trunk) => trunk.forward(x, statistics, &mut tap),
+        }; // [N, F, S / 32, S / 32]
+        let x = self.final_bn.forward(&x, statistics);
+        let x = if net.last_relu { x.relu() } else { x };
+        let avepool_feat = x.mean_dim([2i64, 3].as_slice(), false, None); // [N, F]
+        let n = self.crelu_bn.forward(&avepool_feat, statistics);
+        let bn_crelu_feat = Tensor::cat(&[n.relu(), (-n).relu()], 1); // [N, 2 F]
+        let z_raw = self.head.forward(&avepool_feat); // [N, 2 Z]
+        let (z_mean, z_stdev) = posterior(&z_raw, net.halves);
+        Ok(Outputs { avepool_feat, bn_crelu_feat, z_raw, z_mean, z_stdev })
+    }
+}
+
+/// Mean and standard deviation `[N, Z]` out of the last layer `[N, 2 Z]`.
+fn posterior(z_raw: &Tensor, halves: HalfOrder) -> (Tensor, Tensor) {
+    let mut parts = z_raw.chunk(2, 1);
+    // Two parts always: the last layer is 2 Z wide.
+    let (second, first) = (parts.swap_remove(1), parts.swap_remove(0));
+    match halves {
+        HalfOrder::MeanFirst => (first, second.softplus()),
+        HalfOrder::StdevFirst => (second, first.softplus()),
+    }
+}
+
+fn check_slices(x: &Tensor, size: usize) -> Result<(), TorchError> {
+    let found = x.size();
+    let s = size as i64;
+    match found.as_slice() {
+        [n, c, h, w] if *n > 0 && *c == IMAGE_CHANNELS as i64 && *h == s && *w == s => Ok(()),
+        _ => Err(TorchError::SliceShape { found, size }),
+    }
+}

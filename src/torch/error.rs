@@ -1,0 +1,105 @@
+//! What can go wrong around libtorch.
+
+use std::path::PathBuf;
+
+use super::weights::Mismatch;
+use crate::encoder::{EncoderError, Layer};
+
+/// An error of the room that needs libtorch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TorchError {
+    /// A call into libtorch failed.
+    #[error("libtorch refused a call: {what}")]
+    Libtorch {
+        /// The first line of libtorch's words.
+        what: String,
+    },
+    /// The same, through tch.
+    #[error("libtorch refused a call: {0}")]
+    Tch(#[from] tch::TchError),
+    /// The configuration makes no network.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// A device that this program does not know.
+    #[error("unknown device {found:?}, expected cpu, cuda, cuda:N or auto")]
+    UnknownDevice {
+        /// What was asked for.
+        found: String,
+    },
+    /// CUDA was asked for on a machine without NVIDIA's driver.
+    #[error("no CUDA: this machine has no NVIDIA driver (libcuda.so.1 was not found); use device cpu or auto")]
+    NoDriver,
+    /// CUDA was asked for, there is a driver, and libtorch's CUDA part does not load.
+    #[error("no CUDA: there is a driver, but libtorch's CUDA part does not load ({why}); use device cpu or auto")]
+    CudaUnusable {
+        /// The loader's words.
+        why: String,
+    },
+    /// CUDA was asked for and works, but shows no such device.
+    #[error("no CUDA: {found} devices are visible, device {wanted} was asked for (numbers start at 0)")]
+    NoCudaDevice {
+        /// Devices that libtorch sees.
+        found: i64,
+        /// The number asked for.
+        wanted: usize,
+    },
+    /// CUDA was asked for on a system other than Linux.
+    #[error("no CUDA: it is only looked for on Linux; use device cpu or auto")]
+    CudaUnsupported,
+    /// A weights file that cannot be read or written.
+    #[error("weights cannot be {verb}: {source}: {path:?}")]
+    Io {
+        /// `read` or `written`.
+        verb: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no safetensors file.
+    #[error("weights are no valid safetensors file ({source}): {path:?}")]
+    Safetensors {
+        /// The parser's reason.
+        source: safetensors::SafeTensorError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file whose tensors are not exactly those of the encoder.
+    #[error("weights do not fit the encoder {kind}, nothing was loaded; {mismatch}: {path:?}")]
+    Mismatch {
+        /// The encoder's kind.
+        kind: &'static str,
+        /// Every tensor that is wrong.
+        mismatch: Mismatch,
+        /// The file.
+        path: PathBuf,
+    },
+    /// Tensors in memory that are not exactly those of the encoder.
+    #[error("tensors do not fit the encoder {kind}; {mismatch}")]
+    Tensors {
+        /// The encoder's kind.
+        kind: &'static str,
+        /// Every tensor that is wrong.
+        mismatch: Mismatch,
+    },
+    /// A batch of the wrong shape.
+    #[error("slices have the shape {found:?}, the encoder takes [N, 3, {size}, {size}]")]
+    SliceShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// Rows and columns expected.
+        size: usize,
+    },
+    /// Noise of the wrong shape.
+    #[error("noise has the shape {found:?}, expected {expected:?}")]
+    NoiseShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// Shape expected.
+        expected: [i64; 2],
+    },
+    /// A sample was asked for without noise to make it from.
+    #[error("layer {0} needs noise")]
+    NoNoise(Layer),
+}

@@ -1,0 +1,158 @@
+// What tch lacks, behind a C interface: memory format, inference mode, oneDNN's fused and prepacked convolutions, and
+// one kernel of our own. No C++ exception leaves this file: a function that fails returns null (or -1), and
+// hf_last_error says why.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
+#include <ATen/ops/empty_like.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <string>
+
+using at::Tensor;
+using torch::jit::Stack;
+
+static thread_local std::string last_error;
+
+template <class F>
+static auto guard(F&& f, decltype(f()) bad) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const c10::Error& e) {
+    last_error = e.what_without_backtrace();
+  } catch (const std::exception& e) {
+    last_error = e.what();
+  } catch (...) {
+    last_error = "unknown C++ exception";
+  }
+  return bad;
+}
+
+// One clone for each level of vector instructions; the loader picks. Elsewhere the compiler's default is used.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
+#define VECTORISED __attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4")))
+#else
+#define VECTORISED
+#endif
+
+// y[r, c] = x[r, c] * scale[c] + shift[c], cut at zero when `relu`.
+VECTORISED static void scale_shift_rows(const float* x, const float* scale, const float* shift, float* y, int64_t rows,
+                                        int64_t channels, bool relu) {
+  const float floor = relu ? 0.0f : -__builtin_inff();
+  for (int64_t r = 0; r < rows; r++) {
+    const float* __restrict__ in = x + r * channels;
+    float* __restrict__ out = y + r * channels;
+    for (int64_t c = 0; c < channels; c++) {
+      const float v = in[c] * scale[c] + shift[c];
+      // Not fmaxf: a NaN must stay a NaN, so that broken weights are seen.
+      out[c] = v < floor ? floor : v;
+    }
+  }
+}
+
+static void push_geometry(Stack& st, int64_t pad, int64_t stride) {
+  torch::jit::push(st, std::vector<int64_t>{pad, pad}, std::vector<int64_t>{stride, stride},
+                   std::vector<int64_t>{1, 1}, int64_t{1});
+}
+
+static c10::IValue no_scalars() {
+  return c10::impl::GenericList(c10::OptionalType::create(c10::NumberType::get()));
+}
+
+static c10::IValue optional(Tensor* t) { return t ? c10::IValue(*t) : c10::IValue(); }
+
+extern "C" {
+
+const char* hf_last_error() { return last_error.c_str(); }
+
+// The version that the headers, and so the build, belong to.
+const char* hf_torch_version() { return TORCH_VERSION; }
+
+Tensor* hf_channels_last(Tensor* t) {
+  return guard([&]() -> Tensor* { return new Tensor(t->contiguous(at::MemoryFormat::ChannelsLast)); }, nullptr);
+}
+
+int hf_is_channels_last(Tensor* t) {
+  return guard([&]() -> int { return t->is_contiguous(at::MemoryFormat::ChannelsLast); }, -1);
+}
+
+void* hf_inference_enter() {
+  return guard([&]() -> void* { return new c10::InferenceMode(true); }, nullptr);
+}
+
+void hf_inference_exit(void* p) {
+  guard([&] { delete static_cast<c10::InferenceMode*>(p); return 0; }, -1);
+}
+
+// conv(x, w) + b, then ReLU when `relu`. `b` may be null; `w` may be prepacked.
+Tensor* hf_conv(Tensor* x, Tensor* w, Tensor* b, int64_t pad, int64_t stride, int relu) {
+  return guard([&]() -> Tensor* {
+    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise", "");
+    Stack st;
+    torch::jit::push(st, *x, *w);
+    st.push_back(optional(b));
+    push_geometry(st, pad, stride);
+    torch::jit::push(st, std::string(relu ? "relu" : "none"));
+    st.push_back(no_scalars());
+    st.emplace_back(std::string(""));
+    op.callBoxed(&st);
+    return new Tensor(torch::jit::pop(st).toTensor());
+  }, nullptr);
+}
+
+// sum += conv(x, w) + b, in place.
+int hf_conv_add(Tensor* sum, Tensor* x, Tensor* w, Tensor* b, int64_t pad, int64_t stride) {
+  return guard([&]() -> int {
+    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_convolution_pointwise_", "binary");
+    Stack st;
+    torch::jit::push(st, *sum, *x, *w);
+    st.push_back(optional(b));
+    push_geometry(st, pad, stride);
+    torch::jit::push(st, std::string("add"), 1.0);
+    st.emplace_back(c10::IValue());
+    st.push_back(no_scalars());
+    st.emplace_back(c10::IValue());
+    op.callBoxed(&st);
+    return 0;
+  }, -1);
+}
+
+// The weight in oneDNN's own blocked layout for an input of `size` [N, C, H, W]; other sizes are accepted later.
+Tensor* hf_conv_prepack(Tensor* w, int64_t pad, int64_t stride, const int64_t* size) {
+  return guard([&]() -> Tensor* {
+    static auto op = c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_reorder_convolution_weight", "");
+    Stack st;
+    torch::jit::push(st, *w);
+    push_geometry(st, pad, stride);
+    st.emplace_back(std::vector<int64_t>(size, size + 4));
+    op.callBoxed(&st);
+    return new Tensor(torch::jit::pop(st).toTensor());
+  }, nullptr);
+}
+
+// x * scale + shift a channel, then ReLU when `relu`, in one pass over memory. x: float, CPU, channels-last.
+Tensor* hf_scale_shift(Tensor* x, Tensor* scale, Tensor* shift, int relu) {
+  return guard([&]() -> Tensor* {
+    TORCH_CHECK(x->dim() == 4 && x->scalar_type() == at::kFloat && x->is_cpu() &&
+                    x->is_contiguous(at::MemoryFormat::ChannelsLast),
+                "hf_scale_shift wants a channels-last float tensor on the CPU");
+    const int64_t channels = x->size(1);
+    for (Tensor* t : {scale, shift})
+      TORCH_CHECK(t->scalar_type() == at::kFloat && t->is_contiguous() && t->numel() == channels,
+                  "hf_scale_shift wants one float a channel");
+    Tensor y = at::empty_like(*x, x->options(), at::MemoryFormat::ChannelsLast);
+    const int64_t rows = channels == 0 ? 0 : x->numel() / channels;
+    const float *in = x->const_data_ptr<float>(), *s = scale->const_data_ptr<float>(), *b = shift->const_data_ptr<float>();
+    float* out = y.mutable_data_ptr<float>();
+    at::parallel_for(0, rows, std::max<int64_t>(1, 32768 / std::max<int64_t>(1, channels)), [&](int64_t begin, int64_t end) {
+      scale_shift_rows(in + begin * channels, s, b, out + begin * channels, end - begin, channels, relu != 0);
+    });
+    return new Tensor(std::move(y));
+  }, nullptr);
+}
+
+}  // extern "C"

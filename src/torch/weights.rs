@@ -1,0 +1,255 @@
+//! Weights: read strictly from safetensors, written atomically, or drawn from a seed.
+//!
+//! tch's own reader ignores names that it does not expect, stretches shapes and takes the file's precision; here a file
+//! holds exactly the encoder's tensors or nothing of it is used.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, fs, io::Write as _, path::Path};
+
+use rand_distr::{Distribution as _, StandardNormal};
+use rayon::prelude::*;
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest as _, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::TorchError;
+use crate::encoder::{EncoderConfig, PREFIX};
+
+/// Tensors by their dotted names, e.g. `encoder.stem.conv.weight`.
+pub type WeightMap = BTreeMap<String, Tensor>;
+
+/// Everything that is wrong with a set of tensors, name by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Names that the encoder needs and that are not there.
+    pub missing: Vec<String>,
+    /// Names that are there and that the encoder does not know.
+    pub unexpected: Vec<String>,
+    /// Name, shape found, shape expected.
+    pub shapes: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// Name and precision found; only 32-bit floats are taken.
+    pub dtypes: Vec<(String, String)>,
+    /// Tensors with NaN or infinity in them.
+    pub not_finite: Vec<String>,
+    /// Variances below zero.
+    pub negative_variance: Vec<String>,
+}
+
+impl Mismatch {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        let mut list = |what: &str, names: Vec<String>| {
+            if !names.is_empty() {
+                parts.push(format!("{what} ({}): {}", names.len(), names.join(", ")));
+            }
+        };
+        list("missing", self.missing.clone());
+        list("unexpected", self.unexpected.clone());
+        let shape = |(name, found, expected): &(String, _, _)| format!("{name} is {found:?}, expected {expected:?}");
+        list("wrong shape", self.shapes.iter().map(shape).collect());
+        let dtype = |(name, found): &(String, String)| format!("{name} is {found}, expected F32");
+        list("wrong dtype", self.dtypes.iter().map(dtype).collect());
+        list("not finite", self.not_finite.clone());
+        list("variance below 0", self.negative_variance.clone());
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// The tensors of a file and the file's identity.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Every tensor of the encoder, on the CPU.
+    pub tensors: WeightMap,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads the encoder's weights from a `.safetensors` file. Names may lack the leading `encoder.` if all of them do.
+///
+/// # Errors
+///
+/// When the file cannot be read, or is not exactly the encoder's: then every wrong tensor is named and none is loaded.
+pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
+    let bytes = fs::read(path).map_err(|source| TorchError::Io { verb: "read", source, path: path.to_owned() })?;
+    let broken = |source| TorchError::Safetensors { source, path: path.to_owned() };
+    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let bare = !file.names().iter().any(|name| name.starts_with(PREFIX));
+    let mut views: BTreeMap<String, _> =
+        file.iter().map(|(name, view)| (if bare { format!("{PREFIX}{name}") } else { name.to_owned() }, view)).collect();
+
+    let mut mismatch = Mismatch::default();
+    let mut taken = Vec::new();
+    for (name, shape) in config.expected_tensors()? {
+        let Some(view) = views.remove(&name) else {
+            mismatch.missing.push(name);
+            continue;
+        };
+        if view.dtype() != Dtype::F32 {
+            mismatch.dtypes.push((name, format!("{:?}", view.dtype())));
+        } else if view.shape() != shape {
+            mismatch.shapes.push((name, view.shape().to_vec(), shape));
+        } else {
+            let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            if !numbers.clone().all(f32::is_finite) {
+                mismatch.not_finite.push(name);
+            } else if name.ends_with(".running_var") && numbers.clone().any(|v| v < 0.0) {
+                mismatch.negative_variance.push(name);
+            } else {
+                taken.push((name, view));
+            }
+        }
+    }
+    mismatch.unexpected.extend(views.into_keys());
+    if !mismatch.is_empty() {
+        return Err(TorchError::Mismatch { kind: config.kind(), mismatch, path: path.to_owned() });
+    }
+    let mut tensors = WeightMap::new();
+    for (name, view) in taken {
+        let size = sizes(view.shape());
+        tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, Kind::Float)?);
+    }
+    Ok(Loaded { tensors, sha256: hex(&Sha256::digest(&bytes)) })
+}
+
+/// Checks that tensors in memory are exactly the encoder's.
+///
+/// # Errors
+///
+/// As [`load`]: every wrong tensor is named.
+pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchError> {
+    let expected: BTreeMap<String, Vec<usize>> = config.expected_tensors()?.into_iter().collect();
+    let mut mismatch = Mismatch::default();
+    for (name, shape) in &expected {
+        match tensors.get(name) {
+            None => mismatch.missing.push(name.clone()),
+            Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
+            Some(t) if t.size() != sizes(shape) => {
+                let found = t.size().into_iter().map(|n| n as usize).collect();
+                mismatch.shapes.push((name.clone(), found, shape.clone()));
+            }
+            Some(_) => {}
+        }
+    }
+    mismatch.unexpected.extend(tensors.keys().filter(|name| !expected.contains_key(*name)).cloned());
+    if mismatch.is_empty() { Ok(()) } else { Err(TorchError::Tensors { kind: config.kind(), mismatch }) }
+}
+
+/// Writes tensors to a `.safetensors` file, which appears whole or not at all. Returns the file's SHA-256.
+///
+/// # Errors
+///
+/// When the tensors are no 32-bit floats, or the file cannot be written.
+pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
+    let wrong: Vec<_> = tensors.iter().filter(|(_, t)| t.kind() != Kind::Float).collect();
+    if !wrong.is_empty() {
+        let dtypes = wrong.into_iter().map(|(name, t)| (name.clone(), format!("{:?}", t.kind()))).collect();
+        return Err(TorchError::Tensors { kind: "file", mismatch: Mismatch { dtypes, ..Mismatch::default() } });
+    }
+    let views = tensors.iter().map(|(name, t)| (name, View { shape: t.size().iter().map(|n| *n as usize).collect(), t }));
+    let bytes = safetensors::serialize(views, None)
+        .map_err(|source| TorchError::Safetensors { source, path: path.to_owned() })?;
+    write_whole(&bytes, path).map_err(|source| TorchError::Io { verb: "written", source, path: path.to_owned() })?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".weights-").suffix(".part");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        // Temporary files are private by default; a weights file is as readable as any other, less the umask.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+struct View<'a> {
+    shape: Vec<usize>,
+    t: &'a Tensor,
+}
+
+impl safetensors::View for View<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let t = self.t.detach().to_device(Device::Cpu).contiguous();
+        let mut bytes = vec![0; self.data_len()];
+        t.copy_data_u8(&mut bytes, t.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.t.numel()
+    }
+}
+
+/// Untrained weights: normal with variance 2 / inputs (He et al. 2015, <https://arxiv.org/abs/1502.01852>), biases 0,
+/// batch norms the identity. Every tensor has a stream of its own name, so that the same seed gives the same numbers on
+/// every machine and in every version of libtorch.
+///
+/// The last convolution of each residual branch, and the second layer of each block of the MLP, have a quarter of that
+/// variance: the stored statistics of an untrained net normalise nothing, and sums of full branches double with every unit.
+///
+/// # Errors
+///
+/// When the configuration makes no network.
+pub fn random(config: &EncoderConfig, seed: u64) -> Result<WeightMap, TorchError> {
+    let expected = config.expected_tensors()?;
+    let drawn: Vec<Vec<f32>> = expected.par_iter().map(|(name, shape)| draw(name, shape, seed)).collect();
+    let mut tensors = WeightMap::new();
+    for ((name, shape), values) in expected.into_iter().zip(drawn) {
+        tensors.insert(name, Tensor::f_from_slice(&values)?.f_reshape(sizes(&shape))?);
+    }
+    Ok(tensors)
+}
+
+fn draw(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    let count = shape.iter().product();
+    if shape.len() == 1 {
+        let value = if name.ends_with(".weight") || name.ends_with(".running_var") { 1.0 } else { 0.0 };
+        return vec![value; count];
+    }
+    let inputs: usize = shape[1..].iter().product();
+    let gain = match name {
+        n if n.ends_with(".conv3.weight") || n.ends_with(".fc2.weight") => 0.5,
+        // No ReLU follows: half the variance is enough.
+        n if n.ends_with(".out.weight") || n.ends_with(".shortcut.weight") => 1.0,
+        _ => 2.0,
+    };
+    let deviation = (gain / inputs as f64).sqrt() as f32;
+    let mut rng = crate::seed::stream(seed, &format!("weights/{name}"));
+    (0..count)
+        .map(|_| {
+            let normal: f32 = StandardNormal.sample(&mut rng);
+            deviation * normal
+        })
+        .collect()
+}
+
+fn sizes(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|n| *n as i64).collect()
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
