@@ -1,9 +1,40 @@
-//! The crate's error: one variant for each module that can fail.
+//! The crate's error: one variant for each room that can fail.
 
 /// A `Result` whose error is the crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Anything that can go wrong in this crate.
+/// Anything that can go wrong in this crate, for callers that use several rooms.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {}
+#[allow(missing_docs)]
+pub enum Error {
+    #[error(transparent)]
+    Tables(#[from] crate::tables::TableError),
+    #[error(transparent)]
+    Write(#[from] crate::tables::WriteError),
+    #[error(transparent)]
+    Stats(#[from] crate::stats::StatsError),
+    #[error(transparent)]
+    Read(#[from] crate::readers::ReadError),
+    #[error(transparent)]
+    Preprocess(#[from] crate::transforms::PreprocessError),
+    #[error(transparent)]
+    Encoder(#[from] crate::encoder::EncoderError),
+    #[error(transparent)]
+    Cohort(#[from] crate::cohort::CohortError),
+    #[error(transparent)]
+    Features(#[from] crate::features::FeatureError),
+    #[error(transparent)]
+    Head(#[from] crate::heads::HeadError),
+    #[error(transparent)]
+    Eval(#[from] crate::eval::EvalError),
+    #[error(transparent)]
+    Report(#[from] crate::report::ReportError),
+    #[error(transparent)]
+    Recipe(#[from] crate::recipe::RecipeError),
+    #[error(transparent)]
+    Study(#[from] crate::study::StudyError),
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Torch(#[from] crate::torch::TorchError),
+}

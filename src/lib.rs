@@ -30,3 +30,11 @@ pub mod tables;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod transforms;
+
+pub use crate::{
+    cohort::{Cohort, Split},
+    error::{Error, Result},
+    features::{FeatureTable, Provenance},
+    heads::{FittedHead, HeadConfig},
+    recipe::Study,
+};

@@ -47,7 +47,7 @@ fn make_cohort(folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(folder).with_context(|| format!("make the folder: {folder:?}"))?;
-    let progress = Progress::new("phantoms", "slices", cohort.n_slices() as u64);
+    let progress = Progress::new("phantoms", "slices", cohort.slices() as u64);
     let written = cohort.write(folder, &progress);
     progress.finish();
     written.context("write the synthetic cohort")?;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 use hounsfield::{FittedHead, features::read_features, tables};
 
@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             let bytes = csv.into_inner()?;
             match out {
                 Some(path) => tables::atomic_write(path, |file| file.write_all(&bytes))?,
-                None => std::io::Write::write_all(&mut std::io::stdout(), &bytes)?,
+                None => std::io::stdout().write_all(&bytes)?,
             }
         }
     }

@@ -45,8 +45,6 @@ pub struct ImportOptions {
     pub features: FeatureColumns,
     /// Name of the layer; of the six-file format it chooses the file.
     pub layer: Option<String>,
-    /// Whether identifiers stay as they are, instead of becoming pseudonyms.
-    pub keep_ids: bool,
     /// Columns that are kept although their names look identifying.
     pub keep: Vec<String>,
 }
@@ -86,11 +84,6 @@ pub struct Imported {
 pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Result<Imported, FeatureError> {
     let Some(patient) = &options.patient else {
         return Err(FeatureError::NoPatientColumn);
-    };
-    let ids = if options.keep_ids {
-        Pseudonymizer::keep()
-    } else {
-        ids.clone()
     };
     let labels = match &options.labels {
         Some(path) => Some(match &options.label_sheet {

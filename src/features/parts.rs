@@ -250,15 +250,16 @@ pub fn existing_rows(folder: &Path) -> Result<Vec<String>, FeatureError> {
 
 /// Writes the parts of a folder as one file, atomically, and gives the number of rows.
 ///
-/// Memory holds one row group of a part and one of the result, and the names of the rows. `order` lists every
-/// `slice_id` once, in the order of the result; without it the order is that of the parts. A part is read again for
-/// each group of the result that needs it, so an order near the parts' own is fast.
+/// Memory holds one row group of a part and one of the result, and the names of the rows. `rows` holds every
+/// `slice_id` once, in the order of the result, with the columns that stand beside the features: the parts only give the
+/// values, so that labels and splits may change between them. Without it order and columns are those of the parts. A part
+/// is read again for each group of the result that needs it, so an order near the parts' own is fast.
 ///
 /// # Errors
 ///
-/// [`FeatureError::Order`] where the parts hold other rows than `order`, [`FeatureError::DuplicateRows`],
+/// [`FeatureError::Order`] where the parts hold other rows than `rows`, [`FeatureError::DuplicateRows`],
 /// [`FeatureError::ProvenanceDiffers`], and the errors of reading and writing.
-pub fn merge_parts(folder: &Path, out: &Path, order: Option<&[String]>) -> Result<usize, FeatureError> {
+pub fn merge_parts(folder: &Path, out: &Path, rows: Option<&Rows>) -> Result<usize, FeatureError> {
     let paths = store::parquet_files(folder)?;
     let first = paths.first().ok_or_else(|| FeatureError::NoParts {
         path: folder.to_owned(),
@@ -277,15 +278,18 @@ pub fn merge_parts(folder: &Path, out: &Path, order: Option<&[String]>) -> Resul
             places.extend(located);
         }
     }
-    let places = match order {
+    let places = match rows {
         None => {
             let distinct = places.iter().map(|(id, _)| id).collect::<HashSet<_>>().len();
             check_repeats(places.len(), distinct)?;
             places.into_iter().map(|(_, place)| place).collect()
         }
-        Some(order) => in_order(places, order)?,
+        Some(rows) => in_order(places, &rows.slice_id)?,
     };
-    let extra: Vec<String> = first.extra.iter().map(|(name, _)| name.clone()).collect();
+    let extra: Vec<String> = match rows {
+        None => first.extra.iter().map(|(name, _)| name.clone()).collect(),
+        Some(rows) => rows.extra.iter().map(|(name, _)| name.clone()).collect(),
+    };
     let schema = store::schema(&extra, &first.names());
     let mut groups = Groups {
         paths: &paths,
@@ -294,9 +298,13 @@ pub fn merge_parts(folder: &Path, out: &Path, order: Option<&[String]>) -> Resul
     let mut failed = None;
     let written = atomic_write(out, |file| {
         let mut writer = ParquetWriter::new(file, &schema, &store::metadata(&first.provenance))?;
-        for places in places.chunks(GROUP) {
+        for (group, places) in places.chunks(GROUP).enumerate() {
             match groups.gather(places, first.features.len()) {
-                Ok((rows, values)) => store::write_group(&mut writer, rows, values.view())?,
+                Ok((found, values)) => {
+                    let start = group * GROUP;
+                    let given = rows.map(|rows| rows.select(&(start..start + places.len()).collect::<Vec<_>>()));
+                    store::write_group(&mut writer, given.unwrap_or(found), values.view())?;
+                }
                 // Kept aside: a torn part is not a failure to write.
                 Err(error) => {
                     failed = Some(error);

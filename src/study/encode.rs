@@ -9,7 +9,7 @@ use super::{ExtractOptions, Failure, StudyError, StudyRun};
 use crate::{
     cohort::Cohort,
     encoder::{EncoderConfig, Layer},
-    features::{PartWriter, Provenance, Rows},
+    features::{PartLayout, PartWriter, Provenance, Rows, feature_names},
     progress::Progress,
     readers::read_slice,
     torch::{
@@ -19,6 +19,9 @@ use crate::{
         extract::{ExtractError, ExtractedBatch, extract},
     },
 };
+
+/// What is lost when the process is killed; Ctrl-C loses nothing.
+const ROWS_PER_PART: usize = 512;
 
 impl StudyRun {
     /// Encodes every slice that is not in the parts of all layers yet.
@@ -48,7 +51,13 @@ impl StudyRun {
         let mut sinks = Vec::new();
         for &layer in layers {
             let provenance = Provenance { layer: layer.to_string(), ..provenance.clone() };
-            let layout = self.part_layout(config, layer, provenance, values_key);
+            let layout = PartLayout {
+                names: feature_names(layer.width(config)),
+                extra: Vec::new(),
+                provenance,
+                inputs: values_key.to_owned(),
+                rows_per_part: ROWS_PER_PART,
+            };
             let (writer, resumed) = PartWriter::open(&self.parts(layer), layout)?;
             sinks.push((writer, resumed.rows.into_iter().collect::<HashSet<String>>()));
         }

@@ -11,7 +11,7 @@ use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, Set, Split},
     encoder::{EncoderConfig, Layer, Weights},
-    features::{PartLayout, Provenance, Rows, merge_parts, read_features, write_features},
+    features::{Rows, merge_parts, read_features, write_features},
     tables::{atomic_write, read_table, sha256_file},
 };
 
@@ -24,8 +24,6 @@ const FOLDER: &str = "features";
 const PARTS: &str = "features/.parts";
 /// What the values in the feature tables were made from, whatever the other columns say.
 const VALUES_KEY: &str = "features/.values";
-/// What is lost when the process is killed; Ctrl-C loses nothing.
-const ROWS_PER_PART: usize = 512;
 
 /// How the network is run. None of it changes the features beyond the rounding of 32-bit floats.
 #[derive(Debug, Clone)]
@@ -204,19 +202,9 @@ impl StudyRun {
         Ok(failures)
     }
 
+    /// Where the parts of a layer are while it is extracted.
     pub(super) fn parts(&self, layer: Layer) -> PathBuf {
         self.folder.join(PARTS).join(layer.name())
-    }
-
-    /// What the parts of a layer have in common.
-    pub(super) fn part_layout(&self, config: &EncoderConfig, layer: Layer, provenance: Provenance, key: &str) -> PartLayout {
-        PartLayout {
-            names: (0..layer.width(config)).map(|feature| format!("f{feature:03}")).collect(),
-            extra: Vec::new(),
-            provenance,
-            inputs: key.to_owned(),
-            rows_per_part: ROWS_PER_PART,
-        }
     }
 
     #[cfg(not(feature = "torch"))]

@@ -53,7 +53,7 @@ pub(super) fn commit() -> &'static str {
 /// The libtorch in use.
 pub(super) fn libtorch() -> String {
     #[cfg(feature = "torch")]
-    return crate::torch::version();
+    return crate::torch::ffi::torch_version();
     #[cfg(not(feature = "torch"))]
     "none".to_owned()
 }

@@ -163,7 +163,7 @@ fn a_run_that_was_killed_resumes_and_ends_with_the_same_file() {
         folder.path().join("merged.parquet"),
         folder.path().join("whole.parquet"),
     );
-    merge_parts(&parts, &merged, Some(&table.rows.slice_id)).unwrap();
+    merge_parts(&parts, &merged, Some(&table.rows)).unwrap();
     write_features(&whole, &table).unwrap();
     assert_eq!(std::fs::read(&merged).unwrap(), std::fs::read(&whole).unwrap());
 }
@@ -178,13 +178,14 @@ fn merging_keeps_any_order_that_is_asked_for_and_counts_what_does_not_fit() {
     writer.finish().unwrap();
     let mut order: Vec<usize> = (0..50).collect();
     order.shuffle(&mut stream(0, "order"));
-    let ids: Vec<String> = order.iter().map(|row| table.rows.slice_id[*row].clone()).collect();
-    merge_parts(&parts, &out, Some(&ids)).unwrap();
+    let mut rows = table.rows.select(&order);
+    rows.split.fill(Some("train".to_owned()));
+    merge_parts(&parts, &out, Some(&rows)).unwrap();
     let merged = read_features(&out).unwrap();
-    assert_eq!(merged.rows, table.rows.select(&order));
+    assert_eq!(merged.rows, rows, "the columns beside the features are those that were given");
     assert_eq!(merged.values, table.values.select(ndarray::Axis(0), &order));
-    let mut other = ids[..40].to_vec();
-    other.push("slc-none".to_owned());
+    let mut other = rows.select(&(0..41).collect::<Vec<_>>());
+    other.slice_id[40] = "slc-none".to_owned();
     let error = merge_parts(&parts, &out, Some(&other)).unwrap_err();
     assert!(
         matches!(
@@ -298,7 +299,7 @@ fn exports_come_back_bit_for_bit() {
         label: named("label"),
         site: named("site"),
         features: FeatureColumns::Prefix("f".to_owned()),
-        keep_ids: true,
+        
         ..ImportOptions::default()
     };
     let back = import(&csv, &options, &Pseudonymizer::keep()).unwrap().table;
@@ -519,7 +520,7 @@ fn the_six_files_of_song_2020_are_imported() {
         labels_on: Some("slice".to_owned()),
         patient: Some("patient".to_owned()),
         label: Some("COVID".to_owned()),
-        keep_ids: true,
+        
         ..ImportOptions::default()
     };
     let ids = Pseudonymizer::new(b"sixteen bytes or more");
@@ -563,7 +564,7 @@ fn the_real_matrix_is_the_same_from_csv_and_numpy() {
         id: Some("id".to_owned()),
         patient: Some("group_id".to_owned()),
         label: Some("label".to_owned()),
-        keep_ids: true,
+        
         ..ImportOptions::default()
     };
     let ids = Pseudonymizer::keep();
