@@ -43,7 +43,7 @@ pub fn run() -> Result<()> {
         .env("IPYTHONDIR", &jupyter);
     python
         .env("MPLCONFIGDIR", &jupyter)
-        .env("MPLBACKEND", "agg")
+        .env_remove("MPLBACKEND")
         .env("HOUNSFIELD_RUN", &study);
     step::run("notebook", &mut python)?;
     eprintln!("[notebook] executed: {}", out.join("read_a_study.ipynb").display());
