@@ -8,11 +8,11 @@
 
 use std::{error::Error, io, panic, path::Path};
 
-use dicom_core::Tag;
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, FileMetaTableBuilder, InMemDicomObject, OpenFileOptions};
 use dicom_pixeldata::{ConvertOptions, ModalityLutOption, PixelDecoder as _, Rescale, VoiLutOption};
-use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry, entries};
+use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry};
 use ndarray::Array2;
 
 use super::{MAX_SIDE, ReadError, SliceReader, read_bytes};
@@ -78,7 +78,8 @@ fn bare_data_set(head: &[u8]) -> bool {
 
 /// Decodes a file that is in memory.
 fn decode(bytes: &[u8], path: &Path) -> Result<CtSlice, ReadError> {
-    let object = guarded(FORMAT, path, || parse(bytes, path))?;
+    let mut object = guarded(FORMAT, path, || parse(bytes, path))?;
+    name_representations(&mut object);
     let header = Header::of(&object, path)?;
     let syntax = object.meta().transfer_syntax().trim_end_matches(['\0', ' ']).to_owned();
     let mut hu = guarded(&format!("transfer syntax {syntax}"), path, || {
@@ -115,18 +116,103 @@ fn parse(bytes: &[u8], path: &Path) -> Result<DefaultDicomObject, ReadError> {
         // Explicit VR has two letters where implicit VR has the lower half of a length, which is small this early.
         let explicit = bytes[4..6].iter().all(u8::is_ascii_uppercase);
         let syntax = match explicit {
-            true => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
-            false => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
+            true => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+            false => uids::IMPLICIT_VR_LITTLE_ENDIAN,
         };
-        let meta = FileMetaTableBuilder::new().transfer_syntax(syntax.uid());
-        let object = InMemDicomObject::read_dataset_with_ts(bytes, &syntax).map_err(|e| broken(&e, path))?;
-        return object.with_meta(meta).map_err(|e| broken(&e, path));
+        return parse_data_set(bytes, syntax, path);
     }
-    OpenFileOptions::new().from_reader(bytes).map_err(|error| match error {
-        dicom_object::ReadError::ReadUnrecognizedTransferSyntax { uid, .. } => no_codec(&uid, None, path),
-        dicom_object::ReadError::ReadUnsupportedTransferSyntax { uid, name, .. } => no_codec(uid, Some(name), path),
-        error => broken(&error, path),
-    })
+    OpenFileOptions::new()
+        .from_reader(bytes)
+        .or_else(|error| match (error, lenient_meta(bytes)) {
+            (dicom_object::ReadError::ReadUnrecognizedTransferSyntax { uid, .. }, _) => Err(no_codec(&uid, None, path)),
+            (dicom_object::ReadError::ReadUnsupportedTransferSyntax { uid, name, .. }, _) => {
+                Err(no_codec(uid, Some(name), path))
+            }
+            // The library refuses file meta information for flaws that say nothing of the image, such as a title that
+            // is too long.
+            (dicom_object::ReadError::ParseMetaDataSet { .. }, Some((syntax, data_set))) => {
+                parse_data_set(data_set, &syntax, path)
+            }
+            (error, _) => Err(broken(&error, path)),
+        })
+}
+
+fn parse_data_set(bytes: &[u8], syntax: &str, path: &Path) -> Result<DefaultDicomObject, ReadError> {
+    let known = TransferSyntaxRegistry
+        .get(syntax)
+        .ok_or_else(|| no_codec(syntax, None, path))?;
+    let object = InMemDicomObject::read_dataset_with_ts(bytes, known).map_err(|e| broken(&e, path))?;
+    let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
+    object.with_meta(meta).map_err(|e| broken(&e, path))
+}
+
+/// The transfer syntax and the data set of a file, by the lengths of the meta elements alone (PS3.10 7.1: they are in
+/// explicit VR little endian).
+fn lenient_meta(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let mut rest = if bytes.get(128..132)? == b"DICM" {
+        &bytes[132..]
+    } else {
+        bytes
+    };
+    let mut syntax = None;
+    while let [2, 0, low, high, a, b, ..] = *rest {
+        let long = matches!(&[a, b], b"OB" | b"OW" | b"UN" | b"UT" | b"SQ" | b"UC" | b"UR");
+        let (header, length): (usize, usize) = match long {
+            true => (12, u32::from_le_bytes(rest.get(8..12)?.try_into().ok()?) as usize),
+            false => (8, u16::from_le_bytes(rest.get(6..8)?.try_into().ok()?) as usize),
+        };
+        let value = rest.get(header..header.checked_add(length)?)?;
+        if [low, high] == [0x10, 0] {
+            syntax = Some(
+                std::str::from_utf8(value)
+                    .ok()?
+                    .trim_end_matches(['\0', ' '])
+                    .to_owned(),
+            );
+        }
+        rest = &rest[header + length..];
+    }
+    Some((syntax?, rest))
+}
+
+/// The attributes that are read, with their representation: some converters write all of them as UN, unknown
+/// (PS3.5 6.2.2: then in little endian), which the library would take byte by byte.
+const READ: [(Tag, VR); 17] = [
+    (tags::SOP_CLASS_UID, VR::UI),
+    (tags::MODALITY, VR::CS),
+    (tags::IMAGE_TYPE, VR::CS),
+    (tags::NUMBER_OF_FRAMES, VR::IS),
+    (tags::SAMPLES_PER_PIXEL, VR::US),
+    (tags::PHOTOMETRIC_INTERPRETATION, VR::CS),
+    (tags::ROWS, VR::US),
+    (tags::COLUMNS, VR::US),
+    (tags::BITS_ALLOCATED, VR::US),
+    (tags::BITS_STORED, VR::US),
+    (tags::HIGH_BIT, VR::US),
+    (tags::PIXEL_REPRESENTATION, VR::US),
+    (tags::PIXEL_PADDING_VALUE, VR::US),
+    (tags::PIXEL_PADDING_RANGE_LIMIT, VR::US),
+    (tags::RESCALE_INTERCEPT, VR::DS),
+    (tags::RESCALE_SLOPE, VR::DS),
+    (tags::RESCALE_TYPE, VR::LO),
+];
+
+fn name_representations(object: &mut DefaultDicomObject) {
+    for (tag, representation) in READ {
+        let Some(bytes) = object
+            .get(tag)
+            .filter(|element| element.vr() == VR::UN)
+            .and_then(|e| e.to_bytes().ok())
+        else {
+            continue;
+        };
+        let value = match (representation, bytes.as_ref()) {
+            (VR::US, &[low, high]) => PrimitiveValue::from(u16::from_le_bytes([low, high])),
+            (VR::US, _) => continue,
+            (_, text) => PrimitiveValue::from(String::from_utf8_lossy(text).into_owned()),
+        };
+        object.put(DataElement::new(tag, representation, value));
+    }
 }
 
 fn no_codec(uid: &str, name: Option<&str>, path: &Path) -> ReadError {
@@ -343,4 +429,199 @@ fn integer(object: &DefaultDicomObject, tag: Tag) -> Option<i32> {
 
 fn decimal(object: &DefaultDicomObject, tag: Tag) -> Option<f64> {
     object.get(tag)?.to_float64().ok().filter(|value| value.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A CT image of 2 x 3 pixels, changed by `change`, as the bytes of a file.
+    fn file(change: impl FnOnce(&mut InMemDicomObject)) -> Vec<u8> {
+        let text = |tag, vr, value: &str| DataElement::new(tag, vr, PrimitiveValue::from(value));
+        let short = |tag, value: u16| DataElement::new(tag, VR::US, PrimitiveValue::from(value));
+        let mut object = InMemDicomObject::from_element_iter([
+            text(tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE),
+            text(tags::SOP_INSTANCE_UID, VR::UI, "2.25.1"),
+            text(tags::MODALITY, VR::CS, "CT"),
+            text(tags::PATIENT_NAME, VR::PN, "SECRET^NAME"),
+            text(tags::PATIENT_ID, VR::LO, "SECRET-ID"),
+            short(tags::SAMPLES_PER_PIXEL, 1),
+            text(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
+            short(tags::ROWS, 2),
+            short(tags::COLUMNS, 3),
+            short(tags::BITS_ALLOCATED, 16),
+            short(tags::BITS_STORED, 16),
+            short(tags::HIGH_BIT, 15),
+            short(tags::PIXEL_REPRESENTATION, 1),
+            text(tags::RESCALE_INTERCEPT, VR::DS, "-1000"),
+            text(tags::RESCALE_SLOPE, VR::DS, "2"),
+            DataElement::new(
+                tags::PIXEL_DATA,
+                VR::OW,
+                PrimitiveValue::U16([0u16, 1, 500, 63536, 63537, 100].into_iter().collect()),
+            ),
+        ]);
+        change(&mut object);
+        let meta = FileMetaTableBuilder::new().transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+        let mut bytes = Vec::new();
+        object.with_meta(meta).unwrap().write_all(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn set(tag: Tag, vr: VR, value: impl Into<PrimitiveValue>) -> impl FnOnce(&mut InMemDicomObject) {
+        let value = value.into();
+        move |object| {
+            object.put(DataElement::new(tag, vr, value));
+        }
+    }
+
+    fn hu(bytes: &[u8]) -> Vec<Hu> {
+        match decode(bytes, Path::new("test.dcm")).unwrap().pixels {
+            Pixels::Hu(hu) => hu.into_raw_vec_and_offset().0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(bytes: &[u8]) -> ReadError {
+        decode(bytes, Path::new("test.dcm")).unwrap_err()
+    }
+
+    #[test]
+    fn rescale_is_applied_to_signed_values() {
+        assert_eq!(hu(&file(|_| ())), [-1000.0, -998.0, 0.0, -5000.0, -4998.0, -800.0]);
+    }
+
+    #[test]
+    fn padding_becomes_air_even_if_its_sign_is_written_wrong() {
+        let one = hu(&file(set(tags::PIXEL_PADDING_VALUE, VR::US, 63536u16)));
+        assert_eq!(one, [-1000.0, -998.0, 0.0, PADDING_HU, -4998.0, -800.0]);
+        let range = hu(&file(|object| {
+            set(tags::PIXEL_PADDING_VALUE, VR::SS, -2000i16)(object);
+            set(tags::PIXEL_PADDING_RANGE_LIMIT, VR::SS, -1999i16)(object);
+        }));
+        assert_eq!(range[3..5], [PADDING_HU; 2]);
+    }
+
+    #[test]
+    fn attributes_of_unknown_representation_mean_the_same() {
+        let unknown = file(|object| {
+            for (tag, _) in READ {
+                if let Some(element) = object.take(tag) {
+                    let bytes: Vec<u8> = element.to_bytes().unwrap().into_owned();
+                    object.put(DataElement::new(tag, VR::UN, PrimitiveValue::from(bytes)));
+                }
+            }
+        });
+        assert_eq!(hu(&unknown), hu(&file(|_| ())));
+    }
+
+    #[test]
+    fn a_missing_rescale_is_an_error_not_slope_1() {
+        for tag in [tags::RESCALE_SLOPE, tags::RESCALE_INTERCEPT] {
+            let error = error(&file(|object| {
+                object.remove_element(tag);
+            }));
+            assert!(matches!(error, ReadError::MissingAttribute { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_misread_is_refused_by_name() {
+        let refused = [
+            file(set(tags::MODALITY, VR::CS, "MR")),
+            file(set(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB")),
+            file(set(tags::NUMBER_OF_FRAMES, VR::IS, "24")),
+            file(set(tags::BITS_ALLOCATED, VR::US, 32u16)),
+            file(set(tags::HIGH_BIT, VR::US, 11u16)),
+            file(set(tags::RESCALE_TYPE, VR::LO, "US")),
+            file(set(tags::RESCALE_SLOPE, VR::DS, "0")),
+            file(set(tags::ROWS, VR::US, 60_000u16)),
+            file(set(tags::ROWS, VR::US, 1u16)),
+            file(set(tags::COLUMNS, VR::US, 4u16)),
+            file(set(tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\LOCALIZER")),
+            file(set(tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE)),
+            file(|object| {
+                object.remove_element(tags::PIXEL_DATA);
+            }),
+        ];
+        let words = [
+            "Modality is MR",
+            "PhotometricInterpretation is RGB",
+            "24 frames",
+            "BitsAllocated is 32",
+            "HighBit is 11",
+            "RescaleType is US",
+            "RescaleSlope is 0",
+            "3 x 60000",
+            "2 frames",
+            "fewer pixels",
+            "LOCALIZER",
+            "enhanced",
+            "PixelData is missing",
+        ];
+        // The class outranks the modality, which is why an MR object needs both.
+        let mr = file(|object| {
+            set(tags::MODALITY, VR::CS, "MR")(object);
+            set(tags::SOP_CLASS_UID, VR::UI, uids::MR_IMAGE_STORAGE)(object);
+        });
+        for (bytes, word) in std::iter::once(&mr).chain(&refused[1..]).zip(words) {
+            let message = error(bytes).to_string();
+            assert!(message.contains(word) && !message.contains("SECRET"), "{message}");
+            assert!(message.ends_with("test.dcm"), "{message}");
+        }
+    }
+
+    #[test]
+    fn monochrome1_has_the_same_hounsfield_units() {
+        let inverted = file(set(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME1"));
+        assert_eq!(hu(&inverted), hu(&file(|_| ())));
+    }
+
+    #[test]
+    fn a_codec_that_is_missing_is_named() {
+        let mut bytes = file(|_| ());
+        // Explicit VR little endian and HTJ2K have UIDs of other lengths: rewrite the value in place by a private one.
+        let at = bytes
+            .windows(19)
+            .position(|window| window == b"1.2.840.10008.1.2.1")
+            .unwrap();
+        bytes[at..at + 19].copy_from_slice(b"1.2.840.10008.1.2.7");
+        let message = error(&bytes).to_string();
+        assert!(message.contains("1.2.840.10008.1.2.7"), "{message}");
+    }
+
+    #[test]
+    fn files_without_preamble_or_meta_information_are_read() {
+        let bytes = file(|_| ());
+        let whole = hu(&bytes);
+        assert_eq!(hu(&bytes[132..]), whole);
+        let data_set = lenient_meta(&bytes).unwrap().1;
+        assert!(Dicom.can_read(data_set, Path::new("slice")) && !Dicom.can_read(data_set, Path::new("slice.png")));
+        assert_eq!(hu(data_set), whole);
+    }
+
+    #[test]
+    fn a_title_that_is_too_long_does_not_hide_the_image() {
+        let bytes = file(|_| ());
+        let mut long = bytes[..132].to_vec();
+        let group = 12 + u32::from_le_bytes(bytes[140..144].try_into().unwrap()) as usize;
+        long.extend(&bytes[132..132 + group]);
+        // Source Application Entity Title, two letters longer than its representation allows.
+        long.extend([2, 0, 0x16, 0, b'A', b'E', 18, 0]);
+        long.extend([b'X'; 18]);
+        long.extend(&bytes[132 + group..]);
+        let length = (group - 12 + 26) as u32;
+        long[140..144].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(hu(&long), hu(&bytes));
+    }
+
+    /// A file cut off anywhere is an error and no panic.
+    #[test]
+    fn truncated_files_are_errors() {
+        let bytes = file(|_| ());
+        for length in 0..bytes.len() {
+            let cut = decode(&bytes[..length], Path::new("test.dcm"));
+            assert!(cut.is_err(), "{length} of {} bytes", bytes.len());
+        }
+    }
 }

@@ -286,8 +286,3 @@ fn check_tiff(bytes: &[u8]) -> Result<(), Flaw> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}
