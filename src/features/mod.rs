@@ -1,10 +1,12 @@
 //! The feature table: the waist between encoders and everything that is read from them.
 
+mod columns;
 mod error;
 mod export;
 mod import;
 mod join;
 mod matrix;
+mod merge;
 mod parts;
 mod song2020;
 mod store;
@@ -17,7 +19,8 @@ pub use self::{
     error::FeatureError,
     export::{export_csv, export_npy, export_safetensors},
     import::{FeatureColumns, ImportOptions, Imported, import},
-    parts::{PartLayout, PartWriter, RemovedPart, Resumed, existing_rows, merge_parts},
+    merge::merge_parts,
+    parts::{PartLayout, PartWriter, RemovedPart, Resumed, existing_rows},
     song2020::SONG_LAYERS,
     store::{read_features, write_features},
 };

@@ -274,3 +274,46 @@ fn io_error(error: ParquetError) -> io::Error {
         other => io::Error::other(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `room` bytes, then is full.
+    struct Disk {
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.len() > self.room {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_anywhere_is_said_to_be_full() {
+        let kinds = [("f".to_owned(), ColumnKind::Float32)];
+        let data = ColumnData::Float32((0..5000).map(|value| value as f32).collect());
+        let write = |room| {
+            let mut writer = ParquetWriter::new(Disk { room }, &kinds, &BTreeMap::new())?;
+            writer.write_group([&data].into_iter(), 0..5000)?;
+            writer.finish()
+        };
+        write(1 << 20).unwrap();
+        for room in [0, 100, 3000] {
+            assert_eq!(
+                write(room).unwrap_err().kind(),
+                io::ErrorKind::StorageFull,
+                "with room for {room} bytes"
+            );
+        }
+    }
+}

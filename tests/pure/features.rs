@@ -27,7 +27,7 @@ fn made(n: usize, width: usize, seed: u64) -> FeatureTable {
         }
     };
     let values = Array2::from_shape_simple_fn((n, width), &mut float);
-    let some = |row: usize, text: &str| (row % 3 != 0).then(|| format!("{text} {}", row % 7));
+    let some = |row: usize, text: &str| (!row.is_multiple_of(3)).then(|| format!("{text} {}", row % 7));
     let rows = Rows {
         slice_id: (0..n).map(|row| format!("slc-{row:05}")).collect(),
         scan_id: (0..n).map(|row| format!("scn-{}", row / 4)).collect(),
