@@ -21,7 +21,9 @@ pub struct Pseudonymizer {
 impl Pseudonymizer {
     /// Pseudonyms under this salt.
     pub fn new(salt: &[u8]) -> Self {
-        Self { salt: Some(salt.to_vec()) }
+        Self {
+            salt: Some(salt.to_vec()),
+        }
     }
 
     /// Leaves identifiers as they are: for tables that hold pseudonyms already, and for those who may.
@@ -59,7 +61,11 @@ impl Pseudonymizer {
 
 impl std::fmt::Debug for Pseudonymizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.salt.is_some() { "Pseudonymizer(salted)" } else { "Pseudonymizer(keep)" })
+        f.write_str(if self.salt.is_some() {
+            "Pseudonymizer(salted)"
+        } else {
+            "Pseudonymizer(keep)"
+        })
     }
 }
 
