@@ -55,12 +55,23 @@ impl FittedHead {
     fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let mut tensors = self.head().tensors();
         if let Some(standardizer) = self.standardizer() {
-            tensors.insert("standardizer.mean".to_owned(), Tensor64::vector(standardizer.mean().to_vec()));
-            tensors.insert("standardizer.scale".to_owned(), Tensor64::vector(standardizer.scale().to_vec()));
+            tensors.insert(
+                "standardizer.mean".to_owned(),
+                Tensor64::vector(standardizer.mean().to_vec()),
+            );
+            tensors.insert(
+                "standardizer.scale".to_owned(),
+                Tensor64::vector(standardizer.scale().to_vec()),
+            );
         }
         let data: BTreeMap<&String, Vec<u8>> = tensors
             .iter()
-            .map(|(name, tensor)| (name, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+            .map(|(name, tensor)| {
+                (
+                    name,
+                    tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                )
+            })
             .collect();
         let views = tensors
             .iter()
@@ -110,7 +121,9 @@ impl FittedHead {
         }
         let Version { version } = serde_json::from_str(header).map_err(|error| error.to_string())?;
         if version != VERSION {
-            return Err(format!("it is of version {version}, this program reads version {VERSION}"));
+            return Err(format!(
+                "it is of version {version}, this program reads version {VERSION}"
+            ));
         }
         let header: Header = serde_json::from_str(header).map_err(|error| error.to_string())?;
 
@@ -120,7 +133,9 @@ impl FittedHead {
                 return Err(format!("the array `{name}` is {:?}, expected F64", view.dtype()));
             }
             let chunks = view.data().chunks_exact(size_of::<f64>());
-            let values: Vec<f64> = chunks.map(|c| f64::from_le_bytes(c.try_into().expect("8 bytes"))).collect();
+            let values: Vec<f64> = chunks
+                .map(|c| f64::from_le_bytes(c.try_into().expect("8 bytes")))
+                .collect();
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(format!("the array `{name}` holds {value}"));
             }
@@ -128,7 +143,10 @@ impl FittedHead {
             tensors.insert(name, Tensor64 { shape, values });
         }
         let summary = header.summary;
-        let standardizer = match (tensors.remove("standardizer.mean"), tensors.remove("standardizer.scale")) {
+        let standardizer = match (
+            tensors.remove("standardizer.mean"),
+            tensors.remove("standardizer.scale"),
+        ) {
             (None, None) => None,
             (Some(mean), Some(scale)) if mean.values.len() == summary.features => Some(
                 Standardizer::from_parts(mean.values, scale.values, summary.constant_columns)
@@ -139,7 +157,9 @@ impl FittedHead {
         let head = summary.config.restore(&tensors)?;
         if head.feature_dim() != summary.features {
             let (found, expected) = (head.feature_dim(), summary.features);
-            return Err(format!("its arrays are of {found} features, its metadata says {expected}"));
+            return Err(format!(
+                "its arrays are of {found} features, its metadata says {expected}"
+            ));
         }
         let mut fitted = Self::new(summary, standardizer, head);
         fitted.metadata = header.metadata;

@@ -168,7 +168,12 @@ impl FittedHead {
         match self.kind() {
             svm_rbf::KIND => {
                 let gamma = number("gamma").unwrap_or(f64::NAN);
-                let distance = self.summary.facts.get("median_squared_distance").copied().unwrap_or(f64::NAN);
+                let distance = self
+                    .summary
+                    .facts
+                    .get("median_squared_distance")
+                    .copied()
+                    .unwrap_or(f64::NAN);
                 let product = gamma * distance;
                 let shape = if product < 1.0 {
                     "the kernel is too wide or c too small"
@@ -183,12 +188,18 @@ impl FittedHead {
             }
             knn::KIND => {
                 let k = number("k").unwrap_or(f64::NAN);
-                let cause = if k >= rows as f64 { "all of them vote on every row" } else { "all rows get the same votes" };
+                let cause = if k >= rows as f64 {
+                    "all of them vote on every row"
+                } else {
+                    "all rows get the same votes"
+                };
                 format!("k is {k} of {rows} training rows, {cause} (use another k, or more rows to score)")
             }
-            _ => "the rows are alike or the penalty leaves no weights (look at the features, use a larger c or smaller \
+            _ => {
+                "the rows are alike or the penalty leaves no weights (look at the features, use a larger c or smaller \
                   lambda)"
-                .to_owned(),
+                    .to_owned()
+            }
         }
     }
 }

@@ -89,9 +89,14 @@ pub(super) fn tensor<'a>(
     name: &str,
     axes: usize,
 ) -> Result<&'a Tensor64, String> {
-    let tensor = tensors.get(name).ok_or_else(|| format!("the array `{name}` is missing"))?;
+    let tensor = tensors
+        .get(name)
+        .ok_or_else(|| format!("the array `{name}` is missing"))?;
     if tensor.shape.len() != axes {
-        return Err(format!("the array `{name}` has {} axes, expected {axes}", tensor.shape.len()));
+        return Err(format!(
+            "the array `{name}` has {} axes, expected {axes}",
+            tensor.shape.len()
+        ));
     }
     Ok(tensor)
 }

@@ -124,7 +124,11 @@ pub(super) struct Knn {
 impl Knn {
     pub(super) fn restore(tensors: &BTreeMap<String, Tensor64>) -> Result<Arc<dyn Head>, String> {
         let x = tensor(tensors, "x", 2)?;
-        let positive: Vec<bool> = tensor(tensors, "positive", 1)?.values.iter().map(|p| *p != 0.0).collect();
+        let positive: Vec<bool> = tensor(tensors, "positive", 1)?
+            .values
+            .iter()
+            .map(|p| *p != 0.0)
+            .collect();
         let k = scalar(tensors, "k")?;
         if x.shape[0] != positive.len() || k < 1.0 || k.fract() != 0.0 || k > positive.len() as f64 {
             let (rows, labels) = (x.shape[0], positive.len());

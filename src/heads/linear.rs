@@ -115,7 +115,9 @@ impl Learner for LinearConfig {
         grid: &[f64],
     ) -> Result<Vec<Vec<f64>>, HeadError> {
         let decomposed = Decomposed::new(train)?;
-        grid.iter().map(|&lambda| decomposed.plane(lambda).score(held_out)).collect()
+        grid.iter()
+            .map(|&lambda| decomposed.plane(lambda).score(held_out))
+            .collect()
     }
 
     fn fit(&self, train: Problem<'_>, &lambda: &f64) -> Result<Solved, HeadError> {
@@ -154,7 +156,9 @@ impl Decomposed {
         let column_means = train.x.mean_axis(Axis(0)).expect("a training set has rows");
         let target = |row: usize| f64::from(u8::from(train.positive[row]));
         let target_mean = (0..rows).map(target).sum::<f64>() / rows as f64;
-        let centred = Mat::from_fn(rows, features, |row, column| train.x[[row, column]] - column_means[column]);
+        let centred = Mat::from_fn(rows, features, |row, column| {
+            train.x[[row, column]] - column_means[column]
+        });
 
         let size = rows.min(features);
         let (mut left, mut right) = (Mat::<f64>::zeros(rows, size), Mat::<f64>::zeros(features, size));

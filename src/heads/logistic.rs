@@ -96,7 +96,10 @@ impl Learner for LogisticConfig {
         let (plane, tolerance) = solve(train, c, &TOLERANCES, None)?;
         let mut notes = vec![];
         if tolerance > TOLERANCES[0] {
-            notes.push(format!("the solver reached a gradient of {tolerance:e} only, {:e} was asked", TOLERANCES[0]));
+            notes.push(format!(
+                "the solver reached a gradient of {tolerance:e} only, {:e} was asked",
+                TOLERANCES[0]
+            ));
         }
         Ok(Solved {
             head: Arc::new(plane),
@@ -125,7 +128,11 @@ fn solve(
         if let Some(start) = start {
             // linfa's larger class is positive, so the plane is turned into its sense.
             let sense = if larger_is_positive(train.positive) { 1.0 } else { -1.0 };
-            let values = start.weights.iter().chain([&start.intercept]).map(|value| value * sense);
+            let values = start
+                .weights
+                .iter()
+                .chain([&start.intercept])
+                .map(|value| value * sense);
             solver = solver.initial_params(values.collect());
         }
         match solver.fit(&data) {

@@ -244,7 +244,11 @@ impl<'de> Deserialize<'de> for HeadConfig {
             type Value = HeadConfig;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "the name of a head ({}) or a table with a kind", HeadConfig::KINDS.join(", "))
+                write!(
+                    f,
+                    "the name of a head ({}) or a table with a kind",
+                    HeadConfig::KINDS.join(", ")
+                )
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<HeadConfig, E> {
@@ -279,13 +283,18 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Vec<HeadConfig>, String> {
-        toml::from_str::<Probe>(text).map(|probe| probe.heads).map_err(|e| e.to_string())
+        toml::from_str::<Probe>(text)
+            .map(|probe| probe.heads)
+            .map_err(|e| e.to_string())
     }
 
     #[test]
     fn names_are_unique_and_configs_survive_toml() {
         let heads = HeadConfig::all();
-        assert_eq!(heads.iter().map(HeadConfig::name).collect::<Vec<_>>(), HeadConfig::KINDS);
+        assert_eq!(
+            heads.iter().map(HeadConfig::name).collect::<Vec<_>>(),
+            HeadConfig::KINDS
+        );
         let text = toml::to_string(&Probe { heads: heads.clone() }).unwrap();
         assert_eq!(parse(&text).unwrap(), heads, "{text}");
         let names = format!("heads = {:?}", HeadConfig::KINDS);
@@ -300,11 +309,20 @@ mod tests {
     #[test]
     fn unknown_names_and_keys_are_refused_with_the_valid_ones() {
         let error = parse(r#"heads = ["svmm"]"#).unwrap_err();
-        assert!(error.contains("unknown variant `svmm`") && error.contains("`svm-rbf`"), "{error}");
+        assert!(
+            error.contains("unknown variant `svmm`") && error.contains("`svm-rbf`"),
+            "{error}"
+        );
         let error = parse(r#"heads = [{ kind = "forest" }]"#).unwrap_err();
-        assert!(error.contains("unknown variant `forest`") && error.contains("`knn`"), "{error}");
+        assert!(
+            error.contains("unknown variant `forest`") && error.contains("`knn`"),
+            "{error}"
+        );
         let error = parse(r#"heads = [{ kind = "knn", neighbours = 3 }]"#).unwrap_err();
-        assert!(error.contains("unknown field `neighbours`") && error.contains("`k`"), "{error}");
+        assert!(
+            error.contains("unknown field `neighbours`") && error.contains("`k`"),
+            "{error}"
+        );
         let error = parse(r#"heads = [{ kind = "svm-rbf", gamma = "wide" }]"#).unwrap_err();
         assert!(error.contains("\"scale\", \"auto\" or a number"), "{error}");
         assert!(parse(r#"heads = [{ c = 1.0 }]"#).unwrap_err().contains("kind"));

@@ -69,7 +69,10 @@ pub(super) fn map_products<R: Send>(
             );
             // A table without rows has no chunks to hand out, and chunks of none are a panic.
             let chunks = products.chunks_mut(columns.max(1));
-            chunks.enumerate().map(|(row, products)| each(first + row, products)).collect()
+            chunks
+                .enumerate()
+                .map(|(row, products)| each(first + row, products))
+                .collect()
         })
         .collect();
     blocks.into_iter().flatten().collect()
@@ -88,7 +91,10 @@ pub(super) fn squared_distances(a: &Rows<'_>, b: &Rows<'_>) -> Vec<f32> {
 fn fill(a: &Rows<'_>, b: &Rows<'_>, value: impl Fn(f64, f64, f64) -> f32 + Sync) -> Vec<f32> {
     let rows = map_products(a, b, |row, products| {
         let norm = a.norms[row];
-        let values = products.iter().zip(&b.norms).map(|(&product, &other)| value(product, norm, other));
+        let values = products
+            .iter()
+            .zip(&b.norms)
+            .map(|(&product, &other)| value(product, norm, other));
         values.collect::<Vec<f32>>()
     });
     rows.concat()

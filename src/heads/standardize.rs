@@ -1,6 +1,6 @@
 //! Columns of mean 0 and standard deviation 1, as scikit-learn's `StandardScaler` makes them.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 
 /// Mean and scale of each column, of the training rows only.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,25 +15,42 @@ impl Standardizer {
     ///
     /// A column that does not vary beyond rounding keeps scale 1: it becomes zeros rather than amplified rounding.
     pub fn fit(x: ArrayView2<'_, f64>) -> Self {
-        let rows = x.nrows() as f64;
-        let (mut means, mut scales, mut constant) = (vec![], vec![], 0);
-        for column in x.axis_iter(Axis(1)) {
-            let first = column.first().copied().unwrap_or(0.0);
-            let mean = column.iter().sum::<f64>() / rows;
+        let (rows, features) = (x.nrows() as f64, x.ncols());
+        // Row after row, as tables lie in memory: column after column took several times as long on 4,096 columns.
+        let first: Vec<f64> = x
+            .rows()
+            .into_iter()
+            .next()
+            .map_or(vec![0.0; features], |row| row.to_vec());
+        let (mut means, mut same) = (vec![0.0; features], vec![true; features]);
+        for row in x.rows() {
+            for (((sum, same), value), first) in means.iter_mut().zip(&mut same).zip(row).zip(&first) {
+                *sum += value;
+                *same &= value == first;
+            }
+        }
+        means.iter_mut().for_each(|sum| *sum /= rows);
+        let (mut squares, mut slips) = (vec![0.0; features], vec![0.0; features]);
+        for row in x.rows() {
+            for (((square, slip), value), mean) in squares.iter_mut().zip(&mut slips).zip(row).zip(&means) {
+                let from_mean = value - mean;
+                *square += from_mean * from_mean;
+                *slip += from_mean;
+            }
+        }
+        let (mut scales, mut constant) = (vec![1.0; features], 0);
+        for column in 0..features {
             // The second term takes back the rounding of the mean (Chan, Golub & LeVeque 1983, eq. 1.7).
-            let square = column.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-            let slip = column.iter().map(|value| value - mean).sum::<f64>();
-            let variance = (square - slip * slip / rows) / rows;
+            let variance = (squares[column] - slips[column] * slips[column] / rows) / rows;
             // The bound of scikit-learn's `_is_constant_feature`.
-            let rounding = rows * f64::EPSILON * variance + (rows * mean * f64::EPSILON).powi(2);
-            let same = column.iter().all(|&value| value == first);
-            if same || variance <= rounding {
+            let rounding = rows * f64::EPSILON * variance + (rows * means[column] * f64::EPSILON).powi(2);
+            if same[column] {
+                means[column] = first[column];
+            }
+            if same[column] || variance <= rounding {
                 constant += 1;
-                means.push(if same { first } else { mean });
-                scales.push(1.0);
             } else {
-                means.push(mean);
-                scales.push(variance.sqrt());
+                scales[column] = variance.sqrt();
             }
         }
         Self {
@@ -57,9 +74,13 @@ impl Standardizer {
     pub fn apply(&self, x: ArrayView2<'_, f64>) -> Array2<f64> {
         assert_eq!(x.ncols(), self.mean.len(), "columns of the standardizer");
         // Row by row whatever the layout of `x`: products below want rows in one piece.
-        Array2::from_shape_fn(x.dim(), |(row, column)| {
-            (x[[row, column]] - self.mean[column]) / self.scale[column]
-        })
+        let mut standardized = Array2::zeros(x.dim());
+        for (mut to, from) in standardized.rows_mut().into_iter().zip(x.rows()) {
+            for (((to, from), mean), scale) in to.iter_mut().zip(from).zip(&self.mean).zip(&self.scale) {
+                *to = (from - mean) / scale;
+            }
+        }
+        standardized
     }
 
     /// Columns that do not vary.

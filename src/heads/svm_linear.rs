@@ -78,7 +78,10 @@ impl Learner for SvmLinearConfig {
         let kernel_out = inner_products(&Rows::new(held_out), &rows);
         let mut machine = Smo::new(&kernel, train.positive);
         let cap = cap_of_tuning(rows.len());
-        Ok(grid.iter().map(|&c| decisions(&kernel_out, &machine.solve(c, cap))).collect())
+        Ok(grid
+            .iter()
+            .map(|&c| decisions(&kernel_out, &machine.solve(c, cap)))
+            .collect())
     }
 
     fn fit(&self, train: Problem<'_>, &c: &f64) -> Result<Solved, HeadError> {

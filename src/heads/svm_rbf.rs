@@ -73,11 +73,16 @@ impl Serialize for Gamma {
 
 impl<'de> Deserialize<'de> for Gamma {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        number_or_word(deserializer, "\"scale\", \"auto\" or a number", Self::Value, |word| match word {
-            "scale" => Some(Self::Scale),
-            "auto" => Some(Self::Auto),
-            _ => None,
-        })
+        number_or_word(
+            deserializer,
+            "\"scale\", \"auto\" or a number",
+            Self::Value,
+            |word| match word {
+                "scale" => Some(Self::Scale),
+                "auto" => Some(Self::Auto),
+                _ => None,
+            },
+        )
     }
 }
 
@@ -90,7 +95,11 @@ impl Gamma {
             Self::Scale => {
                 let mean = x.mean().unwrap_or(0.0);
                 let variance = x.fold(0.0, |sum, value| sum + (value - mean).powi(2)) / x.len() as f64;
-                if variance > 0.0 { 1.0 / (features * variance) } else { 1.0 }
+                if variance > 0.0 {
+                    1.0 / (features * variance)
+                } else {
+                    1.0
+                }
             }
         }
     }
@@ -129,7 +138,9 @@ impl Learner for SvmRbfConfig {
             Some(rule) => vec![(rule, 1.0)],
             None => GAMMA_GRID.iter().map(|&times| (Gamma::Scale, times)).collect(),
         };
-        let points = bounds.iter().flat_map(|&c| widths.iter().map(move |&(rule, times)| Point { c, rule, times }));
+        let points = bounds
+            .iter()
+            .flat_map(|&c| widths.iter().map(move |&(rule, times)| Point { c, rule, times }));
         points.collect()
     }
 
@@ -201,7 +212,9 @@ impl Learner for SvmRbfConfig {
         let rows = Rows::new(train.x);
         let kernel = gaussian(&squared_distances(&rows, &rows), gamma);
         let solution = Smo::new(&kernel, train.positive).solve(point.c, cap_of_fit(rows.len()));
-        let support: Vec<usize> = (0..rows.len()).filter(|&row| solution.coefficients[row] != 0.0).collect();
+        let support: Vec<usize> = (0..rows.len())
+            .filter(|&row| solution.coefficients[row] != 0.0)
+            .collect();
         let head = SvmRbf {
             support: train.x.select(Axis(0), &support),
             coefficients: support.iter().map(|&row| solution.coefficients[row]).collect(),
@@ -285,7 +298,10 @@ impl Head for SvmRbf {
 }
 
 fn gaussian(distances: &[f32], gamma: f64) -> Vec<f32> {
-    distances.par_iter().map(|&distance| (-gamma * f64::from(distance)).exp() as f32).collect()
+    distances
+        .par_iter()
+        .map(|&distance| (-gamma * f64::from(distance)).exp() as f32)
+        .collect()
 }
 
 /// Decision values of rows whose kernel values with the training rows are the rows of `kernel` `[M, N]`.
@@ -319,9 +335,15 @@ pub(super) fn check_rows(head: &'static str, rows: usize) -> Result<(), HeadErro
 /// What a report should say of a solved machine.
 pub(super) fn support_notes(solution: &Solution) -> (Vec<String>, BTreeMap<String, f64>) {
     let rows = solution.coefficients.len();
-    let support = solution.coefficients.iter().filter(|coefficient| **coefficient != 0.0).count();
+    let support = solution
+        .coefficients
+        .iter()
+        .filter(|coefficient| **coefficient != 0.0)
+        .count();
     let share = 100.0 * support as f64 / rows as f64;
-    let mut notes = vec![format!("{support} of {rows} training rows ({share:.1} %) are support vectors")];
+    let mut notes = vec![format!(
+        "{support} of {rows} training rows ({share:.1} %) are support vectors"
+    )];
     if !solution.converged {
         notes.push(format!(
             "the solver stopped at its cap of {} iterations before it reached its tolerance: scores are close to the \

@@ -117,7 +117,9 @@ pub(super) fn fit<L: Learner>(
     );
     if constant_columns > 0 {
         let features = set.x.ncols();
-        notes.push(format!("{constant_columns} of {features} feature columns are constant on the training rows"));
+        notes.push(format!(
+            "{constant_columns} of {features} feature columns are constant on the training rows"
+        ));
     }
     let x = applied(standardizer.as_ref(), set.x);
     let train = Problem {
@@ -197,8 +199,15 @@ fn choose<L: Learner>(
         Ok(folds) => folds,
         Err(error) => {
             let point = learner.fallback(rows);
-            let words: Vec<_> = learner.words(&point).iter().map(|(name, value)| format!("{name} = {value}")).collect();
-            notes.push(format!("hyperparameters are defaults ({}), not chosen: {error}", words.join(", ")));
+            let words: Vec<_> = learner
+                .words(&point)
+                .iter()
+                .map(|(name, value)| format!("{name} = {value}"))
+                .collect();
+            notes.push(format!(
+                "hyperparameters are defaults ({}), not chosen: {error}",
+                words.join(", ")
+            ));
             return Ok((point, vec![]));
         }
     };
@@ -208,7 +217,9 @@ fn choose<L: Learner>(
             tuning.folds
         ));
     }
-    let largest = (0..k).map(|held| fold.iter().filter(|fold| **fold == held).count()).max();
+    let largest = (0..k)
+        .map(|held| fold.iter().filter(|fold| **fold == held).count())
+        .max();
     grid = learner.grid(rows - largest.unwrap_or(0));
 
     let scored = |held: usize| -> Result<Vec<f64>, HeadError> {
@@ -222,7 +233,10 @@ fn choose<L: Learner>(
         };
         let scores = learner.scores_of_grid(problem, held_out.view(), &grid)?;
         // Every fold has both classes, so every area is defined.
-        Ok(scores.iter().map(|scores| auc(&part.held_positive, scores).unwrap_or(0.5)).collect())
+        Ok(scores
+            .iter()
+            .map(|scores| auc(&part.held_positive, scores).unwrap_or(0.5))
+            .collect())
     };
     let areas: Vec<Vec<f64>> = if k * learner.bytes_of_fold(rows) <= MEMORY_OF_FOLDS {
         (0..k).into_par_iter().map(scored).collect::<Result<_, _>>()?
@@ -264,7 +278,10 @@ fn folds(set: &TrainingSet<'_>, wanted: usize, seed: u64, purpose: &str) -> Resu
 }
 
 fn applied(standardizer: Option<&Standardizer>, x: ArrayView2<'_, f64>) -> Array2<f64> {
-    standardizer.map_or_else(|| x.as_standard_layout().into_owned(), |standardizer| standardizer.apply(x))
+    standardizer.map_or_else(
+        || x.as_standard_layout().into_owned(),
+        |standardizer| standardizer.apply(x),
+    )
 }
 
 /// A fold and the rest.

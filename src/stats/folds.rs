@@ -118,7 +118,9 @@ pub fn grouped_folds(
                 _ => (rows, rows),
             }
         };
-        let best = (0..k).min_by_key(|&fold| scarcity(&folds[fold])).expect("k is at least 2");
+        let best = (0..k)
+            .min_by_key(|&fold| scarcity(&folds[fold]))
+            .expect("k is at least 2");
         folds[best].positive += count.positive;
         folds[best].negative += count.negative;
         fold_of.insert(group, best);
@@ -194,7 +196,10 @@ mod tests {
             let fold = grouped_folds(&positive, &groups, 5, &mut stream(seed, "folds")).unwrap();
             for k in 0..5 {
                 for class in [true, false] {
-                    assert!((0..12).any(|i| fold[i] == k && positive[i] == class), "seed {seed}, fold {k}");
+                    assert!(
+                        (0..12).any(|i| fold[i] == k && positive[i] == class),
+                        "seed {seed}, fold {k}"
+                    );
                 }
             }
         }

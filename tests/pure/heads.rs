@@ -23,7 +23,9 @@ impl Oracle {
             let values = match view.dtype() {
                 Dtype::F32 => {
                     let chunks = view.data().chunks_exact(4);
-                    chunks.map(|c| f64::from(f32::from_le_bytes(c.try_into().unwrap()))).collect()
+                    chunks
+                        .map(|c| f64::from(f32::from_le_bytes(c.try_into().unwrap())))
+                        .collect()
                 }
                 Dtype::F64 => {
                     let chunks = view.data().chunks_exact(8);
@@ -48,7 +50,11 @@ impl Oracle {
     /// Fits a head on `<prefix>train` and compares its scores of `<prefix>test` with those stored as `expected`.
     fn difference(&self, prefix: &str, head: &str, expected: &str) -> f64 {
         let x = self.matrix(&format!("{prefix}train.x"));
-        let positive: Vec<bool> = self.vector(&format!("{prefix}train.y")).iter().map(|y| *y > 0.5).collect();
+        let positive: Vec<bool> = self
+            .vector(&format!("{prefix}train.y"))
+            .iter()
+            .map(|y| *y > 0.5)
+            .collect();
         let groups: Vec<usize> = (0..positive.len()).collect();
         let set = TrainingSet {
             x: x.view(),
@@ -56,10 +62,14 @@ impl Oracle {
             groups: &groups,
         };
         let fitted = config(head).fit(&set, &Tuning::default(), 0).unwrap();
-        let scores = fitted.score_checked(self.matrix(&format!("{prefix}test.x")).view()).unwrap();
+        let scores = fitted
+            .score_checked(self.matrix(&format!("{prefix}test.x")).view())
+            .unwrap();
         let expected = self.vector(expected);
         let pairs = scores.iter().zip(expected);
-        pairs.map(|(found, expected)| (found - expected).abs()).fold(0.0, f64::max)
+        pairs
+            .map(|(found, expected)| (found - expected).abs())
+            .fold(0.0, f64::max)
     }
 
     /// Largest less smallest.
@@ -116,11 +126,18 @@ fn svms_are_scikit_learns() {
         ("wide.", r#"{ kind = "svm-linear", c = 1 }"#, "wide.svm-linear.1"),
         ("", r#"{ kind = "svm-rbf", c = 1, gamma = "scale" }"#, "svm-rbf.1.scale"),
         ("", r#"{ kind = "svm-rbf", c = 10, gamma = 0.2 }"#, "svm-rbf.10.0.2"),
-        ("", r#"{ kind = "svm-rbf", c = 1, gamma = "scale", standardize = false }"#, "raw.svm-rbf.1.scale"),
+        (
+            "",
+            r#"{ kind = "svm-rbf", c = 1, gamma = "scale", standardize = false }"#,
+            "raw.svm-rbf.1.scale",
+        ),
     ];
     for (prefix, head, expected) in cases {
         let difference = oracle.difference(prefix, head, expected) / oracle.range(expected);
-        assert!(difference < 1e-2, "{head} is {difference:e} of the range from {expected}");
+        assert!(
+            difference < 1e-2,
+            "{head} is {difference:e} of the range from {expected}"
+        );
     }
 }
 
@@ -138,6 +155,79 @@ fn knn_is_scikit_learns() {
         let difference = oracle.difference("", head, expected);
         assert!(difference == 0.0, "{head} is {difference:e} from {expected}");
     }
+}
+
+/// Two solvers of one problem: linfa-svm, whose decision is `weighted_sum(x) - rho` and whose kernel is exp(-d² / eps).
+#[test]
+fn svms_are_linfas() {
+    use linfa::{Dataset, prelude::Fit as _};
+    let (train, test) = (Made::new(20, 30, 24), Made::new(10, 10, 25));
+    let data = Dataset::new(
+        train.x.clone(),
+        train.positive.iter().copied().collect::<ndarray::Array1<bool>>(),
+    );
+    let params = || linfa_svm::Svm::<f64, bool>::params().pos_neg_weights(1.0, 1.0);
+    let linfas = [
+        params().linear_kernel().fit(&data).unwrap(),
+        params().gaussian_kernel(20.0).fit(&data).unwrap(),
+    ];
+    let ours = [
+        r#"{ kind = "svm-linear", c = 1, standardize = false }"#,
+        r#"{ kind = "svm-rbf", c = 1, gamma = 0.05, standardize = false }"#,
+    ];
+    for (linfa, ours) in linfas.iter().zip(ours) {
+        let scores = fit(&config(ours), &train).score_checked(test.x.view()).unwrap();
+        for (row, score) in test.x.rows().into_iter().zip(scores) {
+            let expected = linfa.weighted_sum(&row) - linfa.rho;
+            assert!((score - expected).abs() < 2e-2, "{ours}: {score}, linfa-svm {expected}");
+        }
+    }
+}
+
+/// Expected: AUC 0.9033, `SVC(C=1, gamma="scale")` after `StandardScaler` on the 33 published features, patients kept whole
+/// by the table's fold column; the reference results that lie beside the features. Skipped without `HOUNSFIELD_DATA`.
+#[test]
+fn real_features_give_the_reference_auc() {
+    let Some(data) = std::env::var_os("HOUNSFIELD_DATA") else {
+        println!("skipped: HOUNSFIELD_DATA is not set");
+        return;
+    };
+    let folder = Path::new(&data).join("features/cs760-sarscov2");
+    if !folder.is_dir() {
+        println!("skipped: no features/cs760-sarscov2");
+        return;
+    }
+    let file = std::fs::File::open(folder.join("features_33.npy")).unwrap();
+    let x = <Array2<f64> as ndarray_npy::ReadNpyExt>::read_npy(file).unwrap();
+    let mut table = csv::Reader::from_path(folder.join("labels.csv")).unwrap();
+    let rows: Vec<BTreeMap<String, String>> = table.deserialize().map(Result::unwrap).collect();
+    let positive: Vec<bool> = rows.iter().map(|row| row["label"] == "1").collect();
+    let head = config(r#"{ kind = "svm-rbf", c = 1, gamma = "scale" }"#);
+    let mut scores = vec![0.0; rows.len()];
+    for fold in rows
+        .iter()
+        .map(|row| &row["fold"])
+        .collect::<std::collections::BTreeSet<_>>()
+    {
+        let (test, train): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&row| &rows[row]["fold"] == fold);
+        let train_x = x.select(Axis(0), &train);
+        let train_positive: Vec<bool> = train.iter().map(|&row| positive[row]).collect();
+        let set = TrainingSet {
+            x: train_x.view(),
+            positive: &train_positive,
+            groups: &train,
+        };
+        let fitted = head.fit(&set, &Tuning::default(), 0).unwrap();
+        for (&row, score) in test
+            .iter()
+            .zip(fitted.score_checked(x.select(Axis(0), &test).view()).unwrap())
+        {
+            scores[row] = score;
+        }
+    }
+    let area = auc(&positive, &scores).unwrap();
+    assert!((area - 0.9033).abs() < 0.002, "{area}");
+    println!("AUC {area:.5}");
 }
 
 /// Rows of patients with two to four slices each; classes differ by half a standard deviation in six of ten columns.
@@ -221,7 +311,12 @@ fn the_order_of_the_rows_does_not_matter() {
     };
     for head in HeadConfig::all() {
         let (one, other) = (fit(&head, &train), fit(&head, &shuffled));
-        assert_eq!(one.summary().chosen.get("c"), other.summary().chosen.get("c"), "{}", head.name());
+        assert_eq!(
+            one.summary().chosen.get("c"),
+            other.summary().chosen.get("c"),
+            "{}",
+            head.name()
+        );
         let one = one.score(test.x.view()).unwrap();
         let other = other.score(test.x.view()).unwrap();
         // The SVMs stop within 1e-3 of the optimum, on whichever side they come from.
@@ -301,7 +396,10 @@ fn open_hyperparameters_are_chosen_and_fixed_ones_kept() {
         assert!(points == 0 || best > 0.7, "{head}: {best}");
         if let Some(point) = summary.tuning.iter().find(|point| point.auc > best - 1e-12) {
             let key = point.values.keys().next().unwrap();
-            assert_eq!(summary.chosen[key], point.values[key], "{head}: the first of the best is taken");
+            assert_eq!(
+                summary.chosen[key], point.values[key],
+                "{head}: the first of the best is taken"
+            );
         }
     }
     let fixed = fit(&config(r#"{ kind = "svm-rbf", c = 3.0 }"#), &train);
@@ -312,15 +410,30 @@ fn open_hyperparameters_are_chosen_and_fixed_ones_kept() {
 fn few_patients_mean_fewer_folds_or_defaults_and_a_note() {
     let made = Made::new(3, 12, 14);
     let fitted = fit(&config(r#""svm-rbf""#), &made);
-    assert!(fitted.summary().notes.iter().any(|note| note.contains("3 inner folds, not 5")));
+    assert!(
+        fitted
+            .summary()
+            .notes
+            .iter()
+            .any(|note| note.contains("3 inner folds, not 5"))
+    );
     let made = Made::new(1, 12, 15);
-    for (head, default) in [(r#""svm-rbf""#, ("c", 1.0)), (r#""knn""#, ("k", 5.0)), (r#""logistic""#, ("c", 1.0))] {
+    for (head, default) in [
+        (r#""svm-rbf""#, ("c", 1.0)),
+        (r#""knn""#, ("k", 5.0)),
+        (r#""logistic""#, ("c", 1.0)),
+    ] {
         let fitted = fit(&config(head), &made);
         assert_eq!(fitted.summary().chosen[default.0], Hyperparameter::Number(default.1));
         let note = &fitted.summary().notes[0];
-        assert!(note.contains("found 1 with positive and 12 with negative rows"), "{note}");
+        assert!(
+            note.contains("found 1 with positive and 12 with negative rows"),
+            "{note}"
+        );
     }
-    let error = config(r#""knn""#).out_of_fold(&made.set(), &Tuning::default(), 0).unwrap_err();
+    let error = config(r#""knn""#)
+        .out_of_fold(&made.set(), &Tuning::default(), 0)
+        .unwrap_err();
     assert!(error.to_string().contains("found 1 with positive"), "{error}");
 }
 
@@ -351,7 +464,10 @@ fn a_kernel_that_is_too_narrow_is_an_error_that_says_so() {
     let error = fitted.score_checked(test.x.view()).unwrap_err();
     assert!(matches!(error, HeadError::ConstantScores { rows, .. } if rows == test.positive.len()));
     let text = error.to_string();
-    assert!(text.contains("too narrow: gamma is 5.000e2") && text.contains("median squared distance"), "{text}");
+    assert!(
+        text.contains("too narrow: gamma is 5.000e2") && text.contains("median squared distance"),
+        "{text}"
+    );
     assert!(fitted.check_scores(&[1.0]).is_ok());
 
     let constant = Made {
@@ -379,20 +495,32 @@ fn bad_training_sets_are_refused_with_numbers() {
         let mut x = made.x.clone();
         x[[4, 7]] = f64::NAN;
         x[[6, 0]] = f64::INFINITY;
-        let text = refused(&TrainingSet { x: x.view(), ..made.set() });
-        assert!(text.starts_with("2 feature values are NaN or infinite, the first in row 4, column 7"), "{text}");
+        let text = refused(&TrainingSet {
+            x: x.view(),
+            ..made.set()
+        });
+        assert!(
+            text.starts_with("2 feature values are NaN or infinite, the first in row 4, column 7"),
+            "{text}"
+        );
         let one_class = vec![true; made.positive.len()];
         let text = refused(&TrainingSet {
             positive: &one_class,
             ..made.set()
         });
         let rows = made.positive.len();
-        assert!(text.starts_with(&format!("{rows} of {rows} training rows are positive")), "{text}");
+        assert!(
+            text.starts_with(&format!("{rows} of {rows} training rows are positive")),
+            "{text}"
+        );
         let text = refused(&TrainingSet {
             positive: &made.positive[1..],
             ..made.set()
         });
-        assert!(text.contains(&format!("{rows} rows of features came with {} labels", rows - 1)), "{text}");
+        assert!(
+            text.contains(&format!("{rows} rows of features came with {} labels", rows - 1)),
+            "{text}"
+        );
         let text = refused(&TrainingSet {
             x: Array2::zeros((0, 10)).view(),
             positive: &[],
@@ -405,8 +533,13 @@ fn bad_training_sets_are_refused_with_numbers() {
         assert!(fitted.score(x.view()).is_err());
         assert!(fitted.score(Array2::zeros((0, 10)).view()).unwrap().is_empty());
     }
-    let error = config(r#"{ kind = "knn", k = 500 }"#).fit(&made.set(), &tuning, 0).unwrap_err();
-    assert!(error.to_string().contains("knn: k is 500, expected at most the"), "{error}");
+    let error = config(r#"{ kind = "knn", k = 500 }"#)
+        .fit(&made.set(), &tuning, 0)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("knn: k is 500, expected at most the"),
+        "{error}"
+    );
     let (x, positive, groups) = (Array2::zeros((30_000, 1)), vec![true; 29_999], vec![0; 30_000]);
     let positive = [positive, vec![false]].concat();
     let set = TrainingSet {
@@ -415,7 +548,12 @@ fn bad_training_sets_are_refused_with_numbers() {
         groups: &groups,
     };
     let error = config(r#""svm-rbf""#).fit(&set, &tuning, 0).unwrap_err();
-    assert!(error.to_string().contains("on 30000 rows needs a kernel matrix of 3.4 GiB"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("on 30000 rows needs a kernel matrix of 3.4 GiB"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -433,7 +571,11 @@ fn a_saved_head_scores_to_the_same_bit() {
         assert_eq!(loaded.metadata["threshold"], "0.25");
         assert_eq!(loaded.kind(), head.name());
         let bits = |head: &FittedHead| -> Vec<u64> {
-            head.score(test.x.view()).unwrap().into_iter().map(f64::to_bits).collect()
+            head.score(test.x.view())
+                .unwrap()
+                .into_iter()
+                .map(f64::to_bits)
+                .collect()
         };
         assert_eq!(bits(&loaded), bits(&fitted), "{}", head.name());
 
@@ -447,7 +589,11 @@ fn a_saved_head_scores_to_the_same_bit() {
             assert!(text.contains("not a complete safetensors file"), "{text}");
         }
     }
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 10, "no temporary file stays");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        10,
+        "no temporary file stays"
+    );
 }
 
 #[test]
@@ -465,7 +611,10 @@ fn files_of_others_are_refused() {
     let saved = std::fs::read(&path).unwrap();
     let patched = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
-        let at = saved.windows(from.len()).position(|bytes| bytes == from.as_bytes()).expect(from);
+        let at = saved
+            .windows(from.len())
+            .position(|bytes| bytes == from.as_bytes())
+            .expect(from);
         let mut bytes = saved.clone();
         bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
         std::fs::write(&path, bytes).unwrap();
@@ -478,5 +627,11 @@ fn files_of_others_are_refused() {
     let text = patched(r#"\"features\":10"#, r#"\"features\":11"#);
     assert!(text.contains("not whole") || text.contains("11"), "{text}");
     let nowhere = folder.path().join("missing").join("head.safetensors");
-    assert!(fitted.save(&nowhere).unwrap_err().to_string().starts_with("writing a saved head failed"));
+    assert!(
+        fitted
+            .save(&nowhere)
+            .unwrap_err()
+            .to_string()
+            .starts_with("writing a saved head failed")
+    );
 }
