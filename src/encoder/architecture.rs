@@ -15,7 +15,7 @@ pub const PREFIX: &str = "encoder.";
 
 /// Which of the two trunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Pre-activation bottlenecks with shortcuts.
     ResNet,
