@@ -15,7 +15,7 @@ pub const PREFIX: &str = "encoder.";
 
 /// Which of the two trunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// Pre-activation bottlenecks with shortcuts.
     ResNet,
@@ -71,10 +71,10 @@ impl EncoderConfig {
         if let Some(&(field, _)) = sizes.iter().chain(&depths).find(|(_, n)| *n == 0) {
             return Err(EncoderError::Zero { field });
         }
-        if net.family == Family::RevNet && net.width % 2 != 0 {
+        if net.family == Family::RevNet && !net.width.is_multiple_of(2) {
             return Err(EncoderError::OddWidth { width: net.width });
         }
-        if net.input_size % 32 != 0 || !(32..=4096).contains(&net.input_size) {
+        if !net.input_size.is_multiple_of(32) || !(32..=4096).contains(&net.input_size) {
             return Err(EncoderError::InputSize { found: net.input_size });
         }
         if !(net.bn_eps > 0.0 && net.bn_eps < 1.0) {
@@ -96,6 +96,15 @@ impl EncoderConfig {
         Ok(self.architecture()?.expected_tensors())
     }
 
+    /// Kind and arithmetic in one line of JSON, for a table's provenance: everything but where the weights come from.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncoderConfig::architecture`].
+    pub fn describe(&self) -> Result<String, EncoderError> {
+        Ok(serde_json::json!({ "kind": self.kind(), "architecture": self.architecture()? }).to_string())
+    }
+
     fn switches(&self) -> &Switches {
         match self {
             Self::ResNet50(c) => &c.switches,
@@ -110,13 +119,33 @@ impl EncoderConfig {
         let (family, width, depths, head_dim, z_dim, input_size, shortcut_from) = match self {
             Self::ResNet50(c) => (Family::ResNet, 64, [3, 4, 6, 3], c.head_dim, 120, 256, c.shortcut_from),
             // The base width of 64 times four.
-            Self::RevNet50x4(c) => (Family::RevNet, 256, [3, 4, 6, 3], c.head_dim, 120, 256, ShortcutFrom::Preact),
-            Self::TinyResNet(c) => {
-                (Family::ResNet, c.width, c.depths, c.head_dim, c.z_dim, c.input_size, c.shortcut_from)
-            }
-            Self::TinyRevNet(c) => {
-                (Family::RevNet, c.width, c.depths, c.head_dim, c.z_dim, c.input_size, ShortcutFrom::Preact)
-            }
+            Self::RevNet50x4(c) => (
+                Family::RevNet,
+                256,
+                [3, 4, 6, 3],
+                c.head_dim,
+                120,
+                256,
+                ShortcutFrom::Preact,
+            ),
+            Self::TinyResNet(c) => (
+                Family::ResNet,
+                c.width,
+                c.depths,
+                c.head_dim,
+                c.z_dim,
+                c.input_size,
+                c.shortcut_from,
+            ),
+            Self::TinyRevNet(c) => (
+                Family::RevNet,
+                c.width,
+                c.depths,
+                c.head_dim,
+                c.z_dim,
+                c.input_size,
+                ShortcutFrom::Preact,
+            ),
         };
         let switches = self.switches();
         let pool_pad = match switches.padding {
@@ -232,7 +261,9 @@ mod tests {
 
     fn parameters(config: &EncoderConfig, part: &str) -> usize {
         let tensors = config.expected_tensors().unwrap();
-        let trained = tensors.iter().filter(|(name, _)| !name.contains("running_") && name.contains(part));
+        let trained = tensors
+            .iter()
+            .filter(|(name, _)| !name.contains("running_") && name.contains(part));
         trained.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 
@@ -246,6 +277,16 @@ mod tests {
         let revnet = EncoderConfig::RevNet50x4(RevNet50x4::default());
         assert_eq!(parameters(&revnet, "") - parameters(&revnet, ".head."), 85_765_632);
         assert_eq!(parameters(&revnet, ".head."), 118_444_272);
+    }
+
+    #[test]
+    fn a_description_tells_arithmetic_apart_and_no_paths() {
+        let mut config = TinyResNet::default();
+        let plain = EncoderConfig::TinyResNet(config.clone()).describe().unwrap();
+        config.weights = crate::encoder::Weights::File("secret/place".into());
+        assert_eq!(EncoderConfig::TinyResNet(config.clone()).describe().unwrap(), plain);
+        config.switches.padding = Padding::Same;
+        assert_ne!(EncoderConfig::TinyResNet(config).describe().unwrap(), plain);
     }
 
     #[test]
@@ -269,7 +310,10 @@ mod tests {
         assert_eq!(tiny(|c| c.width = 3), Err(EncoderError::OddWidth { width: 3 }));
         assert_eq!(tiny(|c| c.depths[2] = 0), Err(EncoderError::Zero { field: "depths" }));
         assert_eq!(tiny(|c| c.input_size = 72), Err(EncoderError::InputSize { found: 72 }));
-        assert_eq!(tiny(|c| c.switches.bn_eps = 0.0), Err(EncoderError::Epsilon { found: 0.0 }));
+        assert_eq!(
+            tiny(|c| c.switches.bn_eps = 0.0),
+            Err(EncoderError::Epsilon { found: 0.0 })
+        );
         let both = tiny(|c| {
             c.switches.padding = Padding::Same;
             c.switches.pool_pad = Some(PoolPad::Zero);

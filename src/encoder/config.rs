@@ -43,7 +43,11 @@ pub enum Weights {
 
 impl From<String> for Weights {
     fn from(text: String) -> Self {
-        if text == "random" { Self::Random } else { Self::File(text.into()) }
+        if text == "random" {
+            Self::Random
+        } else {
+            Self::File(text.into())
+        }
     }
 }
 
@@ -245,7 +249,11 @@ impl Default for ResNet50 {
 
 impl Default for RevNet50x4 {
     fn default() -> Self {
-        Self { weights: Weights::Random, head_dim: 4096, switches: Switches::default() }
+        Self {
+            weights: Weights::Random,
+            head_dim: 4096,
+            switches: Switches::default(),
+        }
     }
 }
 
@@ -295,7 +303,12 @@ mod tests {
 
     #[test]
     fn every_kind_survives_a_round_trip_through_toml() {
-        for kind in ["bigbigan-resnet50", "bigbigan-revnet50x4", "bigbigan-resnet-tiny", "bigbigan-revnet-tiny"] {
+        for kind in [
+            "bigbigan-resnet50",
+            "bigbigan-revnet50x4",
+            "bigbigan-resnet-tiny",
+            "bigbigan-revnet-tiny",
+        ] {
             let mut config = parse(&format!(
                 "kind = \"{kind}\"\nswitches = {{ padding = \"same\", last_relu = true, bn_eps = 0.001 }}"
             ))

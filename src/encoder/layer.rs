@@ -22,7 +22,13 @@ pub enum Layer {
 
 impl Layer {
     /// All layers.
-    pub const ALL: [Self; 5] = [Self::ZMean, Self::ZStdev, Self::ZSample, Self::AvepoolFeat, Self::BnCreluFeat];
+    pub const ALL: [Self; 5] = [
+        Self::ZMean,
+        Self::ZStdev,
+        Self::ZSample,
+        Self::AvepoolFeat,
+        Self::BnCreluFeat,
+    ];
 
     /// The name in recipes and files, e.g. `z_mean`.
     pub fn name(self) -> &'static str {

@@ -117,7 +117,17 @@ mod tests {
 
     #[test]
     fn other_names_are_refused() {
-        for text in ["", "gpu", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "cuda: 1", "cuda:99999999999999999999"] {
+        for text in [
+            "",
+            "gpu",
+            "CPU",
+            "cuda:",
+            "cuda:x",
+            "cuda:-1",
+            "cuda:+1",
+            "cuda: 1",
+            "cuda:99999999999999999999",
+        ] {
             assert!(text.parse::<DeviceChoice>().is_err(), "accepted {text:?}");
         }
     }

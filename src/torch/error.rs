@@ -71,7 +71,7 @@ pub enum TorchError {
         /// The encoder's kind.
         kind: &'static str,
         /// Every tensor that is wrong.
-        mismatch: Mismatch,
+        mismatch: Box<Mismatch>,
         /// The file.
         path: PathBuf,
     },
@@ -81,7 +81,7 @@ pub enum TorchError {
         /// The encoder's kind.
         kind: &'static str,
         /// Every tensor that is wrong.
-        mismatch: Mismatch,
+        mismatch: Box<Mismatch>,
     },
     /// A batch of the wrong shape.
     #[error("slices have the shape {found:?}, the encoder takes [N, 3, {size}, {size}]")]

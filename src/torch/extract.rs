@@ -39,7 +39,11 @@ impl Default for ExtractOptions {
     fn default() -> Self {
         let batch_size = const { NonZeroUsize::new(16).unwrap() };
         let decode_threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { batch_size, decode_threads, seed: 0 }
+        Self {
+            batch_size,
+            decode_threads,
+            seed: 0,
+        }
     }
 }
 
@@ -164,10 +168,21 @@ pub fn extract<E: Send, S>(
             })
             .collect();
         // Thread t decodes rows t, t + threads, ...: taking turns restores the order.
-        let mut slices = rows.iter().enumerate().map(|(i, &row)| (row, queues[i % threads].recv()));
-        let mut summary = Summary { extracted: 0, failed: 0, left: rows.len() };
+        let mut slices = rows
+            .iter()
+            .enumerate()
+            .map(|(i, &row)| (row, queues[i % threads].recv()));
+        let mut summary = Summary {
+            extracted: 0,
+            failed: 0,
+            left: rows.len(),
+        };
         while summary.left > 0 && !stop.load(Ordering::Relaxed) {
-            let mut batch = ExtractedBatch { rows: Vec::new(), features: Vec::new(), failures: Vec::new() };
+            let mut batch = ExtractedBatch {
+                rows: Vec::new(),
+                features: Vec::new(),
+                failures: Vec::new(),
+            };
             let mut pixels = Vec::with_capacity(batch_size * size * size);
             for (row, slice) in slices.by_ref() {
                 match slice {
@@ -215,7 +230,9 @@ fn decode<E>(
         let slice = match catch_unwind(AssertUnwindSafe(|| load(row))) {
             Ok(Ok(slice)) => check(slice, size),
             Ok(Err(error)) => Err(FailureCause::Load(error)),
-            Err(panic) => Err(FailureCause::Panic { message: words(panic.as_ref()) }),
+            Err(panic) => Err(FailureCause::Panic {
+                message: words(panic.as_ref()),
+            }),
         };
         if queue.send(slice).is_err() {
             return;
@@ -232,7 +249,10 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 fn check<E>(slice: Array2<f32>, size: usize) -> Slice<E> {
     let (h, w) = slice.dim();
     if (h, w) != (size, size) {
-        return Err(FailureCause::Shape { found: [h, w], expected: [size, size] });
+        return Err(FailureCause::Shape {
+            found: [h, w],
+            expected: [size, size],
+        });
     }
     match slice.iter().find(|v| !(-RANGE..=RANGE).contains(*v)) {
         Some(&found) => Err(FailureCause::Values { found }),
@@ -251,7 +271,10 @@ fn run<E>(
     let size = encoder.config().input_size();
     let n = batch.rows.len();
     if n == 0 {
-        batch.features = layers.iter().map(|l| Array2::zeros((0, l.width(encoder.config())))).collect();
+        batch.features = layers
+            .iter()
+            .map(|l| Array2::zeros((0, l.width(encoder.config()))))
+            .collect();
         return Ok(());
     }
     let full = options.batch_size.get();
@@ -287,7 +310,10 @@ fn run<E>(
 
 fn drop_not_finite<E>(batch: &mut ExtractedBatch<E>, layers: &[Layer]) {
     let broken = |row: usize| {
-        let layer = batch.features.iter().position(|f| !f.row(row).iter().all(|v| v.is_finite()));
+        let layer = batch
+            .features
+            .iter()
+            .position(|f| !f.row(row).iter().all(|v| v.is_finite()));
         layer.map(|i| layers[i])
     };
     let found: Vec<Option<Layer>> = (0..batch.rows.len()).map(broken).collect();
@@ -297,9 +323,16 @@ fn drop_not_finite<E>(batch: &mut ExtractedBatch<E>, layers: &[Layer]) {
     let keep: Vec<usize> = (0..found.len()).filter(|&i| found[i].is_none()).collect();
     for (i, layer) in found.iter().enumerate() {
         if let Some(layer) = *layer {
-            batch.failures.push(RowFailure { row: batch.rows[i], cause: FailureCause::NotFinite { layer } });
+            batch.failures.push(RowFailure {
+                row: batch.rows[i],
+                cause: FailureCause::NotFinite { layer },
+            });
         }
     }
-    batch.features = batch.features.iter().map(|f| f.select(ndarray::Axis(0), &keep)).collect();
+    batch.features = batch
+        .features
+        .iter()
+        .map(|f| f.select(ndarray::Axis(0), &keep))
+        .collect();
     batch.rows = keep.iter().map(|&i| batch.rows[i]).collect();
 }

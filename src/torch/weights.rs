@@ -75,12 +75,30 @@ pub struct Loaded {
 ///
 /// When the file cannot be read, or is not exactly the encoder's: then every wrong tensor is named and none is loaded.
 pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
-    let bytes = fs::read(path).map_err(|source| TorchError::Io { verb: "read", source, path: path.to_owned() })?;
-    let broken = |source| TorchError::Safetensors { source, path: path.to_owned() };
+    let bytes = fs::read(path).map_err(|source| TorchError::Io {
+        verb: "read",
+        source,
+        path: path.to_owned(),
+    })?;
+    let broken = |source| TorchError::Safetensors {
+        source,
+        path: path.to_owned(),
+    };
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
     let bare = !file.names().iter().any(|name| name.starts_with(PREFIX));
-    let mut views: BTreeMap<String, _> =
-        file.iter().map(|(name, view)| (if bare { format!("{PREFIX}{name}") } else { name.to_owned() }, view)).collect();
+    let mut views: BTreeMap<String, _> = file
+        .iter()
+        .map(|(name, view)| {
+            (
+                if bare {
+                    format!("{PREFIX}{name}")
+                } else {
+                    name.to_owned()
+                },
+                view,
+            )
+        })
+        .collect();
 
     let mut mismatch = Mismatch::default();
     let mut taken = Vec::new();
@@ -94,7 +112,10 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
         } else if view.shape() != shape {
             mismatch.shapes.push((name, view.shape().to_vec(), shape));
         } else {
-            let numbers = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let numbers = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             if !numbers.clone().all(f32::is_finite) {
                 mismatch.not_finite.push(name);
             } else if name.ends_with(".running_var") && numbers.clone().any(|v| v < 0.0) {
@@ -106,14 +127,21 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
     }
     mismatch.unexpected.extend(views.into_keys());
     if !mismatch.is_empty() {
-        return Err(TorchError::Mismatch { kind: config.kind(), mismatch, path: path.to_owned() });
+        return Err(TorchError::Mismatch {
+            kind: config.kind(),
+            mismatch: mismatch.into(),
+            path: path.to_owned(),
+        });
     }
     let mut tensors = WeightMap::new();
     for (name, view) in taken {
         let size = sizes(view.shape());
         tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, Kind::Float)?);
     }
-    Ok(Loaded { tensors, sha256: hex(&Sha256::digest(&bytes)) })
+    Ok(Loaded {
+        tensors,
+        sha256: hex(&Sha256::digest(&bytes)),
+    })
 }
 
 /// Checks that tensors in memory are exactly the encoder's.
@@ -135,8 +163,17 @@ pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchErr
             Some(_) => {}
         }
     }
-    mismatch.unexpected.extend(tensors.keys().filter(|name| !expected.contains_key(*name)).cloned());
-    if mismatch.is_empty() { Ok(()) } else { Err(TorchError::Tensors { kind: config.kind(), mismatch }) }
+    mismatch
+        .unexpected
+        .extend(tensors.keys().filter(|name| !expected.contains_key(*name)).cloned());
+    if mismatch.is_empty() {
+        Ok(())
+    } else {
+        Err(TorchError::Tensors {
+            kind: config.kind(),
+            mismatch: mismatch.into(),
+        })
+    }
 }
 
 /// Writes tensors to a `.safetensors` file, which appears whole or not at all. Returns the file's SHA-256.
@@ -147,13 +184,36 @@ pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchErr
 pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
     let wrong: Vec<_> = tensors.iter().filter(|(_, t)| t.kind() != Kind::Float).collect();
     if !wrong.is_empty() {
-        let dtypes = wrong.into_iter().map(|(name, t)| (name.clone(), format!("{:?}", t.kind()))).collect();
-        return Err(TorchError::Tensors { kind: "file", mismatch: Mismatch { dtypes, ..Mismatch::default() } });
+        let dtypes = wrong
+            .into_iter()
+            .map(|(name, t)| (name.clone(), format!("{:?}", t.kind())))
+            .collect();
+        return Err(TorchError::Tensors {
+            kind: "file",
+            mismatch: Box::new(Mismatch {
+                dtypes,
+                ..Mismatch::default()
+            }),
+        });
     }
-    let views = tensors.iter().map(|(name, t)| (name, View { shape: t.size().iter().map(|n| *n as usize).collect(), t }));
-    let bytes = safetensors::serialize(views, None)
-        .map_err(|source| TorchError::Safetensors { source, path: path.to_owned() })?;
-    write_whole(&bytes, path).map_err(|source| TorchError::Io { verb: "written", source, path: path.to_owned() })?;
+    let views = tensors.iter().map(|(name, t)| {
+        (
+            name,
+            View {
+                shape: t.size().iter().map(|n| *n as usize).collect(),
+                t,
+            },
+        )
+    });
+    let bytes = safetensors::serialize(views, None).map_err(|source| TorchError::Safetensors {
+        source,
+        path: path.to_owned(),
+    })?;
+    write_whole(&bytes, path).map_err(|source| TorchError::Io {
+        verb: "written",
+        source,
+        path: path.to_owned(),
+    })?;
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
@@ -215,7 +275,10 @@ impl safetensors::View for View<'_> {
 /// When the configuration makes no network.
 pub fn random(config: &EncoderConfig, seed: u64) -> Result<WeightMap, TorchError> {
     let expected = config.expected_tensors()?;
-    let drawn: Vec<Vec<f32>> = expected.par_iter().map(|(name, shape)| draw(name, shape, seed)).collect();
+    let drawn: Vec<Vec<f32>> = expected
+        .par_iter()
+        .map(|(name, shape)| draw(name, shape, seed))
+        .collect();
     let mut tensors = WeightMap::new();
     for ((name, shape), values) in expected.into_iter().zip(drawn) {
         tensors.insert(name, Tensor::f_from_slice(&values)?.f_reshape(sizes(&shape))?);
@@ -226,7 +289,11 @@ pub fn random(config: &EncoderConfig, seed: u64) -> Result<WeightMap, TorchError
 fn draw(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let count = shape.iter().product();
     if shape.len() == 1 {
-        let value = if name.ends_with(".weight") || name.ends_with(".running_var") { 1.0 } else { 0.0 };
+        let value = if name.ends_with(".weight") || name.ends_with(".running_var") {
+            1.0
+        } else {
+            0.0
+        };
         return vec![value; count];
     }
     let inputs: usize = shape[1..].iter().product();

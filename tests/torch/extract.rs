@@ -23,12 +23,18 @@ const LAYERS: [Layer; 3] = [Layer::ZMean, Layer::ZSample, Layer::BnCreluFeat];
 
 /// A slice that belongs to its row.
 fn slice(row: usize) -> Array2<f32> {
-    Array2::from_shape_fn((64, 64), |(i, j)| ((row * 37 + i * (row % 5 + 1) + j * 3) as f32 * 0.1).sin())
+    Array2::from_shape_fn((64, 64), |(i, j)| {
+        ((row * 37 + i * (row % 5 + 1) + j * 3) as f32 * 0.1).sin()
+    })
 }
 
 fn options(batch: usize, threads: usize) -> ExtractOptions {
     let positive = |n| NonZeroUsize::new(n).unwrap();
-    ExtractOptions { batch_size: positive(batch), decode_threads: positive(threads), seed: 4 }
+    ExtractOptions {
+        batch_size: positive(batch),
+        decode_threads: positive(threads),
+        seed: 4,
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +69,17 @@ fn run(
         Ok::<(), String>(())
     };
     let stop = AtomicBool::new(false);
-    let summary = extract(encoder, rows, load, &LAYERS, options, &stop, &Progress::hidden(), &mut sink).unwrap();
+    let summary = extract(
+        encoder,
+        rows,
+        load,
+        &LAYERS,
+        options,
+        &stop,
+        &Progress::hidden(),
+        &mut sink,
+    )
+    .unwrap();
     (table, summary)
 }
 
@@ -83,7 +99,14 @@ fn rows_come_in_order_whatever_the_threads_and_batches() {
             Ok(slice(row))
         };
         let (first, summary) = run(&encoder, &rows, &load, &options(16, 1));
-        assert_eq!(summary, Summary { extracted: 43, failed: 0, left: 0 });
+        assert_eq!(
+            summary,
+            Summary {
+                extracted: 43,
+                failed: 0,
+                left: 0
+            }
+        );
         assert_eq!(first.rows, rows);
         assert_eq!(first.layer(2).dim(), (43, 256));
         for (batch, threads) in [(16, 5), (16, 64), (5, 3), (1, 2), (64, 2)] {
@@ -131,8 +154,19 @@ fn bad_rows_are_reported_and_the_rest_goes_on() {
         _ => Ok(slice(row)),
     };
     let (table, summary) = run(&encoder, &rows, &load, &options(4, 3));
-    assert_eq!(summary, Summary { extracted: 24, failed: 6, left: 0 });
-    let good: Vec<usize> = rows.iter().copied().filter(|r| ![3, 8, 9, 20, 21, 29].contains(r)).collect();
+    assert_eq!(
+        summary,
+        Summary {
+            extracted: 24,
+            failed: 6,
+            left: 0
+        }
+    );
+    let good: Vec<usize> = rows
+        .iter()
+        .copied()
+        .filter(|r| ![3, 8, 9, 20, 21, 29].contains(r))
+        .collect();
     assert_eq!(table.rows, good);
     let causes: BTreeMap<usize, String> = table.failures.iter().map(|f| (f.row, f.cause.to_string())).collect();
     assert_eq!(causes.keys().copied().collect::<Vec<_>>(), [3, 8, 9, 20, 21, 29]);
@@ -151,11 +185,30 @@ fn only_bad_rows_and_no_rows_end_well() {
     let encoder = InferenceEncoder::open(&tiny_resnet(), 0, Device::Cpu).unwrap();
     let rows: Vec<usize> = (0..50).collect();
     let (table, summary) = run(&encoder, &rows, &|_| Err("no".to_owned()), &options(4, 2));
-    assert_eq!(summary, Summary { extracted: 0, failed: 50, left: 0 });
-    assert!(table.failures.iter().all(|f| f.cause == FailureCause::Load("no".to_owned())));
+    assert_eq!(
+        summary,
+        Summary {
+            extracted: 0,
+            failed: 50,
+            left: 0
+        }
+    );
+    assert!(
+        table
+            .failures
+            .iter()
+            .all(|f| f.cause == FailureCause::Load("no".to_owned()))
+    );
     assert_eq!(table.layer(0).dim(), (0, 12));
     let (_, summary) = run(&encoder, &[], &|_| Err("no".to_owned()), &options(4, 2));
-    assert_eq!(summary, Summary { extracted: 0, failed: 0, left: 0 });
+    assert_eq!(
+        summary,
+        Summary {
+            extracted: 0,
+            failed: 0,
+            left: 0
+        }
+    );
 }
 
 #[test]
@@ -173,9 +226,25 @@ fn stopping_hands_over_whole_batches_and_counts_the_rest() {
         stop.store(table.rows.len() >= 12, Ordering::Relaxed);
         Ok::<(), String>(())
     };
-    let summary =
-        extract(&encoder, &rows, &load, &LAYERS, &options(4, 3), &stop, &Progress::hidden(), &mut sink).unwrap();
-    assert_eq!(summary, Summary { extracted: 12, failed: 0, left: 988 });
+    let summary = extract(
+        &encoder,
+        &rows,
+        &load,
+        &LAYERS,
+        &options(4, 3),
+        &stop,
+        &Progress::hidden(),
+        &mut sink,
+    )
+    .unwrap();
+    assert_eq!(
+        summary,
+        Summary {
+            extracted: 12,
+            failed: 0,
+            left: 988
+        }
+    );
     assert_eq!(table.rows, rows[..12]);
     // Decoding runs ahead by the queues, not by the collection.
     let calls = calls.into_inner();
@@ -189,6 +258,15 @@ fn a_sink_that_fails_ends_the_extraction() {
     let load = |row: usize| Ok::<_, String>(slice(row));
     let stop = AtomicBool::new(false);
     let mut sink = |_| Err("disk full");
-    let found = extract(&encoder, &rows, &load, &LAYERS, &options(4, 3), &stop, &Progress::hidden(), &mut sink);
+    let found = extract(
+        &encoder,
+        &rows,
+        &load,
+        &LAYERS,
+        &options(4, 3),
+        &stop,
+        &Progress::hidden(),
+        &mut sink,
+    );
     assert!(matches!(found, Err(ExtractError::Sink("disk full"))), "{found:?}");
 }

@@ -57,13 +57,19 @@ fn check(config: &EncoderConfig, file: &str) {
 /// Expected: `oracle.Encoder(FULL["resnet50"])`, filled.
 #[test]
 fn resnet50_matches_the_oracle() {
-    check(&EncoderConfig::ResNet50(ResNet50::default()), "encoder_resnet50_io.safetensors");
+    check(
+        &EncoderConfig::ResNet50(ResNet50::default()),
+        "encoder_resnet50_io.safetensors",
+    );
 }
 
 /// Expected: `oracle.Encoder(FULL["revnet50x4"])`, filled.
 #[test]
 fn revnet50x4_matches_the_oracle() {
-    check(&EncoderConfig::RevNet50x4(RevNet50x4::default()), "encoder_revnet50x4_io.safetensors");
+    check(
+        &EncoderConfig::RevNet50x4(RevNet50x4::default()),
+        "encoder_revnet50x4_io.safetensors",
+    );
 }
 
 /// Stored statistics of an untrained net normalise nothing, so activations could die out or blow up on the way.

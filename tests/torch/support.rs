@@ -9,14 +9,18 @@ use tch::{Kind, Tensor};
 
 /// The tensors of a fixture; all are 32-bit floats.
 pub fn fixture(name: &str) -> BTreeMap<String, Tensor> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/bigbigan").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/oracles/bigbigan")
+        .join(name);
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = |view: &safetensors::tensor::TensorView| {
         let shape: Vec<i64> = view.shape().iter().map(|n| *n as i64).collect();
         Tensor::from_data_size(view.data(), &shape, Kind::Float)
     };
-    file.iter().map(|(name, view)| (name.to_owned(), tensor(&view))).collect()
+    file.iter()
+        .map(|(name, view)| (name.to_owned(), tensor(&view)))
+        .collect()
 }
 
 /// The tensors of a fixture that are weights of the encoder.
@@ -46,7 +50,8 @@ pub fn relative(found: &Tensor, expected: &Tensor) -> f64 {
 
 /// FNV-1a, 32 bits.
 fn fnv(name: &str) -> u32 {
-    name.bytes().fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    name.bytes()
+        .fold(0x811C_9DC5, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
 /// In [0, 1): a counter, keyed by a name, through murmur3's finaliser.
@@ -63,7 +68,9 @@ fn unit(key: u32, index: usize) -> f64 {
 /// `det_input` of oracle.py: uniform in [-scale, scale).
 pub fn input(name: &str, shape: &[usize], scale: f64) -> Tensor {
     let key = fnv(name);
-    let values: Vec<f32> = (0..shape.iter().product()).map(|i| (scale * (2.0 * unit(key, i) - 1.0)) as f32).collect();
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|i| (scale * (2.0 * unit(key, i) - 1.0)) as f32)
+        .collect();
     Tensor::from_slice(&values).reshape(shape.iter().map(|n| *n as i64).collect::<Vec<_>>())
 }
 
@@ -90,7 +97,8 @@ pub fn fill(name: &str, shape: &[usize]) -> Tensor {
         _ if shape.len() <= 1 => all(&|i| 0.05 * signed(i)),
         _ => {
             let inputs: usize = shape[1..].iter().product();
-            let plain = name.contains(".gain.") || name.contains(".bias.") || parent == "out" || parent.starts_with("score_");
+            let plain =
+                name.contains(".gain.") || name.contains(".bias.") || parent == "out" || parent.starts_with("score_");
             let gain = match name {
                 n if n.ends_with("conv3.weight") || n.ends_with("fc2.weight") => 0.25,
                 _ if plain => 1.0,
@@ -106,7 +114,10 @@ pub fn fill(name: &str, shape: &[usize]) -> Tensor {
 /// An encoder's weights by that rule.
 pub fn filled(config: &EncoderConfig) -> BTreeMap<String, Tensor> {
     let expected = config.expected_tensors().unwrap();
-    expected.into_iter().map(|(name, shape)| (name.clone(), fill(&name, &shape))).collect()
+    expected
+        .into_iter()
+        .map(|(name, shape)| (name.clone(), fill(&name, &shape)))
+        .collect()
 }
 
 /// Expected: `oracle.det_fill` and `oracle.det_input`, first 128 values of seven tensors.
@@ -125,7 +136,11 @@ fn the_fill_is_the_oracles() {
     assert_eq!(samples.len(), shapes.len());
     for (name, expected) in &samples {
         let shape = shapes[name.as_str()];
-        let found = if name.starts_with("input.") { input(name, shape, 1.0) } else { fill(name, shape) };
+        let found = if name.starts_with("input.") {
+            input(name, shape, 1.0)
+        } else {
+            fill(name, shape)
+        };
         let found = found.flatten(0, -1).narrow(0, 0, expected.size()[0]);
         // The norm of `u` is a sum whose order differs.
         let tolerance = if name.ends_with(".u") { 1e-9 } else { 0.0 };

@@ -16,7 +16,10 @@ use super::support::{difference, fixture, tiny_resnet, tiny_revnet, weights_of};
 const TOLERANCE: f64 = 1e-5;
 
 fn both() -> [(EncoderConfig, &'static str); 2] {
-    [(tiny_resnet(), "encoder_tiny.safetensors"), (tiny_revnet(), "encoder_tiny_revnet.safetensors")]
+    [
+        (tiny_resnet(), "encoder_tiny.safetensors"),
+        (tiny_revnet(), "encoder_tiny_revnet.safetensors"),
+    ]
 }
 
 fn switches(config: &mut EncoderConfig) -> &mut Switches {
@@ -42,7 +45,11 @@ fn assert_outputs(out: &Outputs, noise: &Tensor, expected: &BTreeMap<String, Ten
         ("z_stdev", &out.z_stdev),
         ("z_sample", &sample),
     ] {
-        assert_close(found, &expected[&format!("{prefix}.{name}")], &format!("{prefix}.{name}"));
+        assert_close(
+            found,
+            &expected[&format!("{prefix}.{name}")],
+            &format!("{prefix}.{name}"),
+        );
     }
 }
 
@@ -108,20 +115,29 @@ fn every_switch_matches_the_oracle() {
                 "pool_neg_inf" => switches(&mut config).pool_pad = Some(PoolPad::NegInf),
                 "last_relu_flipped" => switches(&mut config).last_relu = Some(!resnet),
                 _ => {
-                    let EncoderConfig::TinyResNet(c) = &mut config else { panic!("only the ResNet has shortcuts") };
+                    let EncoderConfig::TinyResNet(c) = &mut config else {
+                        panic!("only the ResNet has shortcuts")
+                    };
                     c.shortcut_from = ShortcutFrom::Raw;
                 }
             }
-            let out = Encoder::new(&config, &weights_of(&t)).unwrap().forward(&t["input.x"], Statistics::Stored).unwrap();
+            let out = Encoder::new(&config, &weights_of(&t))
+                .unwrap()
+                .forward(&t["input.x"], Statistics::Stored)
+                .unwrap();
             let quick = fast(&config, &t, &[Layer::AvepoolFeat, Layer::ZMean]);
-            for (layer, found, quick) in
-                [("avepool_feat", &out.avepool_feat, &quick[0]), ("z_mean", &out.z_mean, &quick[1])]
-            {
+            for (layer, found, quick) in [
+                ("avepool_feat", &out.avepool_feat, &quick[0]),
+                ("z_mean", &out.z_mean, &quick[1]),
+            ] {
                 let expected = &t[&format!("variant.{name}.{layer}")];
                 assert_close(found, expected, &format!("{file} {name} {layer}"));
                 assert_close(quick, expected, &format!("{file} {name} {layer}, fast"));
                 // A switch that changes nothing would prove nothing.
-                assert!(difference(expected, &t[&format!("output.{layer}")]) > 10.0 * TOLERANCE, "{name} is idle");
+                assert!(
+                    difference(expected, &t[&format!("output.{layer}")]) > 10.0 * TOLERANCE,
+                    "{name} is idle"
+                );
             }
         }
     }
@@ -132,7 +148,10 @@ fn the_halves_of_the_last_layer_can_be_swapped() {
     let t = fixture("encoder_tiny.safetensors");
     let mut config = tiny_resnet();
     switches(&mut config).halves = hounsfield::encoder::HalfOrder::StdevFirst;
-    let out = Encoder::new(&config, &weights_of(&t)).unwrap().forward(&t["input.x"], Statistics::Stored).unwrap();
+    let out = Encoder::new(&config, &weights_of(&t))
+        .unwrap()
+        .forward(&t["input.x"], Statistics::Stored)
+        .unwrap();
     assert_close(&out.z_mean, &t["output.z_raw"].narrow(1, 12, 12), "mean");
     assert_close(&out.z_stdev, &t["output.z_raw"].narrow(1, 0, 12).softplus(), "stdev");
 }

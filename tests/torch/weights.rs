@@ -24,7 +24,7 @@ fn assert_equal(a: &WeightMap, b: &WeightMap) {
 
 fn mismatch(config: &EncoderConfig, path: &Path) -> Mismatch {
     match weights::load(config, path) {
-        Err(TorchError::Mismatch { mismatch, .. }) => mismatch,
+        Err(TorchError::Mismatch { mismatch, .. }) => *mismatch,
         other => panic!("expected a mismatch, found {other:?}"),
     }
 }
@@ -55,7 +55,7 @@ fn an_encoder_opened_on_a_file_remembers_it() {
     let encoder = InferenceEncoder::open(&config, 9, Device::Cpu).unwrap();
     assert!(!encoder.untrained());
     assert_eq!(encoder.origin().to_string(), sha256);
-    assert!(!encoder.describe().unwrap().contains("safetensors"));
+    assert!(!encoder.config().describe().unwrap().contains("safetensors"));
 }
 
 #[test]
@@ -64,8 +64,10 @@ fn names_may_lack_the_prefix_if_all_do() {
     let path = folder.path().join("bare.safetensors");
     let config = tiny_resnet();
     let tensors = weights::random(&config, 1).unwrap();
-    let mut bare: WeightMap =
-        tensors.iter().map(|(name, t)| (name.trim_start_matches("encoder.").to_owned(), t.shallow_clone())).collect();
+    let mut bare: WeightMap = tensors
+        .iter()
+        .map(|(name, t)| (name.trim_start_matches("encoder.").to_owned(), t.shallow_clone()))
+        .collect();
     weights::save(&bare, &path).unwrap();
     assert_equal(&weights::load(&config, &path).unwrap().tensors, &tensors);
 
@@ -73,7 +75,10 @@ fn names_may_lack_the_prefix_if_all_do() {
     bare.insert("encoder.head.out.bias".to_owned(), one);
     weights::save(&bare, &path).unwrap();
     let found = mismatch(&config, &path);
-    assert_eq!((found.missing.len(), found.unexpected.len()), (tensors.len() - 1, tensors.len() - 1));
+    assert_eq!(
+        (found.missing.len(), found.unexpected.len()),
+        (tensors.len() - 1, tensors.len() - 1)
+    );
 }
 
 #[test]
@@ -89,9 +94,21 @@ fn every_kind_of_wrong_tensor_is_named_at_once() {
     tensors.insert("generator.linear.weight".to_owned(), Tensor::zeros([1], float));
     // One element would be stretched silently by a copy.
     tensors.insert("encoder.final_bn.bias".to_owned(), Tensor::zeros([1], float));
-    let _ = tensors.get_mut("encoder.head.out.weight").unwrap().get(0).fill_(f64::NAN);
-    let _ = tensors.get_mut("encoder.crelu_bn.running_mean").unwrap().get(3).fill_(f64::INFINITY);
-    let _ = tensors.get_mut("encoder.crelu_bn.running_var").unwrap().get(3).fill_(-0.5);
+    let _ = tensors
+        .get_mut("encoder.head.out.weight")
+        .unwrap()
+        .get(0)
+        .fill_(f64::NAN);
+    let _ = tensors
+        .get_mut("encoder.crelu_bn.running_mean")
+        .unwrap()
+        .get(3)
+        .fill_(f64::INFINITY);
+    let _ = tensors
+        .get_mut("encoder.crelu_bn.running_var")
+        .unwrap()
+        .get(3)
+        .fill_(-0.5);
     // Our own writer only writes 32-bit floats.
     let bytes: BTreeMap<String, (Vec<usize>, Vec<u8>, Dtype)> = tensors
         .iter()
@@ -107,18 +124,32 @@ fn every_kind_of_wrong_tensor_is_named_at_once() {
             (name.clone(), (shape, bytes, dtype))
         })
         .collect();
-    let views = bytes.iter().map(|(name, (shape, b, d))| (name, TensorView::new(*d, shape.clone(), b).unwrap()));
+    let views = bytes
+        .iter()
+        .map(|(name, (shape, b, d))| (name, TensorView::new(*d, shape.clone(), b).unwrap()));
     fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 
     let found = mismatch(&config, &path);
     assert_eq!(found.missing, ["encoder.final_bn.weight", "encoder.head.out.bias"]);
     assert_eq!(found.unexpected, ["encoder.extra.weight", "generator.linear.weight"]);
     assert_eq!(found.shapes, [("encoder.final_bn.bias".to_owned(), vec![1], vec![128])]);
-    assert_eq!(found.dtypes, [("encoder.stem.conv.weight".to_owned(), "F64".to_owned())]);
-    assert_eq!(found.not_finite, ["encoder.crelu_bn.running_mean", "encoder.head.out.weight"]);
+    assert_eq!(
+        found.dtypes,
+        [("encoder.stem.conv.weight".to_owned(), "F64".to_owned())]
+    );
+    assert_eq!(
+        found.not_finite,
+        ["encoder.crelu_bn.running_mean", "encoder.head.out.weight"]
+    );
     assert_eq!(found.negative_variance, ["encoder.crelu_bn.running_var"]);
     let words = weights::load(&config, &path).unwrap_err().to_string();
-    for part in ["missing (2)", "encoder.extra.weight", "[1], expected [128]", "F64, expected F32", "nothing was loaded"] {
+    for part in [
+        "missing (2)",
+        "encoder.extra.weight",
+        "[1], expected [128]",
+        "F64, expected F32",
+        "nothing was loaded",
+    ] {
         assert!(words.contains(part), "{part:?} is not in: {words}");
     }
 }
@@ -143,7 +174,10 @@ fn files_that_are_no_weights_are_errors() {
     for length in [0, 7, 100, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         let error = weights::load(&tiny_resnet(), &path).unwrap_err();
-        assert!(matches!(error, TorchError::Safetensors { .. }), "{length} bytes: {error}");
+        assert!(
+            matches!(error, TorchError::Safetensors { .. }),
+            "{length} bytes: {error}"
+        );
     }
     let nowhere = folder.path().join("no/such/folder/weights.safetensors");
     let error = weights::save(&weights::random(&tiny_resnet(), 0).unwrap(), &nowhere).unwrap_err();
@@ -160,7 +194,10 @@ fn a_seed_gives_the_same_weights_whatever_libtorch_was_doing() {
     let other = weights::random(&tiny_resnet(), 8).unwrap();
     assert!(difference(&first["encoder.head.out.weight"], &other["encoder.head.out.weight"]) > 0.1);
     // Equal shapes draw from different streams.
-    let (a, b) = (&first["encoder.head.blocks.1.fc1.weight"], &first["encoder.head.blocks.1.fc2.weight"]);
+    let (a, b) = (
+        &first["encoder.head.blocks.1.fc1.weight"],
+        &first["encoder.head.blocks.1.fc2.weight"],
+    );
     assert!(difference(&(a / a.std(false)), &(b / b.std(false))) > 0.1);
 }
 
@@ -170,8 +207,17 @@ fn untrained_weights_have_the_variance_that_they_say() {
     let t = &tensors["encoder.stages.3.0.conv2.weight"]; // [32, 32, 3, 3]
     let found = t.std(false).double_value(&[]);
     let expected = (2.0_f64 / 288.0).sqrt();
-    assert!((found / expected - 1.0).abs() < 0.05, "deviation {found}, expected {expected}");
-    assert_eq!(difference(&tensors["encoder.final_bn.running_var"], &Tensor::ones([128], (Kind::Float, Device::Cpu))), 0.0);
+    assert!(
+        (found / expected - 1.0).abs() < 0.05,
+        "deviation {found}, expected {expected}"
+    );
+    assert_eq!(
+        difference(
+            &tensors["encoder.final_bn.running_var"],
+            &Tensor::ones([128], (Kind::Float, Device::Cpu))
+        ),
+        0.0
+    );
 }
 
 #[test]
@@ -180,5 +226,10 @@ fn a_network_is_not_built_on_tensors_that_do_not_fit() {
     let half = tensors["encoder.head.out.bias"].to_kind(Kind::Half);
     tensors.insert("encoder.head.out.bias".to_owned(), half);
     let error = Encoder::new(&tiny_resnet(), &tensors).unwrap_err();
-    assert!(error.to_string().contains("encoder.head.out.bias is Half, expected F32"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("encoder.head.out.bias is Half, expected F32"),
+        "{error}"
+    );
 }

@@ -68,7 +68,14 @@ impl Conv {
     }
 
     fn plain(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        Ok(x.f_conv2d(&self.weight, self.bias.as_ref(), [self.stride; 2], [self.pad; 2], [1, 1], 1)?)
+        Ok(x.f_conv2d(
+            &self.weight,
+            self.bias.as_ref(),
+            [self.stride; 2],
+            [self.pad; 2],
+            [1, 1],
+            1,
+        )?)
     }
 }
 
@@ -86,7 +93,10 @@ impl ScaleShift {
             Engine::OneDnn => ffi::scale_shift(x, &self.scale, &self.shift, relu),
             Engine::Plain => {
                 let channels = [1, -1, 1, 1];
-                let mut y = self.shift.f_reshape(channels)?.f_addcmul(x, &self.scale.f_reshape(channels)?)?;
+                let mut y = self
+                    .shift
+                    .f_reshape(channels)?
+                    .f_addcmul(x, &self.scale.f_reshape(channels)?)?;
                 Ok(if relu { y.f_relu_()? } else { y })
             }
         }
@@ -142,19 +152,38 @@ impl Builder<'_> {
         }
         let shape = weight.size();
         let (before, behind) = padding(size, shape[2], stride, self.net.padding);
-        let (pad, lopsided) = if before == behind { (before, None) } else { (0, Some([before, behind, before, behind])) };
+        let (pad, lopsided) = if before == behind {
+            (before, None)
+        } else {
+            (0, Some([before, behind, before, behind]))
+        };
         let mut weight = ffi::channels_last(&weight.to_device(self.device))?;
         if self.engine == Engine::OneDnn {
-            let rows = if lopsided.is_some() { size + before + behind } else { size };
+            let rows = if lopsided.is_some() {
+                size + before + behind
+            } else {
+                size
+            };
             weight = ffi::conv_prepack(&weight, pad, stride, [BATCH, shape[1], rows, rows])?;
         }
-        Ok(Conv { weight, bias, stride, pad, lopsided, engine: self.engine })
+        Ok(Conv {
+            weight,
+            bias,
+            stride,
+            pad,
+            lopsided,
+            engine: self.engine,
+        })
     }
 
     fn batch_norm(&self, scope: &Scope) -> ScaleShift {
         let (scale, shift) = BatchNorm::new(scope, self.net.bn_eps).scale_and_shift();
         let float = |t: Tensor| t.to_kind(Kind::Float).to_device(self.device);
-        ScaleShift { scale: float(scale), shift: float(shift), engine: self.engine }
+        ScaleShift {
+            scale: float(scale),
+            shift: float(shift),
+            engine: self.engine,
+        }
     }
 
     fn bottleneck(&self, scope: &Scope, stride: i64, size: i64) -> Result<Bottleneck, TorchError> {
@@ -177,7 +206,11 @@ impl Network {
     pub fn new(root: &Scope, net: Architecture, device: Device) -> Result<Self, TorchError> {
         let onednn = device == Device::Cpu && tch::utils::has_mkldnn();
         let engine = if onednn { Engine::OneDnn } else { Engine::Plain };
-        let build = Builder { net: &net, engine, device };
+        let build = Builder {
+            net: &net,
+            engine,
+            device,
+        };
         let image = net.input_size as i64;
         let mut stages = Vec::new();
         let mut size = image / 4;
@@ -244,7 +277,10 @@ impl Network {
             };
             x = unit.branch(sum, &a)?;
         }
-        Ok(self.final_bn.forward(&x, self.net.last_relu)?.f_mean_dim([2i64, 3].as_slice(), false, None)?)
+        Ok(self
+            .final_bn
+            .forward(&x, self.net.last_relu)?
+            .f_mean_dim([2i64, 3].as_slice(), false, None)?)
     }
 
     /// The two halves of the channels stay two tensors, so that nothing is joined or cut between units.
@@ -266,7 +302,10 @@ impl Network {
             }
         }
         let x = ffi::channels_last(&Tensor::f_cat(&[x1, x2], 1)?)?;
-        Ok(self.final_bn.forward(&x, self.net.last_relu)?.f_mean_dim([2i64, 3].as_slice(), false, None)?)
+        Ok(self
+            .final_bn
+            .forward(&x, self.net.last_relu)?
+            .f_mean_dim([2i64, 3].as_slice(), false, None)?)
     }
 
     fn pool(&self, x: &Tensor) -> Result<Tensor, TorchError> {

@@ -15,7 +15,10 @@ impl Head {
     pub fn new(scope: &Scope) -> Self {
         // The first block's input is pooled after a ReLU in the ResNet, so it needs none of its own.
         let block = |i: usize| MlpBlock::new(&scope.at("blocks").at(i), i > 0);
-        Self { blocks: (0..HEAD_BLOCKS).map(block).collect(), out: Linear::new(&scope.at("out")) }
+        Self {
+            blocks: (0..HEAD_BLOCKS).map(block).collect(),
+            out: Linear::new(&scope.at("out")),
+        }
     }
 
     /// `[N, F]` to `[N, 2 Z]`.

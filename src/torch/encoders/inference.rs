@@ -83,7 +83,12 @@ impl InferenceEncoder {
         }
         let root = Scope::new(&there, PREFIX.trim_end_matches('.'));
         let network = Network::new(&root, architecture, device)?;
-        Ok(Self { config: config.clone(), origin, device, network })
+        Ok(Self {
+            config: config.clone(),
+            origin,
+            device,
+            network,
+        })
     }
 
     /// Chosen layers of a batch of slices, in the order of `layers`, on the CPU.
@@ -104,7 +109,10 @@ impl InferenceEncoder {
         let pooled = self.network.avepool_feat(x)?;
         let latent = |layer: &Layer| matches!(layer, Layer::ZMean | Layer::ZStdev | Layer::ZSample);
         // The MLP is three quarters of a ResNet's weights: it is only run where it is read.
-        let z = layers.iter().any(latent).then(|| posterior(&self.network.z_raw(&pooled), net.halves));
+        let z = layers
+            .iter()
+            .any(latent)
+            .then(|| posterior(&self.network.z_raw(&pooled), net.halves));
         let mut outputs = Vec::with_capacity(layers.len());
         for &layer in layers {
             let values = match (layer, &z) {
@@ -115,7 +123,10 @@ impl InferenceEncoder {
                     let noise = noise.ok_or(TorchError::NoNoise(layer))?;
                     let expected = [x.size()[0], net.z_dim as i64];
                     if noise.size() != expected {
-                        return Err(TorchError::NoiseShape { found: noise.size(), expected });
+                        return Err(TorchError::NoiseShape {
+                            found: noise.size(),
+                            expected,
+                        });
                     }
                     mean.f_add(&stdev.f_mul(&noise.f_to_device(self.device)?)?)?
                 }
@@ -145,16 +156,6 @@ impl InferenceEncoder {
     /// Where it runs.
     pub fn device(&self) -> Device {
         self.device
-    }
-
-    /// Kind and arithmetic in one line of JSON, for a table's provenance. The weights' path is not in it.
-    ///
-    /// # Errors
-    ///
-    /// None for an encoder that was built.
-    pub fn describe(&self) -> Result<String, TorchError> {
-        let architecture = serde_json::to_value(self.config.architecture()?).unwrap_or_default();
-        Ok(serde_json::json!({ "kind": self.config.kind(), "architecture": architecture }).to_string())
     }
 }
 

@@ -48,7 +48,10 @@ impl Outputs {
     pub fn sample(&self, noise: &Tensor) -> Result<Tensor, TorchError> {
         let (n, z) = self.z_mean.size2()?;
         if noise.size() != [n, z] {
-            return Err(TorchError::NoiseShape { found: noise.size(), expected: [n, z] });
+            return Err(TorchError::NoiseShape {
+                found: noise.size(),
+                expected: [n, z],
+            });
         }
         Ok(&self.z_mean + &self.z_stdev * noise)
     }
@@ -145,7 +148,13 @@ impl Encoder {
         let bn_crelu_feat = Tensor::cat(&[n.relu(), (-n).relu()], 1); // [N, 2 F]
         let z_raw = self.head.forward(&avepool_feat); // [N, 2 Z]
         let (z_mean, z_stdev) = posterior(&z_raw, net.halves);
-        Ok(Outputs { avepool_feat, bn_crelu_feat, z_raw, z_mean, z_stdev })
+        Ok(Outputs {
+            avepool_feat,
+            bn_crelu_feat,
+            z_raw,
+            z_mean,
+            z_stdev,
+        })
     }
 }
 

@@ -31,11 +31,16 @@ impl ResNetTrunk {
             let stride = stride(stage, unit);
             Unit {
                 bottleneck: Bottleneck::new(&scope, stride, net),
-                shortcut: shortcut.has("weight").then(|| Conv::new(&shortcut, stride, net.padding)),
+                shortcut: shortcut
+                    .has("weight")
+                    .then(|| Conv::new(&shortcut, stride, net.padding)),
             }
         };
         let stage = |(stage, depth): (usize, &usize)| (0..*depth).map(|i| unit(stage, i)).collect();
-        Self { stages: net.depths.iter().enumerate().map(stage).collect(), shortcut_from: net.shortcut_from }
+        Self {
+            stages: net.depths.iter().enumerate().map(stage).collect(),
+            shortcut_from: net.shortcut_from,
+        }
     }
 
     /// `[N, C, H, W]` to `[N, 32 width, H / 8, W / 8]`.

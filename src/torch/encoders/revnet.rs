@@ -16,7 +16,9 @@ impl RevNetTrunk {
     pub fn new(root: &Scope, net: &Architecture) -> Self {
         let unit = |stage: usize, unit: usize| Bottleneck::new(&root.at("stages").at(stage).at(unit).at("f"), 1, net);
         let stage = |(stage, depth): (usize, &usize)| (0..*depth).map(|i| unit(stage, i)).collect();
-        Self { stages: net.depths.iter().enumerate().map(stage).collect() }
+        Self {
+            stages: net.depths.iter().enumerate().map(stage).collect(),
+        }
     }
 
     /// `[N, C, H, W]` to `[N, 8 C, H / 8, W / 8]`.

@@ -15,6 +15,8 @@ pub fn libtorch_path() -> Option<PathBuf> {
         if symbol.is_null() || libc::dladdr(symbol, &mut info) == 0 || info.dli_fname.is_null() {
             return None;
         }
-        Some(PathBuf::from(OsStr::from_bytes(CStr::from_ptr(info.dli_fname).to_bytes())))
+        Some(PathBuf::from(OsStr::from_bytes(
+            CStr::from_ptr(info.dli_fname).to_bytes(),
+        )))
     }
 }

@@ -43,12 +43,8 @@ unsafe extern "C" {
         stride: i64,
     ) -> c_int;
     fn hf_conv_prepack(w: *const C_tensor, pad: i64, stride: i64, size: *const i64) -> *mut C_tensor;
-    fn hf_scale_shift(
-        x: *const C_tensor,
-        scale: *const C_tensor,
-        shift: *const C_tensor,
-        relu: c_int,
-    ) -> *mut C_tensor;
+    fn hf_scale_shift(x: *const C_tensor, scale: *const C_tensor, shift: *const C_tensor, relu: c_int)
+    -> *mut C_tensor;
 }
 
 /// What the last failed call on this thread said.
@@ -75,7 +71,9 @@ fn optional(t: Option<&Tensor>) -> *const C_tensor {
 /// The libtorch version that this build belongs to, e.g. `2.13.0`.
 pub fn torch_version() -> String {
     // SAFETY: a constant string.
-    unsafe { CStr::from_ptr(hf_torch_version()) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(hf_torch_version()) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The same `[N, C, H, W]` values with the channels innermost in memory; shared when they already are.
@@ -104,7 +102,14 @@ impl InferenceMode {
     pub fn enter() -> Result<Self, TorchError> {
         // SAFETY: no arguments; a null pointer is a failure.
         let guard = unsafe { hf_inference_enter() };
-        if guard.is_null() { Err(last_error()) } else { Ok(Self { guard, _thread: PhantomData }) }
+        if guard.is_null() {
+            Err(last_error())
+        } else {
+            Ok(Self {
+                guard,
+                _thread: PhantomData,
+            })
+        }
     }
 }
 
@@ -122,7 +127,14 @@ impl Drop for InferenceMode {
 /// - `x`: `[N, C, H, W]`, float, CPU
 /// - `w`: `[O, C, k, k]`, plain or from [`conv_prepack`]; `b`: `[O]`
 /// - output: `[N, O, H', W']`
-pub fn conv(x: &Tensor, w: &Tensor, b: Option<&Tensor>, pad: i64, stride: i64, relu: bool) -> Result<Tensor, TorchError> {
+pub fn conv(
+    x: &Tensor,
+    w: &Tensor,
+    b: Option<&Tensor>,
+    pad: i64,
+    stride: i64,
+    relu: bool,
+) -> Result<Tensor, TorchError> {
     // SAFETY: as above.
     tensor(unsafe { hf_conv(x.as_ptr(), w.as_ptr(), optional(b), pad, stride, c_int::from(relu)) })
 }
@@ -169,7 +181,10 @@ mod tests {
     fn a_shape_that_does_not_fit_is_an_error_and_no_crash() {
         let x = Tensor::zeros([1, 3, 8, 8], (Kind::Float, Device::Cpu));
         let w = Tensor::zeros([4, 5, 3, 3], (Kind::Float, Device::Cpu));
-        assert!(matches!(conv(&x, &w, None, 1, 1, true), Err(TorchError::Libtorch { .. })));
+        assert!(matches!(
+            conv(&x, &w, None, 1, 1, true),
+            Err(TorchError::Libtorch { .. })
+        ));
         assert!(conv_add(&mut x.copy(), &x, &w, None, 1, 1).is_err());
         assert!(scale_shift(&x, &w, &w, false).is_err());
     }
@@ -177,7 +192,10 @@ mod tests {
     #[test]
     fn scaling_and_shifting_is_what_the_words_say() {
         let x = channels_last(&Tensor::randn([2, 19, 5, 3], (Kind::Float, Device::Cpu))).unwrap();
-        let (s, b) = (Tensor::randn([19], (Kind::Float, Device::Cpu)), Tensor::randn([19], (Kind::Float, Device::Cpu)));
+        let (s, b) = (
+            Tensor::randn([19], (Kind::Float, Device::Cpu)),
+            Tensor::randn([19], (Kind::Float, Device::Cpu)),
+        );
         let plain = &x * s.reshape([1, 19, 1, 1]) + b.reshape([1, 19, 1, 1]);
         for relu in [false, true] {
             let want = if relu { plain.relu() } else { plain.copy() };
@@ -192,6 +210,13 @@ mod tests {
     fn not_a_number_passes_through_the_relu() {
         let x = channels_last(&Tensor::full([1, 8, 1, 1], f64::NAN, (Kind::Float, Device::Cpu))).unwrap();
         let one = Tensor::ones([8], (Kind::Float, Device::Cpu));
-        assert!(scale_shift(&x, &one, &one, true).unwrap().isnan().all().int64_value(&[]) == 1);
+        assert!(
+            scale_shift(&x, &one, &one, true)
+                .unwrap()
+                .isnan()
+                .all()
+                .int64_value(&[])
+                == 1
+        );
     }
 }

@@ -26,8 +26,15 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// Reads `running_mean` and `running_var` at `scope`, and `weight` and `bias` where they are there, all `[C]`.
     pub fn new(scope: &Scope, epsilon: f64) -> Self {
-        let affine = scope.has("weight").then(|| (scope.tensor("weight"), scope.tensor("bias")));
-        Self { affine, mean: scope.tensor("running_mean"), variance: scope.tensor("running_var"), epsilon }
+        let affine = scope
+            .has("weight")
+            .then(|| (scope.tensor("weight"), scope.tensor("bias")));
+        Self {
+            affine,
+            mean: scope.tensor("running_mean"),
+            variance: scope.tensor("running_var"),
+            epsilon,
+        }
     }
 
     /// # Shapes

@@ -29,7 +29,11 @@ pub struct Conv {
 impl Conv {
     /// Reads `weight` `[O, C, k, k]` at `scope`.
     pub fn new(scope: &Scope, stride: i64, padding: Padding) -> Self {
-        Self { weight: scope.tensor("weight"), stride, padding }
+        Self {
+            weight: scope.tensor("weight"),
+            stride,
+            padding,
+        }
     }
 
     /// # Shapes
@@ -65,7 +69,8 @@ pub fn max_pool(x: &Tensor, mode: Padding, outside: PoolPad) -> Tensor {
         PoolPad::Zero => 0.0,
         PoolPad::NegInf => f64::NEG_INFINITY,
     };
-    x.pad([left, right, top, bottom], "constant", value).max_pool2d([3, 3], [2, 2], [0, 0], [1, 1], false)
+    x.pad([left, right, top, bottom], "constant", value)
+        .max_pool2d([3, 3], [2, 2], [0, 0], [1, 1], false)
 }
 
 #[cfg(test)]

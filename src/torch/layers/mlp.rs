@@ -14,7 +14,10 @@ pub struct Linear {
 impl Linear {
     /// Reads `weight` `[O, F]` and `bias` `[O]` at `scope`.
     pub fn new(scope: &Scope) -> Self {
-        Self { weight: scope.tensor("weight"), bias: scope.tensor("bias") }
+        Self {
+            weight: scope.tensor("weight"),
+            bias: scope.tensor("bias"),
+        }
     }
 
     /// # Shapes

@@ -23,19 +23,27 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// The place whose names begin with `path`. The map must have been checked: a tensor that is not there is a bug.
     pub fn new(tensors: &'a WeightMap, path: &str) -> Self {
-        Self { tensors, path: path.to_owned() }
+        Self {
+            tensors,
+            path: path.to_owned(),
+        }
     }
 
     /// The place `name` below this one.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
-        Self { tensors: self.tensors, path: format!("{}.{name}", self.path) }
+        Self {
+            tensors: self.tensors,
+            path: format!("{}.{name}", self.path),
+        }
     }
 
     /// The tensor `leaf` of this place; shares memory with the map's.
     pub fn tensor(&self, leaf: &str) -> Tensor {
         let name = format!("{}.{leaf}", self.path);
         let found = self.tensors.get(&name);
-        found.unwrap_or_else(|| panic!("{name} was not checked before the network was built")).shallow_clone()
+        found
+            .unwrap_or_else(|| panic!("{name} was not checked before the network was built"))
+            .shallow_clone()
     }
 
     /// Whether this place has the tensor `leaf`.
