@@ -29,7 +29,7 @@ const TOLERANCES: [f64; 3] = [1e-8, 1e-6, 1e-4];
 /// While tuning only ranks are looked at.
 const TUNING_TOLERANCES: [f64; 2] = [1e-5, 1e-4];
 
-/// Separable classes with a large c took up to some hundred iterations; this only ends what would never end.
+/// Far beyond what any set of the oracle needed: this only ends what would never end.
 const MAX_ITERATIONS: u64 = 10_000;
 
 /// The logistic regression's settings.
