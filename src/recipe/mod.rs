@@ -209,6 +209,39 @@ pub enum RecipeError {
     },
 }
 
+/// The parser's words with line and caret. In tables that are chosen by `kind` the parser only points at the whole table;
+/// the key that it names is then looked for there.
+fn pointed(text: &str, error: &toml::de::Error) -> String {
+    let plain = error.to_string().trim_end().to_owned();
+    let key = error.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let (Some(key), Some(table)) = (key, error.span()) else { return plain };
+    if text.get(table.clone()) == Some(key) {
+        return plain;
+    }
+    let mut start = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let assigns = |at: &usize| {
+            let before = line[..*at].trim_end();
+            let free = before.is_empty() || before.ends_with(['{', ',']);
+            free && line[at + key.len()..].trim_start().starts_with('=')
+        };
+        if let Some(column) = line.match_indices(key).map(|(at, _)| at).find(assigns)
+            && start + column >= table.start
+        {
+            let (number, line) = (number + 1, line.trim_end());
+            let margin = " ".repeat(number.to_string().len());
+            let (indent, carets) = (" ".repeat(column), "^".repeat(key.len()));
+            return format!(
+                "TOML parse error at line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {indent}{carets}\n{}",
+                column + 1,
+                error.message()
+            );
+        }
+        start += line.len();
+    }
+    plain
+}
+
 impl Study {
     /// Reads a recipe and applies overrides such as `probe.unit=slice`.
     ///
@@ -222,7 +255,7 @@ impl Study {
             _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
         };
         let mut study: Self = toml::from_str(&text).map_err(|error| RecipeError::Parse {
-            message: error.to_string().trim_end().to_owned(),
+            message: pointed(&text, &error),
             after_set,
             path: path.to_owned(),
         })?;
@@ -277,6 +310,9 @@ impl Study {
         }
         if self.probe.heads.is_empty() {
             return refuse("`probe.heads` is empty: name at least one head, e.g. `logistic`");
+        }
+        for head in &self.probe.heads {
+            head.check().map_err(|error| RecipeError::Inconsistent { what: format!("`probe.heads`: {error}") })?;
         }
         let names: Vec<&str> = self.probe.heads.iter().map(HeadConfig::name).collect();
         if let Some(name) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| name) {

@@ -4,4 +4,5 @@ mod eval;
 mod features;
 mod heads;
 mod images;
+mod study;
 mod tables;

@@ -1,0 +1,350 @@
+//! Whole studies by the command line, from tables of features: what a user without libtorch does.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use hounsfield::{
+    features::{FeatureTable, Provenance, Rows, feature_names, write_features},
+    seed::stream,
+    tables::{ParquetTable, read_table},
+};
+use ndarray::Array2;
+use rand::seq::SliceRandom as _;
+use rand_distr::{Distribution as _, StandardNormal};
+
+/// A folder with a study and the table that it starts from.
+struct Workshop {
+    folder: tempfile::TempDir,
+}
+
+/// What a command said.
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Workshop {
+    fn new(table: &FeatureTable, recipe: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        write_features(&folder.path().join("features.parquet"), table).unwrap();
+        let shop = Self { folder };
+        shop.write("study.toml", recipe);
+        shop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// Runs the command in a folder that is not the study's.
+    fn hounsfield(&self, arguments: &[&str]) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
+            .args(arguments)
+            .current_dir(std::env::temp_dir())
+            .env("HOUNSFIELD_SALT", self.path("salt"))
+            .env_remove("RUST_LOG")
+            .output()
+            .unwrap();
+        Said {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn run(&self, more: &[&str]) -> Said {
+        let study = self.path("study.toml");
+        self.hounsfield(&[&["run", study.to_str().unwrap()], more].concat())
+    }
+
+    /// `(head, set, metric)` to the value, from `results.json`.
+    fn results(&self) -> BTreeMap<(String, String, String), f64> {
+        let text = std::fs::read_to_string(self.path("runs/study/results.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["schema"], 1);
+        let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
+        let rows = json["results"].as_array().unwrap().iter();
+        rows.map(|row| ((word(row, "head"), word(row, "set"), word(row, "metric")), row["value"].as_f64().unwrap()))
+            .collect()
+    }
+
+    fn artefact(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path("runs/study").join(name)).unwrap()
+    }
+}
+
+/// Patients of five slices; slices of one patient resemble each other (`clustered`), and the classes differ by `signal`.
+fn made(patients: usize, signal: f64, clustered: f64, seed: u64) -> FeatureTable {
+    const SLICES: usize = 5;
+    const WIDTH: usize = 12;
+    let mut rng = stream(seed, "made study");
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+    let mut values = Array2::zeros((patients * SLICES, WIDTH));
+    for patient in 0..patients {
+        let own: Vec<f64> = (0..WIDTH).map(|_| clustered * normal()).collect();
+        for slice in 0..SLICES {
+            for feature in 0..WIDTH {
+                let shift = if patient % 2 == 0 && feature < 3 { signal } else { 0.0 };
+                values[[patient * SLICES + slice, feature]] = (own[feature] + shift + normal()) as f32;
+            }
+        }
+    }
+    let n = patients * SLICES;
+    let some = |cell: &dyn Fn(usize) -> String| (0..n).map(|row| Some(cell(row / SLICES))).collect::<Vec<_>>();
+    FeatureTable {
+        values,
+        names: feature_names(WIDTH),
+        rows: Rows {
+            slice_id: (0..n).map(|row| format!("slc-{row:05}")).collect(),
+            scan_id: (0..n).map(|row| format!("scn-{:04}", row / SLICES)).collect(),
+            patient_id: (0..n).map(|row| format!("pat-{:04}", row / SLICES)).collect(),
+            label: some(&|patient| if patient % 2 == 0 { "covid" } else { "cap" }.to_owned()),
+            site: some(&|patient| if patient % 5 == 0 { "far" } else { "near" }.to_owned()),
+            split: vec![None; n],
+            extra: vec![("fold".to_owned(), some(&|patient| (patient % 4).to_string()))],
+        },
+        provenance: Provenance {
+            layer: "made".to_owned(),
+            pseudonyms: true,
+            ..Provenance::default()
+        },
+    }
+}
+
+const HOLDOUT: &str = r#"
+seed = 1
+[cohort]
+positive = "covid"
+[split]
+kind = "holdout"
+external = ["far"]
+fractions = { train = 0.6, validation = 0.2, test = 0.2 }
+[features]
+table = "features.parquet"
+[probe]
+bootstrap = { resamples = 200 }
+"#;
+
+const FOLDS: &str = r#"
+[cohort]
+positive = "covid"
+[split]
+kind = "folds"
+k = 5
+[features]
+table = "features.parquet"
+[probe]
+unit = "slice"
+heads = ["logistic", { kind = "knn", k = 5 }]
+bootstrap = { resamples = 200 }
+"#;
+
+fn key(head: &str, set: &str, metric: &str) -> (String, String, String) {
+    (head.to_owned(), set.to_owned(), metric.to_owned())
+}
+
+#[test]
+fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
+    let shop = Workshop::new(&made(100, 1.0, 0.5, 0), HOLDOUT);
+    let first = shop.run(&[]);
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    assert!(first.out.contains("external: far") && first.out.contains("report.html"), "{}", first.out);
+    let results = shop.results();
+    for head in ["linear", "logistic", "svm-linear", "svm-rbf", "knn"] {
+        for set in ["train", "validation", "test", "external:far"] {
+            assert!(results[&key(head, set, "auc")] > 0.7, "{head} on {set}: {:?}", results[&key(head, set, "auc")]);
+        }
+        assert!(shop.path(&format!("runs/study/models/features.{head}.safetensors")).exists());
+    }
+    assert!(shop.artefact("report.html").contains("covid"));
+    assert!(shop.artefact("run.lock.toml").contains("resamples = 200"));
+    let split = read_table(&shop.path("runs/study/split.csv")).unwrap();
+    assert_eq!(split.n_rows, 500);
+
+    let predictions = ParquetTable::open(&shop.path("runs/study/predictions.parquet")).unwrap();
+    let scores = predictions.f64s(predictions.position("features.svm-rbf").unwrap()).unwrap();
+    assert_eq!(scores.iter().flatten().count(), 500);
+
+    let second = shop.run(&[]);
+    assert_eq!(second.code, Some(0), "{}", second.err);
+    assert_eq!(second.err.matches("up to date").count(), 4, "{}", second.err);
+    assert_eq!(first.out, second.out);
+}
+
+#[test]
+fn a_saved_head_scores_as_it_did_in_the_study() {
+    let shop = Workshop::new(&made(60, 1.0, 0.5, 3), HOLDOUT);
+    assert_eq!(shop.run(&["--set", "probe.heads=[\"svm-rbf\", \"linear\"]"]).code, Some(0));
+    let predictions = ParquetTable::open(&shop.path("runs/study/predictions.parquet")).unwrap();
+    for head in ["svm-rbf", "linear"] {
+        let model = shop.path(&format!("runs/study/models/features.{head}.safetensors"));
+        let table = shop.path("features.parquet");
+        let said = shop.hounsfield(&["predict", model.to_str().unwrap(), table.to_str().unwrap()]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        shop.write("scores.csv", &said.out);
+        let again = read_table(&shop.path("scores.csv")).unwrap();
+        let again: Vec<f64> = again.column("score").unwrap().iter().flatten().map(|cell| cell.parse().unwrap()).collect();
+        let name = format!("features.{head}");
+        let before = predictions.f64s(predictions.position(&name).unwrap()).unwrap();
+        for (a, b) in before.iter().flatten().zip(&again) {
+            assert!((a - b).abs() < 1e-9, "{head}: {a} in the study, {b} from the saved head");
+        }
+        assert_eq!(again.len(), 300);
+    }
+}
+
+/// No signal at all: what a split by slice finds is the patients.
+#[test]
+fn a_split_by_slice_finds_patients_and_says_so_on_every_output() {
+    let shop = Workshop::new(&made(60, 0.0, 3.0, 0), FOLDS);
+    assert_eq!(shop.run(&[]).code, Some(0));
+    let honest = shop.results()[&key("knn", "out-of-fold", "auc")];
+    assert!(!shop.artefact("report.html").contains("LEAKAGE"));
+
+    let said = shop.run(&["--set", "split.unit=slice"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let leaky = shop.results()[&key("knn", "out-of-fold", "auc")];
+    assert!(honest < 0.7 && leaky > 0.95, "patients apart {honest}, slices apart {leaky}");
+    for output in [said.out, shop.artefact("report.html"), shop.artefact("results.json"), shop.artefact("report.md")] {
+        assert!(output.contains("LEAKAGE"), "{output}");
+    }
+}
+
+#[test]
+fn the_order_of_the_rows_changes_nothing() {
+    let table = made(60, 0.7, 1.0, 5);
+    let mut order: Vec<usize> = (0..300).collect();
+    order.shuffle(&mut stream(0, "order"));
+    let shuffled = FeatureTable {
+        values: table.values.select(ndarray::Axis(0), &order),
+        rows: table.rows.select(&order),
+        ..table.clone()
+    };
+    let run = |table: &FeatureTable, recipe: &str| {
+        let shop = Workshop::new(table, recipe);
+        let said = shop.run(&[]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        shop.results()
+    };
+    for recipe in [HOLDOUT, FOLDS] {
+        let (a, b) = (run(&table, recipe), run(&shuffled, recipe));
+        assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
+        for (key, value) in &a {
+            // A score's last bits depend on the order of sums; one slice that changes places is 1 in 300.
+            assert!((value - b[key]).abs() < 0.01, "{key:?}: {value} and {}", b[key]);
+        }
+    }
+}
+
+#[test]
+fn given_folds_and_given_sets_are_taken_as_they_are() {
+    let mut table = made(40, 1.0, 0.5, 2);
+    let words = ["train", "train", "val", "test"];
+    let sets = (0..200).map(|row| Some(words[row / 5 / 2 % 4].to_owned())).collect();
+    table.rows.extra.push(("part".to_owned(), sets));
+    let shop = Workshop::new(&table, FOLDS);
+    let said = shop.run(&["--set", "split={kind=\"folds\", column=\"fold\"}"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let said = shop.run(&["--set", "split={kind=\"column\", column=\"part\"}"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(shop.results().contains_key(&key("knn", "test", "auc")));
+}
+
+#[test]
+fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
+    let table = made(40, 1.0, 0.5, 0);
+    let shop = Workshop::new(&table, HOLDOUT);
+    let refused = |shop: &Workshop, more: &[&str], words: &[&str]| {
+        let said = shop.run(more);
+        assert_eq!(said.code, Some(2), "{more:?}: {}{}", said.out, said.err);
+        for word in words {
+            assert!(said.err.contains(word), "{more:?}: {word:?} is not in {}", said.err);
+        }
+        assert!(!said.err.contains("pat-00"), "an identifier: {}", said.err);
+    };
+    refused(&shop, &["--set", "cohort.positive=flu"], &["no row has the label `flu`", "`covid` (100)"]);
+    refused(&shop, &["--set", "split.external=[\"nowhere\"]"], &["no row has the site `nowhere`", "`far`"]);
+    refused(&shop, &["--set", "probe.heads=[\"svmm\"]"], &["svmm", "svm-rbf"]);
+    refused(&shop, &["--set", "seed=-1"], &["-1"]);
+    refused(&shop, &["--set", "features.tabel=x"], &["tabel", "table"]);
+    refused(&shop, &["--set", "nonsense"], &["--set table.key=value"]);
+    refused(&shop, &["--set", "cohort.patient=mrn"], &["mrn", "patient_id"]);
+    refused(&shop, &["--set", "split={kind=\"column\", column=\"fold\"}"], &["`0` in the split column `fold`"]);
+
+    shop.write("study.toml", &HOLDOUT.replace("[split]", "[split]\nextrenal = [\"far\"]"));
+    refused(&shop, &[], &["extrenal", "external", "line 6, column 1", "^^^^^^^^"]);
+    shop.write("study.toml", &HOLDOUT.replace("seed = 1", "seeed = 1"));
+    refused(&shop, &[], &["seeed", "line 2", "^"]);
+    shop.write("study.toml", &HOLDOUT.replace("table = \"features.parquet\"", ""));
+    refused(&shop, &[], &["`cohort.table`", "`features.table`"]);
+    shop.write("study.toml", &HOLDOUT.replace("features.parquet", "none.parquet"));
+    refused(&shop, &[], &["none.parquet"]);
+
+    let mut broken = table.clone();
+    broken.values[[7, 3]] = f32::NAN;
+    refused(&Workshop::new(&broken, HOLDOUT), &[], &["1 values of the features `features`", "row 8", "`f003`"]);
+    let mut one = table.clone();
+    one.rows.label.fill(Some("covid".to_owned()));
+    refused(&Workshop::new(&one, HOLDOUT), &[], &["all 200 labelled rows are of one class (`covid`)"]);
+    let mut leak = table.clone();
+    leak.rows.extra[0].1 = (0..200).map(|row| Some((row % 4).to_string())).collect();
+    let leak = Workshop::new(&leak, FOLDS);
+    let given = ["--set", "split={kind=\"folds\", column=\"fold\"}"];
+    refused(&leak, &given, &["40 patients stand in two sets", "split.unit = \"slice\""]);
+}
+
+#[test]
+fn rows_without_a_label_are_counted_and_left_out() {
+    let mut table = made(60, 1.0, 0.5, 0);
+    table.rows.label[12] = None;
+    let shop = Workshop::new(&table, HOLDOUT);
+    let said = shop.run(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("1 of 300 rows have no label"), "{}", said.out);
+}
+
+#[cfg(not(feature = "torch"))]
+#[test]
+fn a_build_without_libtorch_says_so() {
+    let shop = Workshop::new(&made(4, 1.0, 0.5, 0), HOLDOUT);
+    shop.write("slices.csv", "file,patient,label\na.png,1,covid\nb.png,2,cap\nc.png,3,covid\nd.png,4,cap\n");
+    shop.write(
+        "study.toml",
+        "[cohort]\ntable = 'slices.csv'\npath = 'file'\npatient = 'patient'\nlabel = 'label'\npositive = 'covid'\n\
+         [split]\nkind = 'folds'\nk = 2\n[encoder]\nkind = 'bigbigan-resnet50'\n",
+    );
+    let said = shop.run(&[]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("this build has no libtorch (install with `--features torch`)"), "{}", said.err);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    let shop = Workshop::new(&made(20, 1.0, 0.5, 0), HOLDOUT);
+    shop.write("file", "in the way");
+    let at = shop.path("file/run");
+    let said = shop.run(&["--run-dir", at.to_str().unwrap()]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("--run-dir"), "{}", said.err);
+}
+
+#[test]
+fn help_is_there_without_a_study() {
+    let shop = Workshop::new(&made(4, 0.0, 0.0, 0), HOLDOUT);
+    let said = shop.hounsfield(&["--help"]);
+    assert_eq!(said.code, Some(0));
+    for command in ["demo", "run", "split", "extract", "probe", "report", "predict", "features", "doctor"] {
+        assert!(said.out.contains(command), "{}", said.out);
+    }
+    assert!(shop.hounsfield(&["--version"]).out.starts_with("hounsfield "));
+    let nothing: &Path = &shop.path("runs");
+    assert!(!nothing.exists());
+}
