@@ -8,7 +8,7 @@ use std::{
 use super::{Cohort, CohortError, CohortPlan, counted};
 use crate::{
     features::Rows,
-    tables::{TextTable, looks_identifying},
+    tables::{TextTable, holds_identifiers, looks_identifying},
 };
 
 /// Which column of a table means what. Names are the table's own.
@@ -72,7 +72,9 @@ impl Cohort {
             Some(scan) => ids.scan(&format!("{}\u{1f}{scan}", raw_patient[row])),
             None => ids.scan(raw_patient[row]),
         });
-        let (extra, withheld) = extra_columns(table, columns)?;
+        // Where identifiers are kept they may stand in other columns too.
+        let hidden = if ids.keeps() { &[][..] } else { &raw_patient };
+        let (extra, withheld) = extra_columns(table, columns, hidden)?;
         let rows = Rows {
             slice_id: slice_id.collect(),
             scan_id: scan_id.collect(),
@@ -88,7 +90,7 @@ impl Cohort {
         let mut warnings = Vec::new();
         if !withheld.is_empty() {
             warnings.push(format!(
-                "columns whose names look like identifiers are not carried into outputs: {} (bring one back with `cohort.keep`)",
+                "columns that look like identifiers, by name or content, are not carried into outputs: {} (bring one back with `cohort.keep`)",
                 withheld.join(", ")
             ));
         }
@@ -168,8 +170,8 @@ fn all_differ(what: &'static str, cells: &[&str]) -> Result<(), CohortError> {
 
 type Extra = Vec<(String, Vec<Option<String>>)>;
 
-/// The user's own columns, and the names of those that are withheld since they look like identifiers.
-fn extra_columns(table: &TextTable, columns: &Columns) -> Result<(Extra, Vec<String>), CohortError> {
+/// The user's own columns, and the names of those that are withheld since they look like or hold identifiers.
+fn extra_columns(table: &TextTable, columns: &Columns, patients: &[&str]) -> Result<(Extra, Vec<String>), CohortError> {
     for name in &columns.keep {
         table.column(name)?;
     }
@@ -181,9 +183,10 @@ fn extra_columns(table: &TextTable, columns: &Columns) -> Result<(Extra, Vec<Str
         }
         match name.as_str() {
             "slice_id" | "scan_id" | "patient_id" => withheld.push(format!("`{name}`")),
+            _ if columns.keep.contains(name) => extra.push((name.clone(), cells.clone())),
+            _ if looks_identifying(name) || holds_identifiers(cells, patients) => withheld.push(format!("`{name}`")),
             // Every table that we write has columns of these names; the user's own of the same name stands beside them.
             "label" | "site" | "split" => extra.push((format!("table_{name}"), cells.clone())),
-            _ if looks_identifying(name) && !columns.keep.contains(name) => withheld.push(format!("`{name}`")),
             _ => extra.push((name.clone(), cells.clone())),
         }
     }
@@ -214,6 +217,15 @@ mod tests {
         assert_eq!(cohort.patient[..4], [0, 0, 0, 1]);
         assert_eq!(cohort.positive[2..4], [Some(true), Some(false)]);
         assert!(cohort.warnings[0].contains("`orig_name`"), "{:?}", cohort.warnings);
+    }
+
+    #[test]
+    fn a_column_that_holds_the_patients_is_withheld_whatever_its_name() {
+        let mut named = table(4, |_| ());
+        named.columns[5] = ("slice".to_owned(), (0..12).map(|row| Some(format!("P{:03}-{row}", row / 3))).collect());
+        let cohort = read(&named, columns()).unwrap();
+        assert!(cohort.rows.extra.iter().all(|(name, _)| name == "fold"), "{:?}", cohort.rows.extra);
+        assert!(cohort.warnings[0].contains("`slice`"), "{:?}", cohort.warnings);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     FeatureError, ID_COLUMNS, ImportOptions,
     join::{Keys, join_by_key},
 };
-use crate::tables::{TableError, TextTable, looks_identifying};
+use crate::tables::{TableError, TextTable, holds_identifiers, looks_identifying};
 
 /// All columns of text that are known of the rows, in the rows' order; the label table's come first.
 pub(super) struct Columns {
@@ -77,6 +77,7 @@ impl Columns {
         &self,
         options: &ImportOptions,
         has_split: bool,
+        patients: &[&str],
         features: impl Iterator<Item = &'a str>,
     ) -> Result<(Vec<(String, Vec<Option<String>>)>, Vec<String>), FeatureError> {
         for name in &options.keep {
@@ -89,7 +90,7 @@ impl Columns {
             if !kept && (options.mapped(name) || (has_split && name == "split")) {
                 continue;
             }
-            if !kept && looks_identifying(name) {
+            if !kept && (looks_identifying(name) || holds_identifiers(self.get(name)?, patients)) {
                 withheld.push(name.clone());
                 continue;
             }

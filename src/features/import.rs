@@ -180,7 +180,10 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
         }
     };
     let has_split = columns.names.iter().any(|name| name == "split") && !options.mapped("split");
-    let (extra, withheld) = columns.extra(options, has_split, features.iter().map(|(name, _)| name.as_str()))?;
+    // Where identifiers are kept they may stand in other columns too.
+    let hidden = if ids.keeps() { &[][..] } else { &patients };
+    let names = features.iter().map(|(name, _)| name.as_str());
+    let (extra, withheld) = columns.extra(options, has_split, hidden, names)?;
     let rows = Rows {
         slice_id,
         scan_id,

@@ -38,7 +38,7 @@ impl StudyRun {
         let encoder = InferenceEncoder::open(config, self.study.seed, device)?;
         let preprocess = &self.study.preprocess;
         let provenance = Provenance {
-            encoder: encoder.describe()?,
+            encoder: config.describe().map_err(StudyError::Encoder)?,
             weights: encoder.origin().to_string(),
             untrained: encoder.untrained(),
             preprocess: preprocess.canonical(),

@@ -12,7 +12,7 @@ use crate::{
     cohort::{Cohort, Set, Split},
     encoder::{EncoderConfig, Layer, Weights},
     features::{Rows, merge_parts, read_features, write_features},
-    tables::{atomic_write, read_table, sha256_file},
+    tables::{atomic_write, read_table, sha256_file, write_csv},
 };
 
 /// The slices that gave no features, and why.
@@ -220,14 +220,11 @@ impl StudyRun {
     }
 
     fn write_failures(&self, cohort: &Cohort, failures: &[Failure]) -> Result<(), StudyError> {
-        let mut table = csv::Writer::from_writer(Vec::new());
-        let in_memory = "writing to memory does not fail";
-        table.write_record(["row", "slice_id", "reason"]).expect(in_memory);
-        for Failure { row, reason } in failures {
-            table.write_record([&(row + 1).to_string(), &cohort.rows.slice_id[*row], reason]).expect(in_memory);
-        }
-        let bytes = table.into_inner().expect(in_memory);
-        Ok(atomic_write(&self.folder.join(FAILURES_FILE), |file| file.write_all(&bytes))?)
+        let header = ["row", "slice_id", "reason"].map(str::to_owned);
+        let cells = failures.iter().map(|Failure { row, reason }| {
+            vec![(row + 1).to_string(), cohort.rows.slice_id[*row].clone(), reason.clone()]
+        });
+        Ok(write_csv(&self.folder.join(FAILURES_FILE), &header, cells)?)
     }
 
     fn read_failures(&self, cohort: &Cohort) -> Result<Vec<Failure>, StudyError> {

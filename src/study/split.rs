@@ -1,11 +1,9 @@
 //! Stage two: who is trained on and who is measured. Writes `split.csv`.
 
-use std::io::Write as _;
-
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, Set, Split},
-    tables::atomic_write,
+    tables::write_csv,
 };
 
 /// The stage's artefact in the run folder: an explicit list, so that nobody has to draw it again.
@@ -36,22 +34,18 @@ impl StudyRun {
 
     fn write_split(&self, cohort: &Cohort, split: &Split) -> Result<(), StudyError> {
         let rows = &cohort.rows;
-        let mut table = csv::Writer::from_writer(Vec::new());
-        let in_memory = "writing to memory does not fail";
-        table.write_record(["row", "slice_id", "patient_id", "label", "site", "set"]).expect(in_memory);
-        for row in 0..cohort.len() {
-            let set = split.sets()[row].as_ref().map(Set::to_string).unwrap_or_default();
-            let cells = [
-                &(row + 1).to_string(),
-                &rows.slice_id[row],
-                &rows.patient_id[row],
-                rows.label[row].as_deref().unwrap_or_default(),
-                rows.site[row].as_deref().unwrap_or_default(),
-                &set,
-            ];
-            table.write_record(cells).expect(in_memory);
-        }
-        let bytes = table.into_inner().expect(in_memory);
-        Ok(atomic_write(&self.folder.join(FILE), |file| file.write_all(&bytes))?)
+        let header = ["row", "slice_id", "patient_id", "label", "site", "set"].map(str::to_owned);
+        let cells = (0..cohort.len()).map(|row| {
+            let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
+            vec![
+                (row + 1).to_string(),
+                rows.slice_id[row].clone(),
+                rows.patient_id[row].clone(),
+                text(&rows.label[row]),
+                text(&rows.site[row]),
+                split.sets()[row].as_ref().map(Set::to_string).unwrap_or_default(),
+            ]
+        });
+        Ok(write_csv(&self.folder.join(FILE), &header, cells)?)
     }
 }

@@ -37,3 +37,22 @@ pub fn looks_identifying(column: &str) -> bool {
     }
     name == "id" || PARTS.iter().any(|part| name.contains(part))
 }
+
+/// Whether a column's cells hold the identifiers of their rows' patients, whatever the column is called: a slice named
+/// `P001_017`, or a folder. Identifiers of one or two characters are in any text and do not count; one of six or more
+/// is found by chance nowhere; in between, half of the rows must hold theirs.
+///
+/// ```
+/// use hounsfield::tables::holds_identifiers;
+/// let cells = ["P001_017.png", "P002_003.png"].map(|cell| Some(cell.to_owned()));
+/// assert!(holds_identifiers(&cells, &["P001", "P002"]));
+/// assert!(!holds_identifiers(&cells, &["17", "03"]));
+/// ```
+pub fn holds_identifiers(cells: &[Option<String>], patients: &[&str]) -> bool {
+    let hits = |least: usize| {
+        let rows = cells.iter().zip(patients).filter(|(_, patient)| patient.len() >= least);
+        rows.filter(|(cell, patient)| cell.as_deref().is_some_and(|cell| cell.contains(**patient))).count()
+    };
+    hits(6) > 0 || 2 * hits(3) > cells.len()
+}
+

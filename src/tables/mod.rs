@@ -25,7 +25,7 @@ pub use self::{
     digest::{sha256_bytes, sha256_file},
     error::TableError,
     excel::read_sheet,
-    identifying::looks_identifying,
+    identifying::{holds_identifiers, looks_identifying},
     parquet_read::{ParquetColumn, ParquetKind, ParquetTable},
     parquet_write::{Column, ColumnData, ColumnKind, ParquetWriter, write_parquet},
 };

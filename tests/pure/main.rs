@@ -1,5 +1,7 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
+#[path = "../support/command.rs"]
+mod command;
 mod eval;
 mod features;
 mod heads;

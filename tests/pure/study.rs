@@ -1,10 +1,6 @@
 //! Whole studies by the command line, from tables of features: what a user without libtorch does.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::collections::BTreeMap;
 
 use hounsfield::{
     features::{FeatureTable, Provenance, Rows, feature_names, write_features},
@@ -15,70 +11,23 @@ use ndarray::Array2;
 use rand::seq::SliceRandom as _;
 use rand_distr::{Distribution as _, StandardNormal};
 
-/// A folder with a study and the table that it starts from.
-struct Workshop {
-    folder: tempfile::TempDir,
+use crate::command::Workshop;
+
+/// A study that starts from a table of features.
+fn workshop(table: &FeatureTable, recipe: &str) -> Workshop {
+    let shop = Workshop::new(recipe);
+    write_features(&shop.path("features.parquet"), table).unwrap();
+    shop
 }
 
-/// What a command said.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Workshop {
-    fn new(table: &FeatureTable, recipe: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        write_features(&folder.path().join("features.parquet"), table).unwrap();
-        let shop = Self { folder };
-        shop.write("study.toml", recipe);
-        shop
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    /// Runs the command in a folder that is not the study's.
-    fn hounsfield(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
-            .args(arguments)
-            .current_dir(std::env::temp_dir())
-            .env("HOUNSFIELD_SALT", self.path("salt"))
-            .env_remove("RUST_LOG")
-            .output()
-            .unwrap();
-        Said {
-            code: output.status.code(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    fn run(&self, more: &[&str]) -> Said {
-        let study = self.path("study.toml");
-        self.hounsfield(&[&["run", study.to_str().unwrap()], more].concat())
-    }
-
-    /// `(head, set, metric)` to the value, from `results.json`.
-    fn results(&self) -> BTreeMap<(String, String, String), f64> {
-        let text = std::fs::read_to_string(self.path("runs/study/results.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(json["schema"], 1);
-        let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
-        let rows = json["results"].as_array().unwrap().iter();
-        rows.map(|row| ((word(row, "head"), word(row, "set"), word(row, "metric")), row["value"].as_f64().unwrap()))
-            .collect()
-    }
-
-    fn artefact(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path("runs/study").join(name)).unwrap()
-    }
+/// `(head, set, metric)` to the value, from `results.json`.
+fn results(shop: &Workshop) -> BTreeMap<(String, String, String), f64> {
+    let json: serde_json::Value = serde_json::from_str(&shop.text("results.json")).unwrap();
+    assert_eq!(json["schema"], 1);
+    let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
+    let rows = json["results"].as_array().unwrap().iter();
+    rows.map(|row| ((word(row, "head"), word(row, "set"), word(row, "metric")), row["value"].as_f64().unwrap()))
+        .collect()
 }
 
 /// Patients of five slices; slices of one patient resemble each other (`clustered`), and the classes differ by `signal`.
@@ -153,23 +102,23 @@ fn key(head: &str, set: &str, metric: &str) -> (String, String, String) {
 
 #[test]
 fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
-    let shop = Workshop::new(&made(100, 1.0, 0.5, 0), HOLDOUT);
+    let shop = workshop(&made(100, 1.0, 0.5, 0), HOLDOUT);
     let first = shop.run(&[]);
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert!(first.out.contains("external: far") && first.out.contains("report.html"), "{}", first.out);
-    let results = shop.results();
+    let results = results(&shop);
     for head in ["linear", "logistic", "svm-linear", "svm-rbf", "knn"] {
         for set in ["train", "validation", "test", "external:far"] {
             assert!(results[&key(head, set, "auc")] > 0.7, "{head} on {set}: {:?}", results[&key(head, set, "auc")]);
         }
-        assert!(shop.path(&format!("runs/study/models/features.{head}.safetensors")).exists());
+        assert!(shop.artefact(&format!("models/features.{head}.safetensors")).exists());
     }
-    assert!(shop.artefact("report.html").contains("covid"));
-    assert!(shop.artefact("run.lock.toml").contains("resamples = 200"));
-    let split = read_table(&shop.path("runs/study/split.csv")).unwrap();
+    assert!(shop.text("report.html").contains("covid"));
+    assert!(shop.text("run.lock.toml").contains("resamples = 200"));
+    let split = read_table(&shop.artefact("split.csv")).unwrap();
     assert_eq!(split.n_rows, 500);
 
-    let predictions = ParquetTable::open(&shop.path("runs/study/predictions.parquet")).unwrap();
+    let predictions = ParquetTable::open(&shop.artefact("predictions.parquet")).unwrap();
     let scores = predictions.f64s(predictions.position("features.svm-rbf").unwrap()).unwrap();
     assert_eq!(scores.iter().flatten().count(), 500);
 
@@ -181,11 +130,11 @@ fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
 
 #[test]
 fn a_saved_head_scores_as_it_did_in_the_study() {
-    let shop = Workshop::new(&made(60, 1.0, 0.5, 3), HOLDOUT);
+    let shop = workshop(&made(60, 1.0, 0.5, 3), HOLDOUT);
     assert_eq!(shop.run(&["--set", "probe.heads=[\"svm-rbf\", \"linear\"]"]).code, Some(0));
-    let predictions = ParquetTable::open(&shop.path("runs/study/predictions.parquet")).unwrap();
+    let predictions = ParquetTable::open(&shop.artefact("predictions.parquet")).unwrap();
     for head in ["svm-rbf", "linear"] {
-        let model = shop.path(&format!("runs/study/models/features.{head}.safetensors"));
+        let model = shop.artefact(&format!("models/features.{head}.safetensors"));
         let table = shop.path("features.parquet");
         let said = shop.hounsfield(&["predict", model.to_str().unwrap(), table.to_str().unwrap()]);
         assert_eq!(said.code, Some(0), "{}", said.err);
@@ -204,16 +153,16 @@ fn a_saved_head_scores_as_it_did_in_the_study() {
 /// No signal at all: what a split by slice finds is the patients.
 #[test]
 fn a_split_by_slice_finds_patients_and_says_so_on_every_output() {
-    let shop = Workshop::new(&made(60, 0.0, 3.0, 0), FOLDS);
+    let shop = workshop(&made(60, 0.0, 3.0, 0), FOLDS);
     assert_eq!(shop.run(&[]).code, Some(0));
-    let honest = shop.results()[&key("knn", "out-of-fold", "auc")];
-    assert!(!shop.artefact("report.html").contains("LEAKAGE"));
+    let honest = results(&shop)[&key("knn", "out-of-fold", "auc")];
+    assert!(!shop.text("report.html").contains("LEAKAGE"));
 
     let said = shop.run(&["--set", "split.unit=slice"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    let leaky = shop.results()[&key("knn", "out-of-fold", "auc")];
+    let leaky = results(&shop)[&key("knn", "out-of-fold", "auc")];
     assert!(honest < 0.7 && leaky > 0.95, "patients apart {honest}, slices apart {leaky}");
-    for output in [said.out, shop.artefact("report.html"), shop.artefact("results.json"), shop.artefact("report.md")] {
+    for output in [said.out, shop.text("report.html"), shop.text("results.json"), shop.text("report.md")] {
         assert!(output.contains("LEAKAGE"), "{output}");
     }
 }
@@ -229,10 +178,10 @@ fn the_order_of_the_rows_changes_nothing() {
         ..table.clone()
     };
     let run = |table: &FeatureTable, recipe: &str| {
-        let shop = Workshop::new(table, recipe);
+        let shop = workshop(table, recipe);
         let said = shop.run(&[]);
         assert_eq!(said.code, Some(0), "{}", said.err);
-        shop.results()
+        results(&shop)
     };
     for recipe in [HOLDOUT, FOLDS] {
         let (a, b) = (run(&table, recipe), run(&shuffled, recipe));
@@ -250,18 +199,18 @@ fn given_folds_and_given_sets_are_taken_as_they_are() {
     let words = ["train", "train", "val", "test"];
     let sets = (0..200).map(|row| Some(words[row / 5 / 2 % 4].to_owned())).collect();
     table.rows.extra.push(("part".to_owned(), sets));
-    let shop = Workshop::new(&table, FOLDS);
+    let shop = workshop(&table, FOLDS);
     let said = shop.run(&["--set", "split={kind=\"folds\", column=\"fold\"}"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let said = shop.run(&["--set", "split={kind=\"column\", column=\"part\"}"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(shop.results().contains_key(&key("knn", "test", "auc")));
+    assert!(results(&shop).contains_key(&key("knn", "test", "auc")));
 }
 
 #[test]
 fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
     let table = made(40, 1.0, 0.5, 0);
-    let shop = Workshop::new(&table, HOLDOUT);
+    let shop = workshop(&table, HOLDOUT);
     let refused = |shop: &Workshop, more: &[&str], words: &[&str]| {
         let said = shop.run(more);
         assert_eq!(said.code, Some(2), "{more:?}: {}{}", said.out, said.err);
@@ -290,13 +239,13 @@ fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
 
     let mut broken = table.clone();
     broken.values[[7, 3]] = f32::NAN;
-    refused(&Workshop::new(&broken, HOLDOUT), &[], &["1 values of the features `features`", "row 8", "`f003`"]);
+    refused(&workshop(&broken, HOLDOUT), &[], &["1 values of the features `features`", "row 8", "`f003`"]);
     let mut one = table.clone();
     one.rows.label.fill(Some("covid".to_owned()));
-    refused(&Workshop::new(&one, HOLDOUT), &[], &["all 200 labelled rows are of one class (`covid`)"]);
+    refused(&workshop(&one, HOLDOUT), &[], &["all 200 labelled rows are of one class (`covid`)"]);
     let mut leak = table.clone();
     leak.rows.extra[0].1 = (0..200).map(|row| Some((row % 4).to_string())).collect();
-    let leak = Workshop::new(&leak, FOLDS);
+    let leak = workshop(&leak, FOLDS);
     let given = ["--set", "split={kind=\"folds\", column=\"fold\"}"];
     refused(&leak, &given, &["40 patients stand in two sets", "split.unit = \"slice\""]);
 }
@@ -305,7 +254,7 @@ fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
 fn rows_without_a_label_are_counted_and_left_out() {
     let mut table = made(60, 1.0, 0.5, 0);
     table.rows.label[12] = None;
-    let shop = Workshop::new(&table, HOLDOUT);
+    let shop = workshop(&table, HOLDOUT);
     let said = shop.run(&[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("1 of 300 rows have no label"), "{}", said.out);
@@ -314,7 +263,7 @@ fn rows_without_a_label_are_counted_and_left_out() {
 #[cfg(not(feature = "torch"))]
 #[test]
 fn a_build_without_libtorch_says_so() {
-    let shop = Workshop::new(&made(4, 1.0, 0.5, 0), HOLDOUT);
+    let shop = workshop(&made(4, 1.0, 0.5, 0), HOLDOUT);
     shop.write("slices.csv", "file,patient,label\na.png,1,covid\nb.png,2,cap\nc.png,3,covid\nd.png,4,cap\n");
     shop.write(
         "study.toml",
@@ -328,7 +277,7 @@ fn a_build_without_libtorch_says_so() {
 
 #[test]
 fn a_folder_that_cannot_be_written_to_is_named() {
-    let shop = Workshop::new(&made(20, 1.0, 0.5, 0), HOLDOUT);
+    let shop = workshop(&made(20, 1.0, 0.5, 0), HOLDOUT);
     shop.write("file", "in the way");
     let at = shop.path("file/run");
     let said = shop.run(&["--run-dir", at.to_str().unwrap()]);
@@ -338,13 +287,12 @@ fn a_folder_that_cannot_be_written_to_is_named() {
 
 #[test]
 fn help_is_there_without_a_study() {
-    let shop = Workshop::new(&made(4, 0.0, 0.0, 0), HOLDOUT);
+    let shop = workshop(&made(4, 0.0, 0.0, 0), HOLDOUT);
     let said = shop.hounsfield(&["--help"]);
     assert_eq!(said.code, Some(0));
     for command in ["demo", "run", "split", "extract", "probe", "report", "predict", "features", "doctor"] {
         assert!(said.out.contains(command), "{}", said.out);
     }
     assert!(shop.hounsfield(&["--version"]).out.starts_with("hounsfield "));
-    let nothing: &Path = &shop.path("runs");
-    assert!(!nothing.exists());
+    assert!(!shop.path("runs").exists());
 }
