@@ -1,12 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use hounsfield::{
-    Study,
-    cohort::synthetic::SyntheticCohort,
-    progress::Progress,
-    study::StudyRun,
-};
+use hounsfield::{Study, cohort::synthetic::SyntheticCohort, progress::Progress, study::StudyRun};
 
 use super::{Done, device::NetworkArgs};
 

@@ -20,7 +20,11 @@ struct Fact {
 }
 
 fn fact(name: &str, value: impl Into<String>, good: bool) -> Fact {
-    Fact { name: name.to_owned(), value: value.into(), good }
+    Fact {
+        name: name.to_owned(),
+        value: value.into(),
+        good,
+    }
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
@@ -53,7 +57,10 @@ fn writable(folder: &Path) -> Fact {
 #[cfg(feature = "torch")]
 fn network(device: &str) -> Vec<Fact> {
     use hounsfield::torch::{device::DeviceChoice, doctor};
-    let mut facts: Vec<Fact> = doctor::facts().into_iter().map(|(name, value, good)| fact(name, value, good)).collect();
+    let mut facts: Vec<Fact> = doctor::facts()
+        .into_iter()
+        .map(|(name, value, good)| fact(name, value, good))
+        .collect();
     facts.push(match device.parse::<DeviceChoice>().and_then(DeviceChoice::resolve) {
         Ok(found) => fact("device", format!("{device}: {found:?}"), true),
         Err(error) => fact("device", error.to_string(), false),

@@ -4,7 +4,8 @@ use anyhow::bail;
 use hounsfield::{
     ct::Pseudonymizer,
     features::{
-        FeatureColumns, ImportOptions, export_csv, export_npy, export_safetensors, import, read_features, write_features,
+        FeatureColumns, ImportOptions, export_csv, export_npy, export_safetensors, import, read_features,
+        write_features,
     },
     study::user_pseudonymizer,
 };
@@ -119,7 +120,11 @@ fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
         layer: args.layer.clone(),
         keep: args.keep.clone(),
     };
-    let ids = if args.keep_ids { Pseudonymizer::keep() } else { user_pseudonymizer(None)? };
+    let ids = if args.keep_ids {
+        Pseudonymizer::keep()
+    } else {
+        user_pseudonymizer(None)?
+    };
     let imported = import(&args.matrix, &options, &ids)?;
     for note in &imported.notes {
         tracing::warn!("{note}");
@@ -136,7 +141,12 @@ fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
 
 fn write_out(args: &ExportArgs) -> anyhow::Result<Done> {
     let table = read_features(&args.table)?;
-    let ending = args.out.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let ending = args
+        .out
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     let written = match ending.as_str() {
         "csv" => export_csv(&args.out, &table)?,
         "npy" => export_npy(&args.out, &table)?,
@@ -164,14 +174,26 @@ fn show(args: &ShowArgs) -> anyhow::Result<Done> {
     let made = &table.provenance;
     let extra: Vec<&str> = table.rows.extra.iter().map(|(name, _)| name.as_str()).collect();
     let (first, last) = (table.names.first(), table.names.last());
-    let names = format!("{columns} ({} .. {})", first.map_or("", String::as_str), last.map_or("", String::as_str));
+    let names = format!(
+        "{columns} ({} .. {})",
+        first.map_or("", String::as_str),
+        last.map_or("", String::as_str)
+    );
     let finite = match table.non_finite() {
         None => "all".to_owned(),
         Some((count, row, column)) => {
-            format!("all but {count} values (first: row {}, {})", row + 1, table.names[column])
+            format!(
+                "all but {count} values (first: row {}, {})",
+                row + 1,
+                table.names[column]
+            )
         }
     };
-    let weights = if made.untrained { format!("{} (UNTRAINED)", made.weights) } else { made.weights.clone() };
+    let weights = if made.untrained {
+        format!("{} (UNTRAINED)", made.weights)
+    } else {
+        made.weights.clone()
+    };
     let lines = [
         ("rows", rows.to_string()),
         ("patients", patients.len().to_string()),
@@ -187,7 +209,15 @@ fn show(args: &ShowArgs) -> anyhow::Result<Done> {
         ("preprocess", made.preprocess.clone()),
         ("source", made.source.clone()),
         ("watermarks", made.watermarks.join("; ")),
-        ("pseudonyms", if made.pseudonyms { "yes" } else { "no: identifiers as they were given" }.to_owned()),
+        (
+            "pseudonyms",
+            if made.pseudonyms {
+                "yes"
+            } else {
+                "no: identifiers as they were given"
+            }
+            .to_owned(),
+        ),
         ("written by", format!("hounsfield {}", made.hounsfield)),
     ];
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {

@@ -93,8 +93,14 @@ impl Cli {
             _ => "trace",
         };
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-        let plain = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
-        plain.with_env_filter(filter).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+        let plain = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_target(false);
+        plain
+            .with_env_filter(filter)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
     }
 
     pub fn run(self) -> anyhow::Result<Done> {
@@ -132,7 +138,12 @@ impl StudyArgs {
 
     fn open(&self) -> anyhow::Result<StudyRun> {
         let study = self.load()?;
-        let name = self.study.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = self
+            .study
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let beside = || self.study.parent().unwrap_or(Path::new("")).join("runs").join(&name);
         let folder = self.run_dir.clone().unwrap_or_else(beside);
         StudyRun::open(study, &name, &folder).context("open the run folder")

@@ -20,7 +20,8 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let facts = head.metadata.clone();
     let table = read_features(&args.features)?;
     let fact = |name: &str| facts.get(name).map_or("", String::as_str);
-    if !fact("features").is_empty() && !table.provenance.layer.is_empty() && table.provenance.layer != fact("features") {
+    if !fact("features").is_empty() && !table.provenance.layer.is_empty() && table.provenance.layer != fact("features")
+    {
         tracing::warn!(
             "the head was fitted on `{}`, the table holds `{}`: scores mean nothing unless they are the same features",
             fact("features"),
@@ -34,12 +35,23 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         name => name.to_owned(),
     };
     let some = |cells: &[String]| cells.iter().cloned().map(Some).collect::<Vec<_>>();
-    let call = |score: &f64| threshold.map(|threshold| if *score >= threshold { positive.clone() } else { format!("not {positive}") });
+    let call = |score: &f64| {
+        threshold.map(|threshold| {
+            if *score >= threshold {
+                positive.clone()
+            } else {
+                format!("not {positive}")
+            }
+        })
+    };
     let columns = [
         ("slice_id".to_owned(), some(&table.rows.slice_id)),
         ("scan_id".to_owned(), some(&table.rows.scan_id)),
         ("patient_id".to_owned(), some(&table.rows.patient_id)),
-        ("score".to_owned(), scores.iter().map(|score| Some(score.to_string())).collect()),
+        (
+            "score".to_owned(),
+            scores.iter().map(|score| Some(score.to_string())).collect(),
+        ),
         ("called".to_owned(), scores.iter().map(call).collect()),
     ];
     if !fact("threshold_from").is_empty() {
@@ -64,7 +76,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             let mut csv = csv::Writer::from_writer(Vec::new());
             csv.write_record(columns.iter().map(|(name, _)| name))?;
             for row in 0..scores.len() {
-                csv.write_record(columns.iter().map(|(_, cells)| cells[row].as_deref().unwrap_or_default()))?;
+                csv.write_record(
+                    columns
+                        .iter()
+                        .map(|(_, cells)| cells[row].as_deref().unwrap_or_default()),
+                )?;
             }
             let bytes = csv.into_inner()?;
             match out {

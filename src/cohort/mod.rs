@@ -100,7 +100,9 @@ pub enum CohortError {
         columns: String,
     },
     /// A cell that every row must have.
-    #[error("{missing} of {rows} rows have no {what} in column `{column}` (first: row {first}): fill it in or leave the rows out")]
+    #[error(
+        "{missing} of {rows} rows have no {what} in column `{column}` (first: row {first}): fill it in or leave the rows out"
+    )]
     MissingCells {
         /// What is missing.
         what: &'static str,
@@ -203,7 +205,9 @@ pub enum CohortError {
         names: String,
     },
     /// Fractions that are none.
-    #[error("the fractions of the split are {train} + {validation} + {test} = {sum}: they must be 0 or more and sum to 1, with some in `train`")]
+    #[error(
+        "the fractions of the split are {train} + {validation} + {test} = {sum}: they must be 0 or more and sum to 1, with some in `train`"
+    )]
     Fractions {
         /// Share of the training set.
         train: f64,
@@ -252,7 +256,11 @@ fn counted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     for name in names {
         *counts.entry(name).or_default() += 1;
     }
-    let shown: Vec<String> = counts.iter().take(12).map(|(name, n)| format!("`{name}` ({n})")).collect();
+    let shown: Vec<String> = counts
+        .iter()
+        .take(12)
+        .map(|(name, n)| format!("`{name}` ({n})"))
+        .collect();
     match counts.len() {
         0 => "none".to_owned(),
         n if n > 12 => format!("{} and {} more", shown.join(", "), n - 12),

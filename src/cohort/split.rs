@@ -166,8 +166,9 @@ impl SplitPlan {
     /// SHA-256) in two sets.
     pub fn split(&self, cohort: &Cohort, seed: u64) -> Result<Split, CohortError> {
         let mut sets = self.external_sets(cohort)?;
-        let inside: Vec<usize> =
-            (0..cohort.len()).filter(|row| sets[*row].is_none() && cohort.positive[*row].is_some()).collect();
+        let inside: Vec<usize> = (0..cohort.len())
+            .filter(|row| sets[*row].is_none() && cohort.positive[*row].is_some())
+            .collect();
         match self {
             Self::Holdout { fractions, unit, .. } => {
                 for (row, set) in holdout(cohort, &inside, fractions, *unit, seed)? {
@@ -223,11 +224,18 @@ impl SplitPlan {
         for site in self.external() {
             if !sites.iter().flatten().any(|found| found == site) {
                 let sites = counted(sites.iter().flatten().map(String::as_str));
-                return Err(CohortError::NoSuchSite { site: site.clone(), sites });
+                return Err(CohortError::NoSuchSite {
+                    site: site.clone(),
+                    sites,
+                });
             }
         }
-        let held_out = sites.iter().map(|site| site.as_ref().filter(|site| self.external().contains(site)));
-        Ok(held_out.map(|site| site.map(|site| Set::External(site.clone()))).collect())
+        let held_out = sites
+            .iter()
+            .map(|site| site.as_ref().filter(|site| self.external().contains(site)));
+        Ok(held_out
+            .map(|site| site.map(|site| Set::External(site.clone())))
+            .collect())
     }
 }
 
@@ -239,11 +247,20 @@ fn holdout(
     unit: SplitUnit,
     seed: u64,
 ) -> Result<Vec<(usize, Set)>, CohortError> {
-    let Fractions { train, validation, test } = *fractions;
+    let Fractions {
+        train,
+        validation,
+        test,
+    } = *fractions;
     let sum = train + validation + test;
     let sound = [train, validation, test].iter().all(|share| *share >= 0.0) && train > 0.0;
     if !sound || (sum - 1.0).abs() > 1e-6 {
-        return Err(CohortError::Fractions { train, validation, test, sum });
+        return Err(CohortError::Fractions {
+            train,
+            validation,
+            test,
+            sum,
+        });
     }
     let shares = [(Set::Train, train), (Set::Validation, validation), (Set::Test, test)];
     let shares: Vec<(Set, f64)> = shares.into_iter().filter(|(_, share)| *share > 0.0).collect();
@@ -261,17 +278,27 @@ fn holdout(
     }
     let mut drawn = Vec::new();
     for class in [true, false] {
-        let mut stratum: Vec<&Vec<usize>> =
-            units.values().filter(|(positive, _)| *positive == class).map(|(_, rows)| rows).collect();
+        let mut stratum: Vec<&Vec<usize>> = units
+            .values()
+            .filter(|(positive, _)| *positive == class)
+            .map(|(_, rows)| rows)
+            .collect();
         if stratum.len() < shares.len() {
             return Err(CohortError::TooFewPatients {
                 class: if class { "positive" } else { "negative" }.to_owned(),
                 patients: stratum.len(),
                 sets: shares.len(),
-                names: shares.iter().map(|(set, _)| set.to_string()).collect::<Vec<_>>().join(", "),
+                names: shares
+                    .iter()
+                    .map(|(set, _)| set.to_string())
+                    .collect::<Vec<_>>()
+                    .join(", "),
             });
         }
-        stratum.shuffle(&mut seed::stream(seed, if class { "split/positive" } else { "split/negative" }));
+        stratum.shuffle(&mut seed::stream(
+            seed,
+            if class { "split/positive" } else { "split/negative" },
+        ));
         let mut stratum = stratum.into_iter();
         for ((set, _), count) in shares.iter().zip(largest_remainder(&shares, stratum.len())) {
             for rows in stratum.by_ref().take(count) {
@@ -292,7 +319,9 @@ fn largest_remainder(shares: &[(Set, f64)], n: usize) -> Vec<usize> {
         counts[next.expect("there is a training set")] += 1;
     }
     while counts.iter().sum::<usize>() > n {
-        let largest = (0..counts.len()).max_by_key(|i| counts[*i]).expect("there is a training set");
+        let largest = (0..counts.len())
+            .max_by_key(|i| counts[*i])
+            .expect("there is a training set");
         counts[largest] -= 1;
     }
     counts
@@ -310,7 +339,12 @@ fn drawn_folds(
         SplitUnit::Patient => inside.iter().map(|row| cohort.patient[*row]).collect(),
         SplitUnit::Slice => (0..inside.len()).collect(),
     };
-    Ok(grouped_folds(&positive, &groups, k, &mut seed::stream(seed, "split/folds"))?)
+    Ok(grouped_folds(
+        &positive,
+        &groups,
+        k,
+        &mut seed::stream(seed, "split/folds"),
+    )?)
 }
 
 /// The folds that a column names, numbered in the order of their names.
@@ -336,7 +370,10 @@ fn given_folds(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<us
         return Err(CohortError::FoldsPlan { found });
     }
     let index: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(i, name)| (name, i)).collect();
-    Ok(inside.iter().map(|row| index[cells[*row].as_deref().unwrap_or_default()]).collect())
+    Ok(inside
+        .iter()
+        .map(|row| index[cells[*row].as_deref().unwrap_or_default()])
+        .collect())
 }
 
 fn given_sets(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<(usize, Option<Set>)>, CohortError> {
@@ -381,7 +418,9 @@ fn check_patients(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortErr
             leaks.entry(cohort.patient[row]).or_insert((first, row));
         }
     }
-    let Some(&(first, second)) = leaks.values().min() else { return Ok(()) };
+    let Some(&(first, second)) = leaks.values().min() else {
+        return Ok(());
+    };
     let name = |row: usize| sets[row].as_ref().map(Set::to_string).unwrap_or_default();
     Err(CohortError::PatientLeak {
         patients: leaks.len(),
@@ -396,12 +435,19 @@ fn check_images(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortError
     let crossing: Vec<(usize, usize)> = duplicates(cohort)
         .iter()
         .filter_map(|duplicate| {
-            let used: Vec<usize> = duplicate.rows.iter().copied().filter(|row| sets[*row].is_some()).collect();
+            let used: Vec<usize> = duplicate
+                .rows
+                .iter()
+                .copied()
+                .filter(|row| sets[*row].is_some())
+                .collect();
             let other = used.iter().find(|row| sets[**row] != sets[used[0]])?;
             Some((used[0], *other))
         })
         .collect();
-    let Some(&(first, second)) = crossing.iter().min() else { return Ok(()) };
+    let Some(&(first, second)) = crossing.iter().min() else {
+        return Ok(());
+    };
     let name = |row: usize| sets[row].as_ref().map(Set::to_string).unwrap_or_default();
     Err(CohortError::ImageLeak {
         images: crossing.len(),
@@ -428,7 +474,11 @@ mod tests {
     fn by_patient(cohort: &Cohort, split: &Split) -> BTreeMap<usize, Option<Set>> {
         let mut sets = BTreeMap::new();
         for (patient, set) in cohort.patient.iter().zip(split.sets()) {
-            assert_eq!(sets.entry(*patient).or_insert(set.clone()), set, "a patient stands in two sets");
+            assert_eq!(
+                sets.entry(*patient).or_insert(set.clone()),
+                set,
+                "a patient stands in two sets"
+            );
         }
         sets
     }
@@ -439,11 +489,16 @@ mod tests {
         let split = plan("kind = 'holdout'\nexternal = ['far']").split(&cohort, 0).unwrap();
         let sets = by_patient(&cohort, &split);
         let count = |set: &Set, class: bool| {
-            sets.iter().filter(|(patient, found)| found.as_ref() == Some(set) && (*patient % 2 == 0) == class).count()
+            sets.iter()
+                .filter(|(patient, found)| found.as_ref() == Some(set) && (*patient % 2 == 0) == class)
+                .count()
         };
         // 40 patients are near, 20 of each class: 16, 2, 2.
         for class in [true, false] {
-            assert_eq!([Set::Train, Set::Validation, Set::Test].map(|set| count(&set, class)), [16, 2, 2]);
+            assert_eq!(
+                [Set::Train, Set::Validation, Set::Test].map(|set| count(&set, class)),
+                [16, 2, 2]
+            );
             assert_eq!(count(&Set::External("far".to_owned()), class), 5);
         }
     }
@@ -454,10 +509,17 @@ mod tests {
         let shuffled = testing::read(&shuffled, testing::columns()).unwrap();
         let ordered = testing::cohort(30);
         for text in ["kind = 'holdout'", "kind = 'folds'\nk = 5"] {
-            let (a, b) = (plan(text).split(&ordered, 3).unwrap(), plan(text).split(&shuffled, 3).unwrap());
+            let (a, b) = (
+                plan(text).split(&ordered, 3).unwrap(),
+                plan(text).split(&shuffled, 3).unwrap(),
+            );
             assert_eq!(by_patient(&ordered, &a), by_patient(&shuffled, &b));
             let other = plan(text).split(&ordered, 4).unwrap();
-            assert_ne!(by_patient(&ordered, &a), by_patient(&ordered, &other), "the seed decides nothing");
+            assert_ne!(
+                by_patient(&ordered, &a),
+                by_patient(&ordered, &other),
+                "the seed decides nothing"
+            );
         }
     }
 
@@ -470,15 +532,40 @@ mod tests {
         let column = "kind = 'column'\ncolumn = 'fold'";
         let words = ["train", "val", "test"];
         let fold = cohort.rows.extra.iter_mut().find(|(name, _)| name == "fold").unwrap();
-        fold.1.iter_mut().enumerate().for_each(|(row, cell)| *cell = Some(words[row % 3].to_owned()));
+        fold.1
+            .iter_mut()
+            .enumerate()
+            .for_each(|(row, cell)| *cell = Some(words[row % 3].to_owned()));
         let error = plan(column).split(&cohort, 0).unwrap_err();
-        assert!(matches!(error, CohortError::PatientLeak { patients: 12, first: 1, second: 2, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                CohortError::PatientLeak {
+                    patients: 12,
+                    first: 1,
+                    second: 2,
+                    ..
+                }
+            ),
+            "{error}"
+        );
 
         let mut cohort = testing::cohort(12);
         let hash = |row: usize| Some(format!("hash {}", if row == 35 { 0 } else { row }));
         cohort.sha256 = (0..cohort.len()).map(hash).collect();
         let error = plan("kind = 'folds'\ncolumn = 'fold'").split(&cohort, 0).unwrap_err();
-        assert!(matches!(error, CohortError::ImageLeak { images: 1, first: 1, second: 36, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                CohortError::ImageLeak {
+                    images: 1,
+                    first: 1,
+                    second: 36,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -487,18 +574,41 @@ mod tests {
         let refused = |text: &str| plan(text).split(&cohort, 0).unwrap_err();
         let sum = "kind = 'holdout'\nfractions = { train = 0.8, validation = 0.1, test = 0.2 }";
         assert!(matches!(refused(sum), CohortError::Fractions { .. }));
-        assert!(matches!(refused("kind = 'holdout'\nexternal = ['nowhere']"), CohortError::NoSuchSite { .. }));
+        assert!(matches!(
+            refused("kind = 'holdout'\nexternal = ['nowhere']"),
+            CohortError::NoSuchSite { .. }
+        ));
         assert!(matches!(refused("kind = 'folds'"), CohortError::FoldsPlan { .. }));
-        assert!(matches!(refused("kind = 'folds'\nk = 5\ncolumn = 'fold'"), CohortError::FoldsPlan { .. }));
-        assert!(matches!(refused("kind = 'column'\ncolumn = 'fold'"), CohortError::SplitValue { row: 1, .. }));
-        assert!(matches!(refused("kind = 'column'\ncolumn = 'none'"), CohortError::Table(_)));
+        assert!(matches!(
+            refused("kind = 'folds'\nk = 5\ncolumn = 'fold'"),
+            CohortError::FoldsPlan { .. }
+        ));
+        assert!(matches!(
+            refused("kind = 'column'\ncolumn = 'fold'"),
+            CohortError::SplitValue { row: 1, .. }
+        ));
+        assert!(matches!(
+            refused("kind = 'column'\ncolumn = 'none'"),
+            CohortError::Table(_)
+        ));
         let few = plan("kind = 'holdout'").split(&testing::cohort(4), 0).unwrap_err();
-        assert!(matches!(few, CohortError::TooFewPatients { patients: 2, sets: 3, .. }), "{few}");
+        assert!(
+            matches!(
+                few,
+                CohortError::TooFewPatients {
+                    patients: 2,
+                    sets: 3,
+                    ..
+                }
+            ),
+            "{few}"
+        );
     }
 
     #[test]
     fn counts_are_the_nearest_to_the_shares_and_none_is_zero() {
-        let shares = |text: [f64; 3]| -> Vec<(Set, f64)> { text.into_iter().map(|share| (Set::Train, share)).collect() };
+        let shares =
+            |text: [f64; 3]| -> Vec<(Set, f64)> { text.into_iter().map(|share| (Set::Train, share)).collect() };
         assert_eq!(largest_remainder(&shares([0.8, 0.1, 0.1]), 10), [8, 1, 1]);
         assert_eq!(largest_remainder(&shares([0.8, 0.1, 0.1]), 4), [2, 1, 1]);
         assert_eq!(largest_remainder(&shares([0.34, 0.33, 0.33]), 100), [34, 33, 33]);

@@ -45,11 +45,17 @@ impl Cohort {
         }
         let Some(patient_column) = &columns.patient else {
             let names: Vec<String> = table.columns.iter().map(|(name, _)| format!("`{name}`")).collect();
-            return Err(CohortError::NoPatientColumn { columns: names.join(", ") });
+            return Err(CohortError::NoPatientColumn {
+                columns: names.join(", "),
+            });
         };
         let raw_patient = filled(table, patient_column, "patient")?;
         let optional = |name: &Option<String>| name.as_ref().map(|name| table.column(name)).transpose();
-        let raw_path = columns.path.as_ref().map(|name| filled(table, name, "image path")).transpose()?;
+        let raw_path = columns
+            .path
+            .as_ref()
+            .map(|name| filled(table, name, "image path"))
+            .transpose()?;
         let raw_id = columns.id.as_ref().map(|name| filled(table, name, "id")).transpose()?;
         let raw_scan = optional(&columns.scan)?;
         let label = optional(&columns.label)?.map_or_else(|| vec![None; n], <[_]>::to_vec);
@@ -116,14 +122,25 @@ fn sides(rows: &Rows, plan: &CohortPlan, warnings: &mut Vec<String>) -> Result<V
     for label in classes.negative.iter().flatten().chain([&classes.positive]) {
         if !rows.label.iter().flatten().any(|found| found == label) {
             let (label, column) = (label.clone(), column.clone());
-            return Err(CohortError::NoSuchLabel { label, column, labels: labels() });
+            return Err(CohortError::NoSuchLabel {
+                label,
+                column,
+                labels: labels(),
+            });
         }
     }
-    let positive: Vec<Option<bool>> =
-        rows.label.iter().map(|label| label.as_deref().and_then(|label| classes.side(label))).collect();
+    let positive: Vec<Option<bool>> = rows
+        .label
+        .iter()
+        .map(|label| label.as_deref().and_then(|label| classes.side(label)))
+        .collect();
     let n = positive.iter().flatten().count();
     if positive.iter().flatten().all(|positive| *positive) {
-        return Err(CohortError::OneClass { rows: n, label: classes.positive.clone(), labels: labels() });
+        return Err(CohortError::OneClass {
+            rows: n,
+            label: classes.positive.clone(),
+            labels: labels(),
+        });
     }
     let missing = rows.label.iter().filter(|label| label.is_none()).count();
     if missing > 0 {
@@ -162,7 +179,11 @@ fn all_differ(what: &'static str, cells: &[&str]) -> Result<(), CohortError> {
     let mut seen = BTreeMap::new();
     for (row, cell) in cells.iter().enumerate() {
         if let Some(first) = seen.insert(*cell, row) {
-            return Err(CohortError::Repeated { what, first: first + 1, second: row + 1 });
+            return Err(CohortError::Repeated {
+                what,
+                first: first + 1,
+                second: row + 1,
+            });
         }
     }
     Ok(())
@@ -175,7 +196,14 @@ fn extra_columns(table: &TextTable, columns: &Columns, patients: &[&str]) -> Res
     for name in &columns.keep {
         table.column(name)?;
     }
-    let mapped = [&columns.path, &columns.patient, &columns.scan, &columns.id, &columns.label, &columns.site];
+    let mapped = [
+        &columns.path,
+        &columns.patient,
+        &columns.scan,
+        &columns.id,
+        &columns.label,
+        &columns.site,
+    ];
     let (mut extra, mut withheld) = (Vec::new(), Vec::new());
     for (name, cells) in &table.columns {
         if mapped.iter().any(|column| column.as_ref() == Some(name)) || is_feature_name(name) {
@@ -195,7 +223,8 @@ fn extra_columns(table: &TextTable, columns: &Columns, patients: &[&str]) -> Res
 
 /// `f000`, `f0001`, ...: the names that a feature table gives to its own columns must stay free.
 fn is_feature_name(name: &str) -> bool {
-    name.strip_prefix('f').is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix('f')
+        .is_some_and(|digits| digits.len() >= 3 && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -210,7 +239,10 @@ mod tests {
     fn identifiers_become_pseudonyms_and_stay_out_of_what_is_carried() {
         let cohort = read(&table(4, |_| ()), columns()).unwrap();
         let shown = format!("{:?} {:?}", cohort.rows, cohort.warnings);
-        assert!(!shown.contains("P00") && !shown.contains("Doe") && !shown.contains("img/"), "{shown}");
+        assert!(
+            !shown.contains("P00") && !shown.contains("Doe") && !shown.contains("img/"),
+            "{shown}"
+        );
         let names: Vec<&str> = cohort.rows.extra.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["fold", "age"]);
         assert_eq!(cohort.n_patients, 4);
@@ -222,37 +254,74 @@ mod tests {
     #[test]
     fn a_column_that_holds_the_patients_is_withheld_whatever_its_name() {
         let mut named = table(4, |_| ());
-        named.columns[5] = ("slice".to_owned(), (0..12).map(|row| Some(format!("P{:03}-{row}", row / 3))).collect());
+        named.columns[5] = (
+            "slice".to_owned(),
+            (0..12).map(|row| Some(format!("P{:03}-{row}", row / 3))).collect(),
+        );
         let cohort = read(&named, columns()).unwrap();
-        assert!(cohort.rows.extra.iter().all(|(name, _)| name == "fold"), "{:?}", cohort.rows.extra);
+        assert!(
+            cohort.rows.extra.iter().all(|(name, _)| name == "fold"),
+            "{:?}",
+            cohort.rows.extra
+        );
         assert!(cohort.warnings[0].contains("`slice`"), "{:?}", cohort.warnings);
     }
 
     #[test]
     fn a_kept_column_is_carried_whatever_its_name() {
-        let kept = Columns { keep: vec!["orig_name".to_owned()], ..columns() };
+        let kept = Columns {
+            keep: vec!["orig_name".to_owned()],
+            ..columns()
+        };
         let cohort = read(&table(4, |_| ()), kept).unwrap();
         assert_eq!(cohort.rows.extra[2].0, "orig_name");
     }
 
     #[test]
     fn what_a_study_cannot_do_without_is_an_error() {
-        let without = Columns { patient: None, ..columns() };
-        assert!(matches!(read(&table(4, |_| ()), without), Err(CohortError::NoPatientColumn { .. })));
+        let without = Columns {
+            patient: None,
+            ..columns()
+        };
+        assert!(matches!(
+            read(&table(4, |_| ()), without),
+            Err(CohortError::NoPatientColumn { .. })
+        ));
         let mut holes = table(4, |_| ());
         holes.columns[1].1[5] = Some("  ".to_owned());
         let error = read(&holes, columns()).unwrap_err();
-        assert!(error.to_string().starts_with("1 of 12 rows have no patient in column `patient` (first: row 6)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("1 of 12 rows have no patient in column `patient` (first: row 6)"),
+            "{error}"
+        );
         let mut twice = table(4, |_| ());
         twice.columns[0].1[3] = twice.columns[0].1[0].clone();
         let error = read(&twice, columns()).unwrap_err();
-        assert!(matches!(error, CohortError::Repeated { what: "path", first: 1, second: 4 }), "{error}");
+        assert!(
+            matches!(
+                error,
+                CohortError::Repeated {
+                    what: "path",
+                    first: 1,
+                    second: 4
+                }
+            ),
+            "{error}"
+        );
         let mut one = table(4, |_| ());
         one.columns[2].1.fill(Some("covid".to_owned()));
-        assert!(matches!(read(&one, columns()), Err(CohortError::OneClass { rows: 12, .. })));
+        assert!(matches!(
+            read(&one, columns()),
+            Err(CohortError::OneClass { rows: 12, .. })
+        ));
         one.columns[2].1.fill(Some("healthy".to_owned()));
         let error = read(&one, columns()).unwrap_err().to_string();
-        assert!(error.contains("no row has the label `covid`") && error.contains("`healthy` (12)"), "{error}");
+        assert!(
+            error.contains("no row has the label `covid`") && error.contains("`healthy` (12)"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -261,6 +330,11 @@ mod tests {
         holes.columns[2].1[0] = None;
         let cohort = read(&holes, columns()).unwrap();
         assert_eq!(cohort.positive[0], None);
-        assert!(cohort.warnings.iter().any(|warning| warning.starts_with("1 of 12 rows have no label")));
+        assert!(
+            cohort
+                .warnings
+                .iter()
+                .any(|warning| warning.starts_with("1 of 12 rows have no label"))
+        );
     }
 }

@@ -15,7 +15,9 @@ pub(super) fn table(patients: usize, order: impl Fn(&mut Vec<usize>)) -> TextTab
     TextTable::new(vec![
         column("file", &|row| format!("img/{row}.png")),
         column("patient", &|row| format!("P{:03}", row / 3)),
-        column("label", &|row| if row / 3 % 2 == 0 { "covid" } else { "cap" }.to_owned()),
+        column("label", &|row| {
+            if row / 3 % 2 == 0 { "covid" } else { "cap" }.to_owned()
+        }),
         column("site", &|row| if row / 3 % 5 == 4 { "far" } else { "near" }.to_owned()),
         column("fold", &|row| (row / 3 % 3).to_string()),
         column("age", &|row| (40 + row / 3).to_string()),
@@ -36,9 +38,20 @@ pub(super) fn columns() -> Columns {
 }
 
 pub(super) fn read(table: &TextTable, columns: Columns) -> Result<Cohort, CohortError> {
-    let classes = Classes { positive: "covid".to_owned(), negative: None };
+    let classes = Classes {
+        positive: "covid".to_owned(),
+        negative: None,
+    };
     let ids = Pseudonymizer::new(b"a salt for tests only");
-    Cohort::read(table, Path::new("data"), &CohortPlan { columns, classes: Some(classes), ids })
+    Cohort::read(
+        table,
+        Path::new("data"),
+        &CohortPlan {
+            columns,
+            classes: Some(classes),
+            ids,
+        },
+    )
 }
 
 pub(super) fn cohort(patients: usize) -> Cohort {

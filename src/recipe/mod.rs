@@ -213,8 +213,13 @@ pub enum RecipeError {
 /// the key that it names is then looked for there.
 fn pointed(text: &str, error: &toml::de::Error) -> String {
     let plain = error.to_string().trim_end().to_owned();
-    let key = error.message().strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-    let (Some(key), Some(table)) = (key, error.span()) else { return plain };
+    let key = error
+        .message()
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
+    let (Some(key), Some(table)) = (key, error.span()) else {
+        return plain;
+    };
     if text.get(table.clone()) == Some(key) {
         return plain;
     }
@@ -249,7 +254,10 @@ impl Study {
     ///
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let (text, after_set) = match overrides {
             [] => (text, ""),
             _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
@@ -287,7 +295,9 @@ impl Study {
                 return refuse("a study needs `cohort.table` (slices) or `features.table` (features), found neither");
             }
             (Some(_), None) if self.encoder.is_some() => {
-                return refuse("`features.table` is given and `[encoder]` too: features are extracted or read; remove one");
+                return refuse(
+                    "`features.table` is given and `[encoder]` too: features are extracted or read; remove one",
+                );
             }
             (Some(_), None) if self.features.layers.is_some() => {
                 return refuse("`features.table` is given and `features.layers` too: a table is one layer; remove one");
@@ -312,11 +322,20 @@ impl Study {
             return refuse("`probe.heads` is empty: name at least one head, e.g. `logistic`");
         }
         for head in &self.probe.heads {
-            head.check().map_err(|error| RecipeError::Inconsistent { what: format!("`probe.heads`: {error}") })?;
+            head.check().map_err(|error| RecipeError::Inconsistent {
+                what: format!("`probe.heads`: {error}"),
+            })?;
         }
         let names: Vec<&str> = self.probe.heads.iter().map(HeadConfig::name).collect();
-        if let Some(name) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| name) {
-            return refuse(&format!("`probe.heads` names `{name}` twice: results are told apart by the head's name"));
+        if let Some(name) = names
+            .iter()
+            .enumerate()
+            .find(|(i, name)| names[..*i].contains(name))
+            .map(|(_, name)| name)
+        {
+            return refuse(&format!(
+                "`probe.heads` names `{name}` twice: results are told apart by the head's name"
+            ));
         }
         let BootstrapSection { resamples, level } = self.probe.bootstrap;
         if resamples < 100 || !(0.5..1.0).contains(&level) {
@@ -355,7 +374,10 @@ impl Study {
     /// The classes that are told apart; `None` for a study without a positive label.
     pub fn classes(&self) -> Option<Classes> {
         let positive = self.cohort.positive.clone()?;
-        Some(Classes { positive, negative: self.cohort.negative.clone() })
+        Some(Classes {
+            positive,
+            negative: self.cohort.negative.clone(),
+        })
     }
 
     /// The meaning of the cohort table's columns.

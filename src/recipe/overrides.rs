@@ -17,7 +17,10 @@ pub(super) fn apply(text: &str, overrides: &[String], path: &Path) -> Result<Str
         path: path.to_owned(),
     })?;
     for given in overrides {
-        let refuse = |hint: String| RecipeError::Override { given: given.clone(), hint };
+        let refuse = |hint: String| RecipeError::Override {
+            given: given.clone(),
+            hint,
+        };
         let (keys, value) = given.split_once('=').ok_or_else(|| refuse(String::new()))?;
         let keys: Vec<&str> = keys.split('.').map(str::trim).collect();
         let (last, parents) = keys.split_last().expect("splitting gives at least one piece");
@@ -26,8 +29,12 @@ pub(super) fn apply(text: &str, overrides: &[String], path: &Path) -> Result<Str
         }
         let mut table = &mut root;
         for key in parents {
-            let next = table.entry((*key).to_owned()).or_insert_with(|| Value::Table(Table::new()));
-            table = next.as_table_mut().ok_or_else(|| refuse(format!(" (`{key}` is a value, not a table)")))?;
+            let next = table
+                .entry((*key).to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            table = next
+                .as_table_mut()
+                .ok_or_else(|| refuse(format!(" (`{key}` is a value, not a table)")))?;
         }
         table.insert((*last).to_owned(), parse_value(value.trim()));
     }
@@ -36,7 +43,9 @@ pub(super) fn apply(text: &str, overrides: &[String], path: &Path) -> Result<Str
 
 fn parse_value(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("value = {text}")).ok();
-    parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+    parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -50,7 +59,11 @@ mod tests {
 
     #[test]
     fn values_keep_their_type_and_words_need_no_quotes() {
-        let table = set("seed = 0\n[probe]\nunit = \"patient\"", &["seed=7", "probe.unit=slice", "split.k=5"]).unwrap();
+        let table = set(
+            "seed = 0\n[probe]\nunit = \"patient\"",
+            &["seed=7", "probe.unit=slice", "split.k=5"],
+        )
+        .unwrap();
         assert_eq!(table["seed"].as_integer(), Some(7));
         assert_eq!(table["probe"]["unit"].as_str(), Some("slice"));
         assert_eq!(table["split"]["k"].as_integer(), Some(5));

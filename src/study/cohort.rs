@@ -31,7 +31,12 @@ impl StudyRun {
         if let Some(path) = self.study.features.table.clone() {
             return self.feature_cohort(&path);
         }
-        let path = self.study.cohort.table.clone().expect("a checked study has one of both tables");
+        let path = self
+            .study
+            .cohort
+            .table
+            .clone()
+            .expect("a checked study has one of both tables");
         let table = read_table(&path)?;
         let plan = CohortPlan {
             columns: self.study.columns(),
@@ -75,7 +80,11 @@ impl StudyRun {
             true => crate::ct::Pseudonymizer::keep(),
             false => self.ids.clone(),
         };
-        let plan = CohortPlan { columns, classes: self.study.classes(), ids };
+        let plan = CohortPlan {
+            columns,
+            classes: self.study.classes(),
+            ids,
+        };
         let cohort = Cohort::read(&text_table(&features.rows), Path::new(""), &plan)?;
         let key = Key::new(STAGE)
             .text(&super::sha256_path(path)?)
@@ -120,7 +129,9 @@ fn hashes(table: &TextTable) -> Result<Vec<Option<String>>, StudyError> {
 fn warn_of_images(cohort: &mut Cohort) {
     let missing = cohort.sha256.iter().filter(|hash| hash.is_none()).count();
     if missing > 0 && !cohort.paths.is_empty() {
-        cohort.warnings.push(format!("{missing} of {} image files can't be read", cohort.len()));
+        cohort
+            .warnings
+            .push(format!("{missing} of {} image files can't be read", cohort.len()));
     }
     let repeated = duplicates(cohort);
     let across = repeated.iter().filter(|duplicate| duplicate.across_patients).count();
@@ -135,7 +146,10 @@ fn warn_of_images(cohort: &mut Cohort) {
 }
 
 fn write_cohort(path: &Path, cohort: &Cohort) -> Result<(), StudyError> {
-    let text = |name: &str, cells: Vec<Option<String>>| Column { name: name.to_owned(), data: ColumnData::Text(cells) };
+    let text = |name: &str, cells: Vec<Option<String>>| Column {
+        name: name.to_owned(),
+        data: ColumnData::Text(cells),
+    };
     let some = |cells: &[String]| cells.iter().cloned().map(Some).collect();
     let rows = &cohort.rows;
     let side = |positive: &Option<bool>| positive.map(|yes| if yes { "positive" } else { "negative" }.to_owned());
@@ -154,8 +168,15 @@ fn write_cohort(path: &Path, cohort: &Cohort) -> Result<(), StudyError> {
     ];
     let taken: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     for (name, cells) in &rows.extra {
-        let name = if taken.contains(name) { format!("table_{name}") } else { name.clone() };
-        columns.push(Column { name, data: ColumnData::Text(cells.clone()) });
+        let name = if taken.contains(name) {
+            format!("table_{name}")
+        } else {
+            name.clone()
+        };
+        columns.push(Column {
+            name,
+            data: ColumnData::Text(cells.clone()),
+        });
     }
     Ok(write_parquet(path, &columns, &BTreeMap::new())?)
 }
@@ -172,5 +193,8 @@ fn text_table(rows: &Rows) -> TextTable {
         ("split".to_owned(), rows.split.clone()),
     ];
     columns.extend(rows.extra.iter().cloned());
-    TextTable { columns, n_rows: rows.slice_id.len() }
+    TextTable {
+        columns,
+        n_rows: rows.slice_id.len(),
+    }
 }

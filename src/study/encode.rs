@@ -1,9 +1,6 @@
 //! The part of extraction that needs libtorch: decode, preprocess, encode, append to the parts.
 
-use std::{
-    collections::HashSet,
-    num::NonZeroUsize,
-};
+use std::{collections::HashSet, num::NonZeroUsize};
 
 use super::{ExtractOptions, Failure, StudyError, StudyRun};
 use crate::{
@@ -50,7 +47,10 @@ impl StudyRun {
         };
         let mut sinks = Vec::new();
         for &layer in layers {
-            let provenance = Provenance { layer: layer.to_string(), ..provenance.clone() };
+            let provenance = Provenance {
+                layer: layer.to_string(),
+                ..provenance.clone()
+            };
             let layout = PartLayout {
                 names: feature_names(layer.width(config)),
                 extra: Vec::new(),
@@ -62,10 +62,15 @@ impl StudyRun {
             sinks.push((writer, resumed.rows.into_iter().collect::<HashSet<String>>()));
         }
         let ids = &cohort.rows.slice_id;
-        let left: Vec<usize> =
-            (0..cohort.len()).filter(|row| !sinks.iter().all(|(_, done)| done.contains(&ids[*row]))).collect();
+        let left: Vec<usize> = (0..cohort.len())
+            .filter(|row| !sinks.iter().all(|(_, done)| done.contains(&ids[*row])))
+            .collect();
         if left.len() < cohort.len() {
-            tracing::info!("features: going on, {} of {} slices are there", cohort.len() - left.len(), cohort.len());
+            tracing::info!(
+                "features: going on, {} of {} slices are there",
+                cohort.len() - left.len(),
+                cohort.len()
+            );
         }
 
         let size = config.input_size();
@@ -76,18 +81,29 @@ impl StudyRun {
         let mut failures = Vec::new();
         let mut sink = |batch: ExtractedBatch<String>| {
             for failure in batch.failures {
-                let failure = Failure { row: failure.row, reason: failure.cause.to_string() };
+                let failure = Failure {
+                    row: failure.row,
+                    reason: failure.cause.to_string(),
+                };
                 if options.fail_first {
-                    return Err(StudyError::FirstFailure { row: failure.row + 1, reason: failure.reason });
+                    return Err(StudyError::FirstFailure {
+                        row: failure.row + 1,
+                        reason: failure.reason,
+                    });
                 }
                 tracing::warn!("row {}: {}", failure.row + 1, failure.reason);
                 failures.push(failure);
             }
             for ((writer, done), values) in sinks.iter_mut().zip(&batch.features) {
                 // A layer may be a part ahead of the others where the process was killed between two writes.
-                let new: Vec<usize> = (0..batch.rows.len()).filter(|at| !done.contains(&ids[batch.rows[*at]])).collect();
+                let new: Vec<usize> = (0..batch.rows.len())
+                    .filter(|at| !done.contains(&ids[batch.rows[*at]]))
+                    .collect();
                 let rows: Vec<usize> = new.iter().map(|at| batch.rows[*at]).collect();
-                writer.append(values.select(ndarray::Axis(0), &new).view(), names_only(&cohort.rows, &rows))?;
+                writer.append(
+                    values.select(ndarray::Axis(0), &new).view(),
+                    names_only(&cohort.rows, &rows),
+                )?;
             }
             Ok(())
         };
@@ -100,7 +116,16 @@ impl StudyRun {
             seed: self.study.seed,
         };
         let progress = Progress::new("features", "slices", left.len() as u64);
-        let ended = extract(&encoder, &left, &load, layers, &extraction, &options.stop, &progress, &mut sink);
+        let ended = extract(
+            &encoder,
+            &left,
+            &load,
+            layers,
+            &extraction,
+            &options.stop,
+            &progress,
+            &mut sink,
+        );
         progress.finish();
         let summary = ended.map_err(|error| match error {
             ExtractError::Torch(error) => StudyError::from(error),
@@ -114,7 +139,12 @@ impl StudyRun {
         }
         match summary?.left {
             0 => {}
-            left => return Err(StudyError::Interrupted { done: cohort.len() - left, rows: cohort.len() }),
+            left => {
+                return Err(StudyError::Interrupted {
+                    done: cohort.len() - left,
+                    rows: cohort.len(),
+                });
+            }
         }
         for (writer, _) in sinks {
             writer.finish()?;
@@ -142,8 +172,16 @@ fn names_only(rows: &Rows, which: &[usize]) -> Rows {
 fn without_path(error: &crate::readers::ReadError, path: &std::path::Path) -> String {
     let mut message = error.to_string();
     if let Some(source) = std::error::Error::source(error) {
-        message = format!("{} ({source})", message.strip_suffix(&format!(": {}", path.display())).unwrap_or(&message));
+        message = format!(
+            "{} ({source})",
+            message
+                .strip_suffix(&format!(": {}", path.display()))
+                .unwrap_or(&message)
+        );
     }
     let path = path.display().to_string();
-    message.strip_suffix(&format!(": {path}")).unwrap_or(&message).replace(&path, "the file")
+    message
+        .strip_suffix(&format!(": {path}"))
+        .unwrap_or(&message)
+        .replace(&path, "the file")
 }

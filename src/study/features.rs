@@ -2,9 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
-    io::Write as _,
 };
 
 use super::{Key, StudyError, StudyRun};
@@ -92,7 +92,9 @@ impl StudyRun {
             _ => {
                 let failures = self.extract(cohort, &rows, &config, &layers, &values_key, options)?;
                 self.write_failures(cohort, &failures)?;
-                atomic_write(&self.folder.join(VALUES_KEY), |file| file.write_all(values_key.as_bytes()))?;
+                atomic_write(&self.folder.join(VALUES_KEY), |file| {
+                    file.write_all(values_key.as_bytes())
+                })?;
                 let parts = self.folder.join(PARTS);
                 std::fs::remove_dir_all(&parts).map_err(|source| StudyError::Folder { source, path: parts })?;
                 failures
@@ -118,7 +120,12 @@ impl StudyRun {
     pub fn feature_files(&self) -> Result<Vec<PathBuf>, StudyError> {
         Ok(match &self.study.features.table {
             Some(table) => vec![table.clone()],
-            None => self.study.layers().iter().map(|layer| self.feature_file(layer.name())).collect(),
+            None => self
+                .study
+                .layers()
+                .iter()
+                .map(|layer| self.feature_file(layer.name()))
+                .collect(),
         })
     }
 
@@ -132,13 +139,22 @@ impl StudyRun {
         let targets: Vec<PathBuf> = match &files[..] {
             [_] if !out.is_dir() => vec![out.to_owned()],
             _ => {
-                let failed = |source| StudyError::Folder { source, path: out.to_owned() };
+                let failed = |source| StudyError::Folder {
+                    source,
+                    path: out.to_owned(),
+                };
                 std::fs::create_dir_all(out).map_err(failed)?;
-                files.iter().map(|file| out.join(file.file_name().unwrap_or_default())).collect()
+                files
+                    .iter()
+                    .map(|file| out.join(file.file_name().unwrap_or_default()))
+                    .collect()
             }
         };
         for (file, target) in files.iter().zip(&targets) {
-            let failed = |source| StudyError::Folder { source, path: file.clone() };
+            let failed = |source| StudyError::Folder {
+                source,
+                path: file.clone(),
+            };
             let mut from = std::fs::File::open(file).map_err(failed)?;
             atomic_write(target, |to| std::io::copy(&mut from, to).map(drop))?;
         }
@@ -152,7 +168,10 @@ impl StudyRun {
             Weights::File(path) => sha256_file(path)?,
         };
         let architecture = config.architecture().map_err(StudyError::Encoder)?;
-        let mut key = Key::new("values").value(&architecture).text(&weights).value(&layers.to_vec());
+        let mut key = Key::new("values")
+            .value(&architecture)
+            .text(&weights)
+            .value(&layers.to_vec());
         // The noise of a sample is drawn for each row's number.
         key = key.value(&self.study.seed).text(&self.study.preprocess.sha256());
         for (id, hash) in cohort.rows.slice_id.iter().zip(&cohort.sha256) {
@@ -169,7 +188,10 @@ impl StudyRun {
             let path = self.feature_file(layer.name());
             let mut table = read_features(&path)?;
             if table.rows.slice_id != kept.slice_id {
-                return Err(StudyError::NoSuchFeatures { name: layer.to_string(), there: "another cohort".to_owned() });
+                return Err(StudyError::NoSuchFeatures {
+                    name: layer.to_string(),
+                    there: "another cohort".to_owned(),
+                });
             }
             table.rows = kept.clone();
             write_features(&path, &table)?;
@@ -191,9 +213,16 @@ impl StudyRun {
         let failures = self.encode(cohort, config, layers, values_key, options)?;
         if failures.len() == cohort.len() {
             self.write_failures(cohort, &failures)?;
-            let first = failures.first().map(|failure| failure.reason.clone()).unwrap_or_default();
+            let first = failures
+                .first()
+                .map(|failure| failure.reason.clone())
+                .unwrap_or_default();
             let file = self.folder.join(FAILURES_FILE);
-            return Err(StudyError::NothingExtracted { rows: cohort.len(), first, file });
+            return Err(StudyError::NothingExtracted {
+                rows: cohort.len(),
+                first,
+                file,
+            });
         }
         let kept = without(rows, &failures);
         for layer in layers {
@@ -222,19 +251,31 @@ impl StudyRun {
     fn write_failures(&self, cohort: &Cohort, failures: &[Failure]) -> Result<(), StudyError> {
         let header = ["row", "slice_id", "reason"].map(str::to_owned);
         let cells = failures.iter().map(|Failure { row, reason }| {
-            vec![(row + 1).to_string(), cohort.rows.slice_id[*row].clone(), reason.clone()]
+            vec![
+                (row + 1).to_string(),
+                cohort.rows.slice_id[*row].clone(),
+                reason.clone(),
+            ]
         });
         Ok(write_csv(&self.folder.join(FAILURES_FILE), &header, cells)?)
     }
 
     fn read_failures(&self, cohort: &Cohort) -> Result<Vec<Failure>, StudyError> {
         let table = read_table(&self.folder.join(FAILURES_FILE))?;
-        let of: BTreeMap<&str, usize> =
-            cohort.rows.slice_id.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
+        let of: BTreeMap<&str, usize> = cohort
+            .rows
+            .slice_id
+            .iter()
+            .enumerate()
+            .map(|(row, id)| (id.as_str(), row))
+            .collect();
         let ids = table.column("slice_id")?.iter().zip(table.column("reason")?);
         let failure = |(id, reason): (&Option<String>, &Option<String>)| {
             let row = *of.get(id.as_deref()?)?;
-            Some(Failure { row, reason: reason.clone().unwrap_or_default() })
+            Some(Failure {
+                row,
+                reason: reason.clone().unwrap_or_default(),
+            })
         };
         Ok(ids.filter_map(failure).collect())
     }
@@ -244,7 +285,11 @@ impl StudyRun {
 fn annotated(cohort: &Cohort, split: Option<&Split>) -> Rows {
     let mut rows = cohort.rows.clone();
     if let Some(split) = split {
-        rows.split = split.sets().iter().map(|set| set.as_ref().map(Set::to_string)).collect();
+        rows.split = split
+            .sets()
+            .iter()
+            .map(|set| set.as_ref().map(Set::to_string))
+            .collect();
     }
     rows
 }

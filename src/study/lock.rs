@@ -41,7 +41,9 @@ impl StudyRun {
         };
         let text = toml::to_string(&lock).expect("a recipe that was read can be written");
         let text = format!("# What this run was. Written by the program; not read back.\n\n{text}");
-        Ok(atomic_write(&self.folder.join(FILE), |file| file.write_all(text.as_bytes()))?)
+        Ok(atomic_write(&self.folder.join(FILE), |file| {
+            file.write_all(text.as_bytes())
+        })?)
     }
 }
 

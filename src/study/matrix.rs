@@ -25,12 +25,26 @@ impl Matrix {
     /// Joins by `slice_id`. Rows of the table that the cohort does not have are an error: they belong to another study.
     /// So are values that are not finite in rows that take part.
     pub fn join(name: &str, table: FeatureTable, cohort: &Cohort, split: &Split) -> Result<Self, StudyError> {
-        let of: HashMap<&str, usize> =
-            table.rows.slice_id.iter().enumerate().map(|(row, id)| (id.as_str(), row)).collect();
-        let place: Vec<Option<usize>> = cohort.rows.slice_id.iter().map(|id| of.get(id.as_str()).copied()).collect();
+        let of: HashMap<&str, usize> = table
+            .rows
+            .slice_id
+            .iter()
+            .enumerate()
+            .map(|(row, id)| (id.as_str(), row))
+            .collect();
+        let place: Vec<Option<usize>> = cohort
+            .rows
+            .slice_id
+            .iter()
+            .map(|id| of.get(id.as_str()).copied())
+            .collect();
         let joined = place.iter().flatten().count();
         if joined != table.rows.slice_id.len() {
-            return Err(StudyError::Foreign { joined, rows: table.rows.slice_id.len(), cohort: cohort.len() });
+            return Err(StudyError::Foreign {
+                joined,
+                rows: table.rows.slice_id.len(),
+                cohort: cohort.len(),
+            });
         }
         let mut bad = Vec::new();
         for (row, place) in place.iter().enumerate() {
@@ -42,7 +56,12 @@ impl Matrix {
         }
         if let Some((row, column)) = bad.first() {
             let (name, feature) = (name.to_owned(), table.names[*column].clone());
-            return Err(StudyError::NotFinite { count: bad.len(), name, row: row + 1, feature });
+            return Err(StudyError::NotFinite {
+                count: bad.len(),
+                name,
+                row: row + 1,
+                feature,
+            });
         }
         Ok(Self {
             values: table.values.mapv(f64::from),

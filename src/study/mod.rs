@@ -79,10 +79,15 @@ impl StudyRun {
     /// A folder that can't be made or written to, that another process is using, and a salt that can't be had.
     pub fn open(study: Study, name: &str, folder: &Path) -> Result<Self, StudyError> {
         let ids = salt::pseudonymizer(&study.cohort)?;
-        let failed = |source| StudyError::Folder { source, path: folder.to_owned() };
+        let failed = |source| StudyError::Folder {
+            source,
+            path: folder.to_owned(),
+        };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
-        guard.try_lock().map_err(|_| StudyError::Busy { path: folder.to_owned() })?;
+        guard.try_lock().map_err(|_| StudyError::Busy {
+            path: folder.to_owned(),
+        })?;
         Ok(Self {
             stages: Stages::open(folder),
             folder: folder.to_owned(),
@@ -107,7 +112,11 @@ impl StudyRun {
         self.probe(&cohort, &split, &failures)?;
         let table = self.report()?;
         self.write_lock()?;
-        Ok(Outcome { table, report: self.folder.join(REPORT_FILE), failures: failures.len() })
+        Ok(Outcome {
+            table,
+            report: self.folder.join(REPORT_FILE),
+            failures: failures.len(),
+        })
     }
 
     /// Whether a stage can be skipped; else it is marked as not done and its clock starts.
@@ -140,7 +149,10 @@ fn sha256_path(path: &Path) -> Result<String, StudyError> {
     if !path.is_dir() {
         return Ok(crate::tables::sha256_file(path)?);
     }
-    let failed = |source| StudyError::Folder { source, path: path.to_owned() };
+    let failed = |source| StudyError::Folder {
+        source,
+        path: path.to_owned(),
+    };
     let entries = std::fs::read_dir(path).map_err(failed)?;
     let entries = entries.map(|entry| Ok(entry.map_err(failed)?.path()));
     let mut files = entries.collect::<Result<Vec<PathBuf>, StudyError>>()?;
@@ -199,7 +211,9 @@ pub enum StudyError {
     #[error(transparent)]
     Torch(#[from] crate::torch::TorchError),
     /// A build without the network.
-    #[error("features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before")]
+    #[error(
+        "features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before"
+    )]
     NoTorch,
     /// An encoder that is none.
     #[error(transparent)]
@@ -213,13 +227,17 @@ pub enum StudyError {
         reason: String,
     },
     /// No `[encoder]`.
-    #[error("the study has no `[encoder]`: name one, e.g. `kind = \"bigbigan-resnet50\"`, or start from features with `features.table`")]
+    #[error(
+        "the study has no `[encoder]`: name one, e.g. `kind = \"bigbigan-resnet50\"`, or start from features with `features.table`"
+    )]
     NoEncoder,
     /// No `[split]`.
     #[error("the study has no `[split]`: say how patients are split, e.g. `kind = \"holdout\"`")]
     NoSplit,
     /// No positive class.
-    #[error("the study names no positive class: set `cohort.label` and `cohort.positive`, the label that a high score stands for")]
+    #[error(
+        "the study names no positive class: set `cohort.label` and `cohort.positive`, the label that a high score stands for"
+    )]
     NoPositive,
     /// Every image failed.
     #[error("none of {rows} images could be read and encoded (first: {first}); see {file:?}")]
@@ -252,7 +270,9 @@ pub enum StudyError {
         need: &'static str,
     },
     /// Features that are no numbers.
-    #[error("{count} values of the features `{name}` are NaN or infinite (first: row {row}, feature `{feature}`): mend or leave out these rows")]
+    #[error(
+        "{count} values of the features `{name}` are NaN or infinite (first: row {row}, feature `{feature}`): mend or leave out these rows"
+    )]
     NotFinite {
         /// How many.
         count: usize,
@@ -264,7 +284,9 @@ pub enum StudyError {
         feature: String,
     },
     /// Features of rows that the cohort does not have.
-    #[error("{joined} of {rows} rows of the features are among the {cohort} rows of the cohort: they were made from another table or under another salt")]
+    #[error(
+        "{joined} of {rows} rows of the features are among the {cohort} rows of the cohort: they were made from another table or under another salt"
+    )]
     Foreign {
         /// Rows that were found.
         joined: usize,
@@ -288,10 +310,14 @@ pub enum StudyError {
         path: PathBuf,
     },
     /// No place for the salt.
-    #[error("there is no place for the salt of the pseudonyms: set `cohort.salt`, or HOUNSFIELD_SALT, to a file that you keep")]
+    #[error(
+        "there is no place for the salt of the pseudonyms: set `cohort.salt`, or HOUNSFIELD_SALT, to a file that you keep"
+    )]
     NoSaltPath,
     /// The salt.
-    #[error("the salt of the pseudonyms can't be read or made ({source}); name another file with `cohort.salt` or HOUNSFIELD_SALT: {path:?}")]
+    #[error(
+        "the salt of the pseudonyms can't be read or made ({source}); name another file with `cohort.salt` or HOUNSFIELD_SALT: {path:?}"
+    )]
     Salt {
         /// What the system said.
         source: std::io::Error,
@@ -299,7 +325,9 @@ pub enum StudyError {
         path: PathBuf,
     },
     /// A salt that can be guessed.
-    #[error("the salt of the pseudonyms has {bytes} bytes, at least 16 are needed; remove the file to get a new one: {path:?}")]
+    #[error(
+        "the salt of the pseudonyms has {bytes} bytes, at least 16 are needed; remove the file to get a new one: {path:?}"
+    )]
     ShortSalt {
         /// Its length.
         bytes: usize,

@@ -2,8 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
     io::Write as _,
+    path::{Path, PathBuf},
 };
 
 use super::{Failure, Key, StudyError, StudyRun, matrix::Matrix};
@@ -52,7 +52,10 @@ impl StudyRun {
     /// A set with one class that needs both, features that are not finite, a head that gives one score to all.
     pub fn probe(&mut self, cohort: &Cohort, split: &Split, failures: &[Failure]) -> Result<(), StudyError> {
         let files = self.probe_files()?;
-        let mut key = Key::new(STAGE).text(self.key("split")).value(&self.study.probe).value(&self.study.seed);
+        let mut key = Key::new(STAGE)
+            .text(self.key("split"))
+            .value(&self.study.probe)
+            .value(&self.study.seed);
         key = key.value(&self.study.title).value(&self.name).value(&failures.len());
         for (name, file) in &files {
             key = key.text(name).text(&super::sha256_path(file)?);
@@ -72,7 +75,9 @@ impl StudyRun {
             let text = serde_json::to_string(&report).expect("a report has string keys");
             atomic_write(&self.folder.join(STUDY_FILE), |file| file.write_all(text.as_bytes()))?;
             let results = Json.render(&report);
-            atomic_write(&self.folder.join(RESULTS_FILE), |file| file.write_all(results.as_bytes()))?;
+            atomic_write(&self.folder.join(RESULTS_FILE), |file| {
+                file.write_all(results.as_bytes())
+            })?;
             outputs.extend([PREDICTIONS_FILE, RESULTS_FILE, STUDY_FILE].map(str::to_owned));
             self.finish(STAGE, &key, &outputs)?;
         }
@@ -104,7 +109,12 @@ impl StudyRun {
                 rows.entry(set).or_default().push(row);
             }
         }
-        let data = Data { cohort, matrix, leaky: split.is_leaky(), rows: &rows };
+        let data = Data {
+            cohort,
+            matrix,
+            leaky: split.is_leaky(),
+            rows: &rows,
+        };
         let heads = &self.study.probe.heads;
         let progress = Progress::new("probe", "heads", heads.len() as u64);
         let probe = |config: &HeadConfig| {
@@ -124,7 +134,12 @@ impl StudyRun {
         features: &str,
         config: &HeadConfig,
     ) -> Result<Probed, StudyError> {
-        let task = Task { run: self, data, features, config };
+        let task = Task {
+            run: self,
+            data,
+            features,
+            config,
+        };
         let mut scores = vec![None; data.cohort.len()];
         let mut evaluations = Vec::new();
         let (fitted, threshold) = match split.n_folds() {
@@ -154,7 +169,14 @@ impl StudyRun {
                 evaluations.push(task.evaluate(&set.to_string(), rows, &scores, &threshold)?);
             }
         }
-        Ok(Probed { features: features.to_owned(), head: config.name().to_owned(), scores, evaluations, threshold, fitted })
+        Ok(Probed {
+            features: features.to_owned(),
+            head: config.name().to_owned(),
+            scores,
+            evaluations,
+            threshold,
+            fitted,
+        })
     }
 
     fn write_predictions(&self, cohort: &Cohort, split: &Split, probed: &[Probed]) -> Result<(), StudyError> {
@@ -174,10 +196,16 @@ impl StudyRun {
         ];
         for one in probed {
             let scores = used.iter().map(|row| one.scores[*row]).collect();
-            columns.push(Column::new(format!("{}.{}", one.features, one.head), ColumnData::Float64(scores)));
+            columns.push(Column::new(
+                format!("{}.{}", one.features, one.head),
+                ColumnData::Float64(scores),
+            ));
         }
         let mut metadata = BTreeMap::from([
-            ("hounsfield.positive".to_owned(), self.study.cohort.positive.clone().unwrap_or_default()),
+            (
+                "hounsfield.positive".to_owned(),
+                self.study.cohort.positive.clone().unwrap_or_default(),
+            ),
             ("hounsfield.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ]);
         if split.is_leaky() {
@@ -189,7 +217,10 @@ impl StudyRun {
     /// Saves the fitted heads; returns their names in the run folder.
     fn write_models(&self, probed: &mut [Probed]) -> Result<Vec<String>, StudyError> {
         let folder = self.folder.join(MODELS);
-        let failed = |source| StudyError::Folder { source, path: folder.clone() };
+        let failed = |source| StudyError::Folder {
+            source,
+            path: folder.clone(),
+        };
         if folder.exists() {
             std::fs::remove_dir_all(&folder).map_err(failed)?;
         }
@@ -199,16 +230,21 @@ impl StudyRun {
             let name = format!("{MODELS}/{}.{}.safetensors", one.features, one.head);
             one.fitted.metadata = BTreeMap::from([
                 ("features".to_owned(), one.features.clone()),
-                ("positive".to_owned(), self.study.cohort.positive.clone().unwrap_or_default()),
+                (
+                    "positive".to_owned(),
+                    self.study.cohort.positive.clone().unwrap_or_default(),
+                ),
                 ("threshold".to_owned(), one.threshold.value.to_string()),
                 ("threshold_from".to_owned(), one.threshold.to_string()),
                 ("unit".to_owned(), self.study.probe.unit.to_string()),
             ]);
-            one.fitted.save(&self.folder.join(&name)).map_err(|source| StudyError::Head {
-                head: one.head.clone(),
-                features: one.features.clone(),
-                source,
-            })?;
+            one.fitted
+                .save(&self.folder.join(&name))
+                .map_err(|source| StudyError::Head {
+                    head: one.head.clone(),
+                    features: one.features.clone(),
+                    source,
+                })?;
             names.push(name);
         }
         Ok(names)
@@ -220,10 +256,15 @@ impl StudyRun {
     ///
     /// A folder that can't be written to.
     pub fn copy_models(&self, folder: &Path) -> Result<Vec<PathBuf>, StudyError> {
-        let failed = |source| StudyError::Folder { source, path: folder.to_owned() };
+        let failed = |source| StudyError::Folder {
+            source,
+            path: folder.to_owned(),
+        };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let names: BTreeSet<String> = self.stages.outputs().into_keys().collect();
-        let models = names.iter().filter_map(|name| name.strip_prefix("models/").map(|file| (name, file)));
+        let models = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("models/").map(|file| (name, file)));
         models
             .map(|(name, file)| {
                 let to = folder.join(file);
@@ -282,7 +323,12 @@ impl Task<'_> {
             for row in rows {
                 shifted[*row] = scores[*row].map(|score| score - threshold.value);
             }
-            frozen = Some(Threshold { value: 0.0, set: "the other folds, subtracted".to_owned(), rule, ..threshold });
+            frozen = Some(Threshold {
+                value: 0.0,
+                set: "the other folds, subtracted".to_owned(),
+                rule,
+                ..threshold
+            });
         }
         let all = others(folds);
         let frozen = frozen.expect("there are at least two folds");
@@ -311,7 +357,9 @@ impl Task<'_> {
     }
 
     fn positive(&self, rows: &[usize]) -> Vec<bool> {
-        rows.iter().map(|row| self.data.cohort.positive[*row] == Some(true)).collect()
+        rows.iter()
+            .map(|row| self.data.cohort.positive[*row] == Some(true))
+            .collect()
     }
 
     fn patients(&self, rows: &[usize]) -> Vec<usize> {
@@ -320,7 +368,11 @@ impl Task<'_> {
 
     /// What inner folds keep together: patients, or single slices where the study asked for leakage.
     fn groups(&self, rows: &[usize]) -> Vec<usize> {
-        if self.data.leaky { (0..rows.len()).collect() } else { self.patients(rows) }
+        if self.data.leaky {
+            (0..rows.len()).collect()
+        } else {
+            self.patients(rows)
+        }
     }
 
     fn has_both_classes(&self, rows: &[usize]) -> bool {
@@ -333,29 +385,53 @@ impl Task<'_> {
             return Ok(());
         }
         let positive = self.positive(rows).into_iter().filter(|positive| *positive).count();
-        Err(StudyError::Set { set: set.to_owned(), positive, negative: rows.len() - positive, need })
+        Err(StudyError::Set {
+            set: set.to_owned(),
+            positive,
+            negative: rows.len() - positive,
+            need,
+        })
     }
 
     fn head_error(&self, source: crate::heads::HeadError) -> StudyError {
-        StudyError::Head { head: self.config.name().to_owned(), features: self.features.to_owned(), source }
+        StudyError::Head {
+            head: self.config.name().to_owned(),
+            features: self.features.to_owned(),
+            source,
+        }
     }
 
     fn eval_error(&self, set: &str, source: crate::eval::EvalError) -> StudyError {
         let (head, features) = (self.config.name().to_owned(), self.features.to_owned());
-        StudyError::Eval { head, features, set: set.to_owned(), source }
+        StudyError::Eval {
+            head,
+            features,
+            set: set.to_owned(),
+            source,
+        }
     }
 
     fn fit(&self, rows: &[usize]) -> Result<FittedHead, StudyError> {
         let (x, positive, groups) = (self.data.matrix.select(rows), self.positive(rows), self.groups(rows));
-        let train = TrainingSet { x: x.view(), positive: &positive, groups: &groups };
+        let train = TrainingSet {
+            x: x.view(),
+            positive: &positive,
+            groups: &groups,
+        };
         let study = &self.run.study;
-        self.config.fit(&train, &study.probe.tuning, study.seed).map_err(|error| self.head_error(error))
+        self.config
+            .fit(&train, &study.probe.tuning, study.seed)
+            .map_err(|error| self.head_error(error))
     }
 
     /// Out-of-fold scores of the training rows, in the cohort's numbering.
     fn out_of_fold(&self, rows: &[usize]) -> Result<Vec<Option<f64>>, StudyError> {
         let (x, positive, groups) = (self.data.matrix.select(rows), self.positive(rows), self.groups(rows));
-        let train = TrainingSet { x: x.view(), positive: &positive, groups: &groups };
+        let train = TrainingSet {
+            x: x.view(),
+            positive: &positive,
+            groups: &groups,
+        };
         let study = &self.run.study;
         let inner = self.config.out_of_fold(&train, &study.probe.tuning, study.seed);
         let inner = inner.map_err(|error| self.head_error(error))?;
@@ -370,7 +446,9 @@ impl Task<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let given = fitted.score_checked(self.data.matrix.select(rows).view()).map_err(|error| self.head_error(error))?;
+        let given = fitted
+            .score_checked(self.data.matrix.select(rows).view())
+            .map_err(|error| self.head_error(error))?;
         for (row, score) in rows.iter().zip(given) {
             scores[*row] = Some(score);
         }
@@ -397,10 +475,22 @@ impl Task<'_> {
     ) -> Result<Evaluation, StudyError> {
         let study = &self.run.study;
         let section = study.probe.bootstrap;
-        let bootstrap = Bootstrap { resamples: section.resamples, level: section.level, seed: study.seed };
+        let bootstrap = Bootstrap {
+            resamples: section.resamples,
+            level: section.level,
+            seed: study.seed,
+        };
         let scores = self.scores(set, rows, scores)?;
         let head = self.config.name();
-        evaluate(self.features, head, set, study.probe.unit, &scores, threshold, &bootstrap)
-            .map_err(|error| self.eval_error(set, error))
+        evaluate(
+            self.features,
+            head,
+            set,
+            study.probe.unit,
+            &scores,
+            threshold,
+            &bootstrap,
+        )
+        .map_err(|error| self.eval_error(set, error))
     }
 }

@@ -34,9 +34,14 @@ impl StudyRun {
         if !self.begin(STAGE, &key)? {
             let mut written = Vec::new();
             // The numbers are the probe's own artefact.
-            for format in FORMATS.iter().filter(|format| format.file_name() != probe::RESULTS_FILE) {
+            for format in FORMATS
+                .iter()
+                .filter(|format| format.file_name() != probe::RESULTS_FILE)
+            {
                 let text = format.render(&report);
-                atomic_write(&self.folder.join(format.file_name()), |file| file.write_all(text.as_bytes()))?;
+                atomic_write(&self.folder.join(format.file_name()), |file| {
+                    file.write_all(text.as_bytes())
+                })?;
                 written.push(format.file_name().to_owned());
             }
             debug_assert!(written.contains(&Html.file_name().to_owned()));
@@ -71,7 +76,9 @@ impl StudyRun {
         made_by: &[(String, Provenance)],
     ) -> StudyReport {
         let classes = self.study.classes().unwrap_or_default();
-        let negative = classes.negative.map_or("all other labels".to_owned(), |names| names.join(" or "));
+        let negative = classes
+            .negative
+            .map_or("all other labels".to_owned(), |names| names.join(" or "));
         let mut report = StudyReport {
             title: self.study.title.clone().unwrap_or_else(|| self.name.clone()),
             positive: classes.positive,
@@ -87,7 +94,10 @@ impl StudyRun {
             if provenance.untrained {
                 report.mark(UNTRAINED);
             }
-            provenance.watermarks.iter().for_each(|watermark| report.mark(watermark));
+            provenance
+                .watermarks
+                .iter()
+                .for_each(|watermark| report.mark(watermark));
         }
         cohort.warnings.iter().for_each(|warning| report.warn(warning));
         if !failures.is_empty() {
@@ -103,7 +113,10 @@ impl StudyRun {
             report.heads.push(HeadFacts {
                 features: one.features.clone(),
                 head: one.head.clone(),
-                settings: chosen.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+                settings: chosen
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.to_string()))
+                    .collect(),
                 notes: notes.clone(),
             });
             report.thresholds.push(HeadThreshold {
@@ -111,7 +124,9 @@ impl StudyRun {
                 head: one.head,
                 threshold: one.threshold,
             });
-            one.evaluations.into_iter().for_each(|evaluation| report.add(evaluation));
+            one.evaluations
+                .into_iter()
+                .for_each(|evaluation| report.add(evaluation));
         }
         report
     }
@@ -119,7 +134,9 @@ impl StudyRun {
     fn facts(&self, report: &mut StudyReport, cohort: &Cohort, made_by: &[(String, Provenance)]) {
         let study = &self.study;
         let file = |path: &Option<std::path::PathBuf>| {
-            path.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned())
+            path.as_ref()
+                .and_then(|path| path.file_name())
+                .map(|name| name.to_string_lossy().into_owned())
         };
         if let Some(table) = file(&study.cohort.table).or_else(|| file(&study.features.table)) {
             report.fact("Cohort", "table", table);
@@ -149,8 +166,16 @@ impl StudyRun {
         }
         let probe = &study.probe;
         report.fact("Heads", "unit of evaluation", probe.unit.to_string());
-        report.fact("Heads", "threshold rule", format!("{}, chosen before the sets that it is applied to", probe.threshold));
-        report.fact("Heads", "tuning", format!("{} inner folds by patient", probe.tuning.folds));
+        report.fact(
+            "Heads",
+            "threshold rule",
+            format!("{}, chosen before the sets that it is applied to", probe.threshold),
+        );
+        report.fact(
+            "Heads",
+            "tuning",
+            format!("{} inner folds by patient", probe.tuning.folds),
+        );
         let again = "Reproducibility";
         report.fact(again, "seed", study.seed.to_string());
         report.fact(again, "hounsfield", env!("CARGO_PKG_VERSION"));
@@ -208,7 +233,11 @@ fn flow(cohort: &Cohort, split: &Split, failures: &[Failure]) -> Vec<CohortRow> 
             set: place.1,
             sites: sites.into_iter().cloned().collect(),
             patients: patients(&mut rows.iter()),
-            scans: rows.iter().map(|row| &cohort.rows.scan_id[*row]).collect::<BTreeSet<_>>().len(),
+            scans: rows
+                .iter()
+                .map(|row| &cohort.rows.scan_id[*row])
+                .collect::<BTreeSet<_>>()
+                .len(),
             slices: rows.len(),
             positive_patients: patients(&mut of_class(true)),
             negative_patients: patients(&mut of_class(false)),

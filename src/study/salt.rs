@@ -46,7 +46,11 @@ pub fn user_pseudonymizer(file: Option<&Path>) -> Result<Pseudonymizer, StudyErr
 }
 
 fn default_path() -> Result<PathBuf, StudyError> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     variable(SALT_VARIABLE)
         .or_else(|| variable("XDG_CONFIG_HOME").map(|home| home.join("hounsfield/salt")))
         .or_else(|| variable("HOME").map(|home| home.join(".config/hounsfield/salt")))
@@ -54,10 +58,18 @@ fn default_path() -> Result<PathBuf, StudyError> {
 }
 
 fn read_or_make(path: &Path) -> Result<Vec<u8>, StudyError> {
-    let failed = |source| StudyError::Salt { path: path.to_owned(), source };
+    let failed = |source| StudyError::Salt {
+        path: path.to_owned(),
+        source,
+    };
     match std::fs::read(path) {
         Ok(salt) if salt.trim_ascii().len() >= MIN_BYTES => return Ok(salt.trim_ascii().to_vec()),
-        Ok(salt) => return Err(StudyError::ShortSalt { bytes: salt.trim_ascii().len(), path: path.to_owned() }),
+        Ok(salt) => {
+            return Err(StudyError::ShortSalt {
+                bytes: salt.trim_ascii().len(),
+                path: path.to_owned(),
+            });
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
@@ -70,7 +82,10 @@ fn read_or_make(path: &Path) -> Result<Vec<u8>, StudyError> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        Ok(mut file) => file.write_all(salt.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?,
+        Ok(mut file) => file
+            .write_all(salt.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?,
         // Another process was first: its salt is the one.
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return read_or_make(path),
         Err(error) => return Err(failed(error)),
@@ -91,6 +106,9 @@ mod tests {
         let second = user_pseudonymizer(Some(&path)).unwrap();
         assert_eq!(first.patient("7"), second.patient("7"));
         std::fs::write(&path, "short").unwrap();
-        assert!(matches!(user_pseudonymizer(Some(&path)), Err(StudyError::ShortSalt { bytes: 5, .. })));
+        assert!(matches!(
+            user_pseudonymizer(Some(&path)),
+            Err(StudyError::ShortSalt { bytes: 5, .. })
+        ));
     }
 }

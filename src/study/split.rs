@@ -23,7 +23,11 @@ impl StudyRun {
             return Err(StudyError::NoPositive);
         }
         let split = plan.split(cohort, self.study.seed)?;
-        let key = Key::new(STAGE).text(self.key("cohort")).value(&plan).value(&self.study.seed).finish();
+        let key = Key::new(STAGE)
+            .text(self.key("cohort"))
+            .value(&plan)
+            .value(&self.study.seed)
+            .finish();
         if !self.begin(STAGE, &key)? {
             self.write_split(cohort, &split)?;
             self.finish(STAGE, &key, &[FILE.to_owned()])?;

@@ -5,8 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
     io::Write as _,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -45,8 +45,11 @@ impl Stages {
 
     /// Whether a stage was finished with this key and its files are still what it wrote.
     pub fn is_done(&self, stage: &str, key: &str) -> bool {
-        let intact = |(name, hash): (&String, &String)| sha256_file(&self.folder.join(name)).is_ok_and(|now| now == *hash);
-        self.done.get(stage).is_some_and(|done| done.key == key && done.outputs.iter().all(intact))
+        let intact =
+            |(name, hash): (&String, &String)| sha256_file(&self.folder.join(name)).is_ok_and(|now| now == *hash);
+        self.done
+            .get(stage)
+            .is_some_and(|done| done.key == key && done.outputs.iter().all(intact))
     }
 
     /// Forgets a stage before it is done again, so that a run that is cut off leaves no stage marked as finished.
@@ -76,12 +79,17 @@ impl Stages {
 
     /// Seconds that each finished stage took when it last ran.
     pub fn seconds(&self) -> BTreeMap<String, f64> {
-        self.done.iter().map(|(stage, done)| (stage.clone(), (done.seconds * 10.0).round() / 10.0)).collect()
+        self.done
+            .iter()
+            .map(|(stage, done)| (stage.clone(), (done.seconds * 10.0).round() / 10.0))
+            .collect()
     }
 
     fn write(&self) -> Result<(), StudyError> {
         let text = serde_json::to_string_pretty(&self.done).expect("strings and numbers");
-        Ok(atomic_write(&self.folder.join(FILE), |file| file.write_all(text.as_bytes()))?)
+        Ok(atomic_write(&self.folder.join(FILE), |file| {
+            file.write_all(text.as_bytes())
+        })?)
     }
 }
 
@@ -133,6 +141,9 @@ mod tests {
 
     #[test]
     fn texts_do_not_run_together_in_a_key() {
-        assert_ne!(Key::new("s").text("ab").text("c").finish(), Key::new("s").text("a").text("bc").finish());
+        assert_ne!(
+            Key::new("s").text("ab").text("c").finish(),
+            Key::new("s").text("a").text("bc").finish()
+        );
     }
 }

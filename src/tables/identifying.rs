@@ -51,8 +51,8 @@ pub fn looks_identifying(column: &str) -> bool {
 pub fn holds_identifiers(cells: &[Option<String>], patients: &[&str]) -> bool {
     let hits = |least: usize| {
         let rows = cells.iter().zip(patients).filter(|(_, patient)| patient.len() >= least);
-        rows.filter(|(cell, patient)| cell.as_deref().is_some_and(|cell| cell.contains(**patient))).count()
+        rows.filter(|(cell, patient)| cell.as_deref().is_some_and(|cell| cell.contains(**patient)))
+            .count()
     };
     hits(6) > 0 || 2 * hits(3) > cells.len()
 }
-

@@ -182,7 +182,10 @@ fn merging_keeps_any_order_that_is_asked_for_and_counts_what_does_not_fit() {
     rows.split.fill(Some("train".to_owned()));
     merge_parts(&parts, &out, Some(&rows)).unwrap();
     let merged = read_features(&out).unwrap();
-    assert_eq!(merged.rows, rows, "the columns beside the features are those that were given");
+    assert_eq!(
+        merged.rows, rows,
+        "the columns beside the features are those that were given"
+    );
     assert_eq!(merged.values, table.values.select(ndarray::Axis(0), &order));
     let mut other = rows.select(&(0..41).collect::<Vec<_>>());
     other.slice_id[40] = "slc-none".to_owned();
@@ -299,7 +302,7 @@ fn exports_come_back_bit_for_bit() {
         label: named("label"),
         site: named("site"),
         features: FeatureColumns::Prefix("f".to_owned()),
-        
+
         ..ImportOptions::default()
     };
     let back = import(&csv, &options, &Pseudonymizer::keep()).unwrap().table;
@@ -520,7 +523,7 @@ fn the_six_files_of_song_2020_are_imported() {
         labels_on: Some("slice".to_owned()),
         patient: Some("patient".to_owned()),
         label: Some("COVID".to_owned()),
-        
+
         ..ImportOptions::default()
     };
     let ids = Pseudonymizer::new(b"sixteen bytes or more");
@@ -564,7 +567,7 @@ fn the_real_matrix_is_the_same_from_csv_and_numpy() {
         id: Some("id".to_owned()),
         patient: Some("group_id".to_owned()),
         label: Some("label".to_owned()),
-        
+
         ..ImportOptions::default()
     };
     let ids = Pseudonymizer::keep();

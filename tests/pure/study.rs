@@ -26,8 +26,13 @@ fn results(shop: &Workshop) -> BTreeMap<(String, String, String), f64> {
     assert_eq!(json["schema"], 1);
     let word = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
     let rows = json["results"].as_array().unwrap().iter();
-    rows.map(|row| ((word(row, "head"), word(row, "set"), word(row, "metric")), row["value"].as_f64().unwrap()))
-        .collect()
+    rows.map(|row| {
+        (
+            (word(row, "head"), word(row, "set"), word(row, "metric")),
+            row["value"].as_f64().unwrap(),
+        )
+    })
+    .collect()
 }
 
 /// Patients of five slices; slices of one patient resemble each other (`clustered`), and the classes differ by `signal`.
@@ -105,11 +110,19 @@ fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
     let shop = workshop(&made(100, 1.0, 0.5, 0), HOLDOUT);
     let first = shop.run(&[]);
     assert_eq!(first.code, Some(0), "{}", first.err);
-    assert!(first.out.contains("external: far") && first.out.contains("report.html"), "{}", first.out);
+    assert!(
+        first.out.contains("external: far") && first.out.contains("report.html"),
+        "{}",
+        first.out
+    );
     let results = results(&shop);
     for head in ["linear", "logistic", "svm-linear", "svm-rbf", "knn"] {
         for set in ["train", "validation", "test", "external:far"] {
-            assert!(results[&key(head, set, "auc")] > 0.7, "{head} on {set}: {:?}", results[&key(head, set, "auc")]);
+            assert!(
+                results[&key(head, set, "auc")] > 0.7,
+                "{head} on {set}: {:?}",
+                results[&key(head, set, "auc")]
+            );
         }
         assert!(shop.artefact(&format!("models/features.{head}.safetensors")).exists());
     }
@@ -119,7 +132,9 @@ fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
     assert_eq!(split.n_rows, 500);
 
     let predictions = ParquetTable::open(&shop.artefact("predictions.parquet")).unwrap();
-    let scores = predictions.f64s(predictions.position("features.svm-rbf").unwrap()).unwrap();
+    let scores = predictions
+        .f64s(predictions.position("features.svm-rbf").unwrap())
+        .unwrap();
     assert_eq!(scores.iter().flatten().count(), 500);
 
     let second = shop.run(&[]);
@@ -131,7 +146,10 @@ fn a_study_leaves_all_its_artefacts_and_is_skipped_the_second_time() {
 #[test]
 fn a_saved_head_scores_as_it_did_in_the_study() {
     let shop = workshop(&made(60, 1.0, 0.5, 3), HOLDOUT);
-    assert_eq!(shop.run(&["--set", "probe.heads=[\"svm-rbf\", \"linear\"]"]).code, Some(0));
+    assert_eq!(
+        shop.run(&["--set", "probe.heads=[\"svm-rbf\", \"linear\"]"]).code,
+        Some(0)
+    );
     let predictions = ParquetTable::open(&shop.artefact("predictions.parquet")).unwrap();
     for head in ["svm-rbf", "linear"] {
         let model = shop.artefact(&format!("models/features.{head}.safetensors"));
@@ -140,11 +158,20 @@ fn a_saved_head_scores_as_it_did_in_the_study() {
         assert_eq!(said.code, Some(0), "{}", said.err);
         shop.write("scores.csv", &said.out);
         let again = read_table(&shop.path("scores.csv")).unwrap();
-        let again: Vec<f64> = again.column("score").unwrap().iter().flatten().map(|cell| cell.parse().unwrap()).collect();
+        let again: Vec<f64> = again
+            .column("score")
+            .unwrap()
+            .iter()
+            .flatten()
+            .map(|cell| cell.parse().unwrap())
+            .collect();
         let name = format!("features.{head}");
         let before = predictions.f64s(predictions.position(&name).unwrap()).unwrap();
         for (a, b) in before.iter().flatten().zip(&again) {
-            assert!((a - b).abs() < 1e-9, "{head}: {a} in the study, {b} from the saved head");
+            assert!(
+                (a - b).abs() < 1e-9,
+                "{head}: {a} in the study, {b} from the saved head"
+            );
         }
         assert_eq!(again.len(), 300);
     }
@@ -161,8 +188,16 @@ fn a_split_by_slice_finds_patients_and_says_so_on_every_output() {
     let said = shop.run(&["--set", "split.unit=slice"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let leaky = results(&shop)[&key("knn", "out-of-fold", "auc")];
-    assert!(honest < 0.7 && leaky > 0.95, "patients apart {honest}, slices apart {leaky}");
-    for output in [said.out, shop.text("report.html"), shop.text("results.json"), shop.text("report.md")] {
+    assert!(
+        honest < 0.7 && leaky > 0.95,
+        "patients apart {honest}, slices apart {leaky}"
+    );
+    for output in [
+        said.out,
+        shop.text("report.html"),
+        shop.text("results.json"),
+        shop.text("report.md"),
+    ] {
         assert!(output.contains("LEAKAGE"), "{output}");
     }
 }
@@ -219,16 +254,31 @@ fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
         }
         assert!(!said.err.contains("pat-00"), "an identifier: {}", said.err);
     };
-    refused(&shop, &["--set", "cohort.positive=flu"], &["no row has the label `flu`", "`covid` (100)"]);
-    refused(&shop, &["--set", "split.external=[\"nowhere\"]"], &["no row has the site `nowhere`", "`far`"]);
+    refused(
+        &shop,
+        &["--set", "cohort.positive=flu"],
+        &["no row has the label `flu`", "`covid` (100)"],
+    );
+    refused(
+        &shop,
+        &["--set", "split.external=[\"nowhere\"]"],
+        &["no row has the site `nowhere`", "`far`"],
+    );
     refused(&shop, &["--set", "probe.heads=[\"svmm\"]"], &["svmm", "svm-rbf"]);
     refused(&shop, &["--set", "seed=-1"], &["-1"]);
     refused(&shop, &["--set", "features.tabel=x"], &["tabel", "table"]);
     refused(&shop, &["--set", "nonsense"], &["--set table.key=value"]);
     refused(&shop, &["--set", "cohort.patient=mrn"], &["mrn", "patient_id"]);
-    refused(&shop, &["--set", "split={kind=\"column\", column=\"fold\"}"], &["`0` in the split column `fold`"]);
+    refused(
+        &shop,
+        &["--set", "split={kind=\"column\", column=\"fold\"}"],
+        &["`0` in the split column `fold`"],
+    );
 
-    shop.write("study.toml", &HOLDOUT.replace("[split]", "[split]\nextrenal = [\"far\"]"));
+    shop.write(
+        "study.toml",
+        &HOLDOUT.replace("[split]", "[split]\nextrenal = [\"far\"]"),
+    );
     refused(&shop, &[], &["extrenal", "external", "line 6, column 1", "^^^^^^^^"]);
     shop.write("study.toml", &HOLDOUT.replace("seed = 1", "seeed = 1"));
     refused(&shop, &[], &["seeed", "line 2", "^"]);
@@ -239,15 +289,27 @@ fn what_is_wrong_is_said_with_a_way_out_and_exit_code_2() {
 
     let mut broken = table.clone();
     broken.values[[7, 3]] = f32::NAN;
-    refused(&workshop(&broken, HOLDOUT), &[], &["1 values of the features `features`", "row 8", "`f003`"]);
+    refused(
+        &workshop(&broken, HOLDOUT),
+        &[],
+        &["1 values of the features `features`", "row 8", "`f003`"],
+    );
     let mut one = table.clone();
     one.rows.label.fill(Some("covid".to_owned()));
-    refused(&workshop(&one, HOLDOUT), &[], &["all 200 labelled rows are of one class (`covid`)"]);
+    refused(
+        &workshop(&one, HOLDOUT),
+        &[],
+        &["all 200 labelled rows are of one class (`covid`)"],
+    );
     let mut leak = table.clone();
     leak.rows.extra[0].1 = (0..200).map(|row| Some((row % 4).to_string())).collect();
     let leak = workshop(&leak, FOLDS);
     let given = ["--set", "split={kind=\"folds\", column=\"fold\"}"];
-    refused(&leak, &given, &["40 patients stand in two sets", "split.unit = \"slice\""]);
+    refused(
+        &leak,
+        &given,
+        &["40 patients stand in two sets", "split.unit = \"slice\""],
+    );
 }
 
 #[test]
@@ -264,7 +326,10 @@ fn rows_without_a_label_are_counted_and_left_out() {
 #[test]
 fn a_build_without_libtorch_says_so() {
     let shop = workshop(&made(4, 1.0, 0.5, 0), HOLDOUT);
-    shop.write("slices.csv", "file,patient,label\na.png,1,covid\nb.png,2,cap\nc.png,3,covid\nd.png,4,cap\n");
+    shop.write(
+        "slices.csv",
+        "file,patient,label\na.png,1,covid\nb.png,2,cap\nc.png,3,covid\nd.png,4,cap\n",
+    );
     shop.write(
         "study.toml",
         "[cohort]\ntable = 'slices.csv'\npath = 'file'\npatient = 'patient'\nlabel = 'label'\npositive = 'covid'\n\
@@ -272,7 +337,12 @@ fn a_build_without_libtorch_says_so() {
     );
     let said = shop.run(&[]);
     assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("this build has no libtorch (install with `--features torch`)"), "{}", said.err);
+    assert!(
+        said.err
+            .contains("this build has no libtorch (install with `--features torch`)"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
@@ -290,7 +360,9 @@ fn help_is_there_without_a_study() {
     let shop = workshop(&made(4, 0.0, 0.0, 0), HOLDOUT);
     let said = shop.hounsfield(&["--help"]);
     assert_eq!(said.code, Some(0));
-    for command in ["demo", "run", "split", "extract", "probe", "report", "predict", "features", "doctor"] {
+    for command in [
+        "demo", "run", "split", "extract", "probe", "report", "predict", "features", "doctor",
+    ] {
         assert!(said.out.contains(command), "{}", said.out);
     }
     assert!(shop.hounsfield(&["--version"]).out.starts_with("hounsfield "));

@@ -59,7 +59,12 @@ fn slices_become_a_report_that_names_its_encoder_untrained_and_no_patient() {
     let shop = workshop();
     let said = shop.run(&[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    for output in [&said.out, &shop.text("report.html"), &shop.text("results.json"), &shop.text("report.md")] {
+    for output in [
+        &said.out,
+        &shop.text("report.html"),
+        &shop.text("results.json"),
+        &shop.text("report.md"),
+    ] {
         assert!(output.contains("UNTRAINED ENCODER"), "{output}");
     }
     let z = read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
@@ -67,20 +72,39 @@ fn slices_become_a_report_that_names_its_encoder_untrained_and_no_patient() {
     assert_eq!(z.values.dim(), (n, 12));
     assert!(z.provenance.untrained && z.provenance.pseudonyms && z.provenance.weights == "random(0)");
     assert!(z.rows.split.iter().flatten().any(|set| set == "external:site-b"));
-    for name in ["split.csv", "results.json", "report.html", "report.md", "failures.csv", "study.json"] {
+    for name in [
+        "split.csv",
+        "results.json",
+        "report.html",
+        "report.md",
+        "failures.csv",
+        "study.json",
+    ] {
         assert!(!shop.text(name).contains("SYN-"), "{name} names a patient");
     }
     let bytes = std::fs::read(shop.artefact("features/z_mean.parquet")).unwrap();
-    assert!(!bytes.windows(4).any(|window| window == b"SYN-"), "the features name a patient");
+    assert!(
+        !bytes.windows(4).any(|window| window == b"SYN-"),
+        "the features name a patient"
+    );
 
     let again = shop.run(&[]);
     assert_eq!(again.err.matches("up to date").count(), 5, "{}", again.err);
     assert_eq!(said.out, again.out);
 
     // Another split leaves the values as they are and only changes the column.
-    let other = shop.run(&["--set", "seed=0", "--set", "split.fractions={train=0.5, validation=0.0, test=0.5}"]);
+    let other = shop.run(&[
+        "--set",
+        "seed=0",
+        "--set",
+        "split.fractions={train=0.5, validation=0.0, test=0.5}",
+    ]);
     assert_eq!(other.code, Some(0), "{}", other.err);
-    assert!(other.err.contains("only the other columns were written again"), "{}", other.err);
+    assert!(
+        other.err.contains("only the other columns were written again"),
+        "{}",
+        other.err
+    );
     let resplit = read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
     assert_eq!(resplit.values, z.values);
     assert_ne!(resplit.rows.split, z.rows.split);
@@ -91,14 +115,20 @@ fn files_that_cannot_be_read_are_listed_and_the_rest_goes_on() {
     let shop = workshop();
     let table = shop.path("cohort/cohort.csv");
     let cohort = read_table(&table).unwrap();
-    let file = |row: usize| shop.path("cohort").join(cohort.column("file").unwrap()[row].as_deref().unwrap());
+    let file = |row: usize| {
+        shop.path("cohort")
+            .join(cohort.column("file").unwrap()[row].as_deref().unwrap())
+    };
     let whole = std::fs::read(file(3)).unwrap();
     std::fs::write(file(3), &whole[..whole.len() / 2]).unwrap();
     std::fs::remove_file(file(7)).unwrap();
     let said = shop.run(&[]);
     assert_eq!(said.code, Some(1), "{}", said.err);
     let failures = read_table(&shop.artefact("failures.csv")).unwrap();
-    assert_eq!(failures.column("row").unwrap(), [Some("4".to_owned()), Some("8".to_owned())]);
+    assert_eq!(
+        failures.column("row").unwrap(),
+        [Some("4".to_owned()), Some("8".to_owned())]
+    );
     for reason in failures.column("reason").unwrap().iter().flatten() {
         assert!(!reason.contains("cohort") && !reason.contains("SYN"), "{reason}");
     }
@@ -108,7 +138,11 @@ fn files_that_cannot_be_read_are_listed_and_the_rest_goes_on() {
 
     // Skipped or not, the run says by its exit code that something is missing.
     assert_eq!(shop.run(&[]).code, Some(1));
-    let stopped = shop.run(&["--fail-first", "--set", "preprocess={kind=\"standard\", window=\"wide\"}"]);
+    let stopped = shop.run(&[
+        "--fail-first",
+        "--set",
+        "preprocess={kind=\"standard\", window=\"wide\"}",
+    ]);
     assert_eq!(stopped.code, Some(2));
     assert!(stopped.err.contains("row 4 of the cohort failed"), "{}", stopped.err);
 }
@@ -131,7 +165,10 @@ fn an_interrupted_extraction_goes_on_and_ends_with_the_same_table() {
 
     let mut interruptions = 0;
     for delay in (0..40).map(|step| Duration::from_millis(5 * step)) {
-        let options = ExtractOptions { batch_size: 2, ..ExtractOptions::default() };
+        let options = ExtractOptions {
+            batch_size: 2,
+            ..ExtractOptions::default()
+        };
         let stop = options.stop.clone();
         let started = Instant::now();
         let stopper = std::thread::spawn(move || {
@@ -155,7 +192,10 @@ fn an_interrupted_extraction_goes_on_and_ends_with_the_same_table() {
     }
     assert!(interruptions > 0, "nothing was interrupted");
     assert_eq!(extract("cut", &ExtractOptions::default()).unwrap(), 0);
-    let (whole, cut) = (shop.path("whole/features/z_mean.parquet"), shop.path("cut/features/z_mean.parquet"));
+    let (whole, cut) = (
+        shop.path("whole/features/z_mean.parquet"),
+        shop.path("cut/features/z_mean.parquet"),
+    );
     let (whole_table, cut_table) = (read_features(&whole).unwrap(), read_features(&cut).unwrap());
     assert_eq!(whole_table.rows, cut_table.rows);
     for (a, b) in whole_table.values.iter().zip(&cut_table.values) {
@@ -172,17 +212,30 @@ fn one_image_under_two_patients_stops_the_run_where_it_crosses_sets() {
     let path = shop.path("cohort/cohort.csv");
     let cohort = read_table(&path).unwrap();
     let column = |name: &str| cohort.column(name).unwrap();
-    let at_site = |site: &str| column("site").iter().position(|cell| cell.as_deref() == Some(site)).unwrap();
+    let at_site = |site: &str| {
+        column("site")
+            .iter()
+            .position(|cell| cell.as_deref() == Some(site))
+            .unwrap()
+    };
     let image = |row: usize| shop.path("cohort").join(column("file")[row].as_deref().unwrap());
     std::fs::copy(image(at_site("site-a")), image(at_site("site-b"))).unwrap();
     let said = shop.run(&[]);
     assert_eq!(said.code, Some(2), "{}", said.out);
-    assert!(said.err.contains("1 images stand in two sets, byte for byte"), "{}", said.err);
+    assert!(
+        said.err.contains("1 images stand in two sets, byte for byte"),
+        "{}",
+        said.err
+    );
     assert!(!Path::new(&shop.artefact("features")).exists());
 
     let leaky = shop.run(&["--set", "split.unit=slice"]);
     assert_eq!(leaky.code, Some(0), "{}", leaky.err);
-    assert!(leaky.out.contains("LEAKAGE") && leaky.out.contains("under two patients"), "{}", leaky.out);
+    assert!(
+        leaky.out.contains("LEAKAGE") && leaky.out.contains("under two patients"),
+        "{}",
+        leaky.out
+    );
 }
 
 #[test]
@@ -198,5 +251,9 @@ fn a_device_that_is_not_there_is_an_error() {
     assert_eq!(shop.hounsfield(&["doctor", "--device", "cuda"]).code, Some(2));
     let doctor = shop.hounsfield(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{}{}", doctor.out, doctor.err);
-    assert!(doctor.out.contains("libtorch") && doctor.out.contains("JPEG"), "{}", doctor.out);
+    assert!(
+        doctor.out.contains("libtorch") && doctor.out.contains("JPEG"),
+        "{}",
+        doctor.out
+    );
 }
