@@ -162,7 +162,7 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
     };
     let pseudonyms: Vec<String> = patients.iter().map(|patient| ids.patient(patient)).collect();
     let scan_id = match &options.scan {
-        Some(name) => scan_ids(columns.get(name)?, &patients, &pseudonyms, &ids, &mut notes),
+        Some(name) => scan_ids(columns.get(name)?, &patients, &pseudonyms, ids, &mut notes),
         None => pseudonyms.clone(),
     };
     let optional = |name: Option<&String>| -> Result<Vec<Option<String>>, TableError> {

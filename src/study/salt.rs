@@ -36,7 +36,7 @@ pub fn pseudonymizer(section: &CohortSection) -> Result<Pseudonymizer, StudyErro
 ///
 /// # Errors
 ///
-/// As [`pseudonymizer`].
+/// A salt file that can't be read or made, or that is too short.
 pub fn user_pseudonymizer(file: Option<&Path>) -> Result<Pseudonymizer, StudyError> {
     let path = match file {
         Some(path) => path.to_owned(),
