@@ -29,8 +29,6 @@ pub enum Error {
     #[error(transparent)]
     Eval(#[from] crate::eval::EvalError),
     #[error(transparent)]
-    Report(#[from] crate::report::ReportError),
-    #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),

@@ -4,7 +4,7 @@ use std::{
     io::IsTerminal as _,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -27,13 +27,22 @@ enum Shown {
     Nothing,
 }
 
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on no progress is shown; for `--quiet`.
+pub fn silence() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
 /// Without a terminal a line is printed at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
     /// Starts a piece of work of `total` steps, e.g. `Progress::new("extract", "slices", 3227)`.
     pub fn new(what: &str, unit: &'static str, total: u64) -> Self {
-        let shown = if std::io::stderr().is_terminal() {
+        let shown = if QUIET.load(Ordering::Relaxed) {
+            Shown::Nothing
+        } else if std::io::stderr().is_terminal() {
             let bar = indicatif::ProgressBar::new(total);
             let style = "{msg:>10} {wide_bar} {pos}/{len} ({per_sec}, {eta} left)";
             bar.set_style(indicatif::ProgressStyle::with_template(style).expect("a constant template"));

@@ -1,3 +1,5 @@
+//! `hounsfield demo`: a synthetic cohort and a whole study on it.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -23,7 +25,11 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let study = args.out.join("study.toml");
     make_cohort(&args.out.join("cohort"))?;
-    std::fs::write(&study, STUDY).with_context(|| format!("write the study: {study:?}"))?;
+    match std::fs::read_to_string(&study) {
+        Ok(found) if found != STUDY => tracing::info!("the study's file was edited, it is run as it is: {study:?}"),
+        Ok(_) => {}
+        Err(_) => std::fs::write(&study, STUDY).with_context(|| format!("write the study: {study:?}"))?,
+    }
     let recipe = Study::load(&study, &args.overrides)?;
     let outcome = StudyRun::open(recipe, "demo", &args.out)?.run(&args.network.options())?;
     println!("{}", outcome.table);

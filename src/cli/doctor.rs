@@ -1,3 +1,5 @@
+//! `hounsfield doctor`: what this build and this machine can do.
+
 use std::path::{Path, PathBuf};
 
 use super::Done;

@@ -1,3 +1,5 @@
+//! `hounsfield extract`: slices to feature tables.
+
 use std::path::PathBuf;
 
 use super::{Done, StudyArgs, device::NetworkArgs};

@@ -1,3 +1,5 @@
+//! `hounsfield features`: tables of features in and out.
+
 use std::path::PathBuf;
 
 use anyhow::bail;

@@ -92,6 +92,9 @@ impl Cli {
             (_, 1) => "info,hounsfield=debug",
             _ => "trace",
         };
+        if self.quiet {
+            hounsfield::progress::silence();
+        }
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
         let plain = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)

@@ -1,6 +1,16 @@
-use std::{io::Write as _, path::PathBuf};
+//! `hounsfield predict`: scores a table of features with a saved head.
 
-use hounsfield::{FittedHead, features::read_features, tables};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use hounsfield::{
+    FeatureTable, FittedHead,
+    features::read_features,
+    tables::{Column, ColumnData, write_csv, write_parquet},
+};
 
 use super::Done;
 
@@ -17,77 +27,107 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let head = FittedHead::load(&args.model)?;
-    let facts = head.metadata.clone();
     let table = read_features(&args.features)?;
-    let fact = |name: &str| facts.get(name).map_or("", String::as_str);
-    if !fact("features").is_empty() && !table.provenance.layer.is_empty() && table.provenance.layer != fact("features")
-    {
-        tracing::warn!(
-            "the head was fitted on `{}`, the table holds `{}`: scores mean nothing unless they are the same features",
-            fact("features"),
-            table.provenance.layer
-        );
-    }
+    warn(&head, &table);
     let scores = head.score(table.values.mapv(f64::from).view())?;
-    let threshold: Option<f64> = fact("threshold").parse().ok();
-    let positive = match fact("positive") {
-        "" => "positive".to_owned(),
-        name => name.to_owned(),
-    };
-    let some = |cells: &[String]| cells.iter().cloned().map(Some).collect::<Vec<_>>();
-    let call = |score: &f64| {
-        threshold.map(|threshold| {
-            if *score >= threshold {
-                positive.clone()
-            } else {
-                format!("not {positive}")
-            }
-        })
-    };
-    let columns = [
-        ("slice_id".to_owned(), some(&table.rows.slice_id)),
-        ("scan_id".to_owned(), some(&table.rows.scan_id)),
-        ("patient_id".to_owned(), some(&table.rows.patient_id)),
-        (
-            "score".to_owned(),
-            scores.iter().map(|score| Some(score.to_string())).collect(),
-        ),
-        ("called".to_owned(), scores.iter().map(call).collect()),
-    ];
-    if !fact("threshold_from").is_empty() {
-        tracing::info!(
-            "a slice is called `{positive}` from a score of {} on; it was frozen on scores a {}",
-            fact("threshold_from"),
-            fact("unit")
-        );
-    }
+    let columns = columns(&head, &table, &scores);
     match &args.out {
         Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
-            let typed = columns.into_iter().map(|(name, cells)| {
-                let data = match name.as_str() {
-                    "score" => tables::ColumnData::Float64(scores.iter().copied().map(Some).collect()),
-                    _ => tables::ColumnData::Text(cells),
-                };
-                tables::Column::new(name, data)
-            });
-            tables::write_parquet(path, &typed.collect::<Vec<_>>(), &facts)?;
-        }
-        out => {
-            let mut csv = csv::Writer::from_writer(Vec::new());
-            csv.write_record(columns.iter().map(|(name, _)| name))?;
-            for row in 0..scores.len() {
-                csv.write_record(
-                    columns
-                        .iter()
-                        .map(|(_, cells)| cells[row].as_deref().unwrap_or_default()),
-                )?;
+            let mut metadata = BTreeMap::new();
+            for (key, value) in &head.metadata {
+                metadata.insert(format!("hounsfield.{key}"), value.clone());
             }
-            let bytes = csv.into_inner()?;
-            match out {
-                Some(path) => tables::atomic_write(path, |file| file.write_all(&bytes))?,
-                None => std::io::stdout().write_all(&bytes)?,
-            }
+            write_parquet(path, &columns, &metadata)?;
         }
+        out => write_text(&columns, out.as_deref())?,
     }
     Ok(Done::Whole)
+}
+
+/// The unit that the threshold was frozen on decides what is called positive: a slice, or a patient by the mean score of
+/// the patient's slices in this table.
+fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Column> {
+    let fact = |name: &str| head.metadata.get(name).map_or("", String::as_str);
+    let positive = if fact("positive").is_empty() { "positive" } else { fact("positive") };
+    let threshold: Option<f64> = fact("threshold").parse().ok();
+    let by_patient = fact("unit") == "patient";
+    let rows = &table.rows;
+    let mut of_patient = BTreeMap::<&str, (f64, f64)>::new();
+    for (patient, score) in rows.patient_id.iter().zip(scores) {
+        let (sum, n) = of_patient.entry(patient).or_default();
+        *sum += score;
+        *n += 1.0;
+    }
+    let mean = |patient: &String| of_patient.get(patient.as_str()).map(|(sum, n)| sum / n);
+    let decided: Vec<Option<f64>> = match by_patient {
+        true => rows.patient_id.iter().map(mean).collect(),
+        false => scores.iter().copied().map(Some).collect(),
+    };
+    let call = |score: &Option<f64>| {
+        let is_positive = (*score)? >= threshold?;
+        Some(if is_positive { positive.to_owned() } else { format!("not {positive}") })
+    };
+    let called = decided.iter().map(call).collect();
+    let text = |name: &str, cells: &[String]| Column::new(name, ColumnData::Text(cells.iter().cloned().map(Some).collect()));
+    let mut columns = vec![
+        text("slice_id", &rows.slice_id),
+        text("scan_id", &rows.scan_id),
+        text("patient_id", &rows.patient_id),
+        Column::new("score", ColumnData::Float64(scores.iter().copied().map(Some).collect())),
+    ];
+    if by_patient {
+        columns.push(Column::new("patient_score", ColumnData::Float64(decided)));
+    }
+    columns.push(Column::new("called", ColumnData::Text(called)));
+    columns
+}
+
+/// What the head carries with it, and whether the table is of the same making.
+fn warn(head: &FittedHead, table: &FeatureTable) {
+    let fact = |name: &str| head.metadata.get(name).map_or("", String::as_str);
+    for banner in fact("banners").lines() {
+        tracing::warn!("{banner}");
+    }
+    let made = &table.provenance;
+    let pairs = [
+        ("encoder", &made.encoder),
+        ("layer", &made.layer),
+        ("weights", &made.weights),
+        ("preprocess_sha256", &made.preprocess_sha256),
+    ];
+    let differing: Vec<&str> = pairs.iter().filter(|(name, value)| fact(name) != value.as_str()).map(|(name, _)| *name).collect();
+    if !differing.is_empty() {
+        tracing::warn!(
+            "the head was fitted on features of another making ({} differ): scores mean nothing unless they are the same features",
+            differing.join(", ")
+        );
+    }
+    if !fact("threshold_from").is_empty() {
+        let (from, unit) = (fact("threshold_from"), fact("unit"));
+        tracing::info!("called positive from a score of {from} on, frozen on scores a {unit}");
+    }
+}
+
+fn write_text(columns: &[Column], out: Option<&Path>) -> anyhow::Result<()> {
+    let header: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+    let cell = |column: &Column, row: usize| match &column.data {
+        ColumnData::Text(cells) => cells[row].clone().unwrap_or_default(),
+        ColumnData::Float64(cells) => cells[row].map(|value| value.to_string()).unwrap_or_default(),
+        ColumnData::Float32(cells) => cells[row].to_string(),
+        ColumnData::Int(cells) => cells[row].to_string(),
+    };
+    let rows = columns.first().map_or(0, |column| column.data.len());
+    let rows = (0..rows).map(|row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>());
+    match out {
+        Some(path) => write_csv(path, &header, rows)?,
+        None => {
+            let mut csv = csv::Writer::from_writer(Vec::new());
+            csv.write_record(&header)?;
+            for row in rows {
+                csv.write_record(&row)?;
+            }
+            std::io::stdout().write_all(&csv.into_inner()?)?;
+        }
+    }
+    Ok(())
 }

@@ -1,3 +1,5 @@
+//! `hounsfield probe`: fits heads and measures them.
+
 use std::path::PathBuf;
 
 use super::{Done, StudyArgs, device::NetworkArgs};

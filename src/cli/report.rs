@@ -1,3 +1,5 @@
+//! `hounsfield report`: renders the report again.
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;

@@ -1,3 +1,5 @@
+//! `hounsfield run`: a whole study.
+
 use super::{Done, StudyArgs, device::NetworkArgs};
 
 #[derive(Debug, clap::Args)]

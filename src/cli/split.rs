@@ -1,5 +1,7 @@
+//! `hounsfield split`: draws and checks the split.
+
 use super::{Done, StudyArgs};
-use hounsfield::study::SPLIT_FILE;
+use hounsfield::{report::LEAKAGE, study::SPLIT_FILE};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -18,6 +20,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         let (patients, slices) = counts.entry(name).or_insert((std::collections::BTreeSet::new(), 0));
         patients.insert(cohort.patient[row]);
         *slices += 1;
+    }
+    if split.is_leaky() {
+        println!("{LEAKAGE}");
     }
     println!("{:<24} {:>8} {:>8}", "set", "patients", "slices");
     for (name, (patients, slices)) in counts {

@@ -21,7 +21,8 @@ pub struct Evaluation {
     pub warnings: Vec<String>,
 }
 
-/// Measures one head on one set at a threshold that was frozen before.
+/// Measures one head on one set at a threshold that was frozen before. Scores with thresholds of their own are decided
+/// by these; `threshold` then only says where they come from.
 ///
 /// `scores` has one row a slice; they are pooled to `unit` here. Intervals are percentile intervals of resampled
 /// patients, whatever the unit. Where a metric is 0 or 1, every resample says the same, and the interval is a score
@@ -51,7 +52,10 @@ pub fn evaluate(
     let (units, mixed) = (pooled.scores.as_ref(), pooled.mixed);
     let size = Size::of(units);
     let ranking = Ranking::new(units.positive(), units.score());
-    let called: Vec<bool> = units.score().iter().map(|&score| score >= threshold.value).collect();
+    let called: Vec<bool> = match units.thresholds() {
+        None => units.score().iter().map(|&score| score >= threshold.value).collect(),
+        Some(own) => units.score().iter().zip(own).map(|(score, own)| score >= own).collect(),
+    };
     let once = vec![1; units.len()];
     let point = metrics(&ranking, units.positive(), &called, &once);
 
@@ -101,6 +105,9 @@ pub fn evaluate(
         };
         let measured = match metric {
             "auc" => format!("{source}; AUC by midranks"),
+            _ if units.thresholds().is_some() => {
+                format!("threshold a fold ({} on {}), {source}", threshold.rule, threshold.set)
+            }
             _ => format!("threshold {threshold}, {source}"),
         };
         let (ci, interval) = match point[index] {
@@ -163,7 +170,7 @@ pub fn evaluate(
             unit,
             points: roc::corners(&ranking, &once),
             operating: RocPoint {
-                threshold: Some(threshold.value),
+                threshold: units.thresholds().is_none().then_some(threshold.value),
                 // Both classes are present, so both have values.
                 fpr: 1.0 - point[2].unwrap_or_default(),
                 tpr: point[1].unwrap_or_default(),

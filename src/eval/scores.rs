@@ -10,6 +10,8 @@ pub struct Scores {
     positive: Vec<bool>,
     score: Vec<f64>,
     patient: Vec<usize>,
+    /// The threshold of the head that made each score, where one threshold does not serve all.
+    thresholds: Option<Vec<f64>>,
 }
 
 /// Scores with one row a unit.
@@ -46,7 +48,27 @@ impl Scores {
             positive,
             score,
             patient,
+            thresholds: None,
         })
+    }
+
+    /// The same scores where each has a threshold of its own: in cross-validation every fold has another head.
+    ///
+    /// # Panics
+    ///
+    /// Where there is not one threshold a score.
+    #[must_use]
+    pub fn with_thresholds(self, thresholds: Vec<f64>) -> Self {
+        assert_eq!(thresholds.len(), self.len(), "one threshold a score");
+        Self {
+            thresholds: Some(thresholds),
+            ..self
+        }
+    }
+
+    /// The threshold of each row, where rows have thresholds of their own.
+    pub fn thresholds(&self) -> Option<&[f64]> {
+        self.thresholds.as_deref()
     }
 
     /// Whether each row is of the positive class.
@@ -93,11 +115,15 @@ impl Scores {
                 mixed: 0,
             });
         }
-        let mut slices: BTreeMap<(usize, bool), Vec<f64>> = BTreeMap::new();
+        let mut slices: BTreeMap<(usize, bool), Vec<usize>> = BTreeMap::new();
         for row in 0..self.len() {
             let unit = (self.patient[row], self.positive[row]);
-            slices.entry(unit).or_default().push(self.score[row]);
+            slices.entry(unit).or_default().push(row);
         }
+        let means = |values: &[f64]| -> Vec<f64> {
+            let of_unit = |rows: &Vec<usize>| mean(rows.iter().map(|row| values[*row]).collect());
+            slices.values().map(of_unit).collect()
+        };
         let units: Vec<(usize, bool)> = slices.keys().copied().collect();
         let mixed = units.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
         let patients = units.len() - mixed;
@@ -107,7 +133,8 @@ impl Scores {
         let scores = Self {
             positive: units.iter().map(|unit| unit.1).collect(),
             patient: units.iter().map(|unit| unit.0).collect(),
-            score: slices.into_values().map(mean).collect(),
+            score: means(&self.score),
+            thresholds: self.thresholds.as_deref().map(means),
         };
         Ok(Pooled {
             scores: Cow::Owned(scores),

@@ -9,6 +9,7 @@
 mod error;
 mod file;
 mod fitted;
+mod fixed;
 mod hyperplane;
 mod knn;
 mod linear;

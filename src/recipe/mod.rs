@@ -3,7 +3,11 @@
 //! Parsed once and strictly: an unknown key, a wrong type or a negative seed is refused with its line. Paths in a recipe
 //! are relative to the recipe's own folder, so that a study works from wherever it is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,9 +36,9 @@ pub struct Study {
     /// How patients are split; needed for `probe`, not for `extract`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitPlan>,
-    /// From a slice to network input.
-    #[serde(default)]
-    pub preprocess: Preprocess,
+    /// From a slice to network input. Default: `standard`, lung window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocess: Option<Preprocess>,
     /// The network; none where the study starts from a table of features.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderConfig>,
@@ -209,6 +213,12 @@ pub enum RecipeError {
     },
 }
 
+/// The first name that stands twice.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = BTreeSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
+}
+
 /// The parser's words with line and caret. In tables that are chosen by `kind` the parser only points at the whole table;
 /// the key that it names is then looked for there.
 fn pointed(text: &str, error: &toml::de::Error) -> String {
@@ -299,6 +309,19 @@ impl Study {
                     "`features.table` is given and `[encoder]` too: features are extracted or read; remove one",
                 );
             }
+            (Some(_), None) if self.preprocess.is_some() => {
+                return refuse(
+                    "`features.table` is given and `[preprocess]` too: features are read as they are; remove one",
+                );
+            }
+            (Some(table), None) if self.probe.features.is_some() => {
+                let stem = table.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if self.probe_layers() != [stem.clone()] {
+                    return refuse(&format!(
+                        "`probe.features` names other features than the table, which is called `{stem}`: leave it out"
+                    ));
+                }
+            }
             (Some(_), None) if self.features.layers.is_some() => {
                 return refuse("`features.table` is given and `features.layers` too: a table is one layer; remove one");
             }
@@ -315,6 +338,18 @@ impl Study {
         if self.cohort.negative.is_some() && self.cohort.positive.is_none() {
             return refuse("`cohort.negative` is given without `cohort.positive`: name the positive label too");
         }
+        if self.cohort.table.is_some() && self.cohort.positive.is_some() && self.cohort.label.is_none() {
+            return refuse("`cohort.positive` is given without `cohort.label`: name the column of the labels");
+        }
+        let layers: Vec<String> = self.layers().iter().map(ToString::to_string).collect();
+        for (key, names) in [("features.layers", &layers), ("probe.features", &self.probe_layers())] {
+            if let Some(name) = repeated(names.iter().map(String::as_str)) {
+                return refuse(&format!("`{key}` names `{name}` twice"));
+            }
+        }
+        if self.probe.tuning.folds < 2 {
+            return refuse(&format!("`probe.tuning.folds` is {}, 2 or more are needed", self.probe.tuning.folds));
+        }
         if self.features.layers.as_ref().is_some_and(Vec::is_empty) {
             return refuse("`features.layers` is empty: name at least one layer, e.g. `z_mean`");
         }
@@ -326,13 +361,7 @@ impl Study {
                 what: format!("`probe.heads`: {error}"),
             })?;
         }
-        let names: Vec<&str> = self.probe.heads.iter().map(HeadConfig::name).collect();
-        if let Some(name) = names
-            .iter()
-            .enumerate()
-            .find(|(i, name)| names[..*i].contains(name))
-            .map(|(_, name)| name)
-        {
+        if let Some(name) = repeated(self.probe.heads.iter().map(HeadConfig::name)) {
             return refuse(&format!(
                 "`probe.heads` names `{name}` twice: results are told apart by the head's name"
             ));
@@ -354,6 +383,12 @@ impl Study {
             }
         }
         Ok(())
+    }
+
+    /// From a slice to network input.
+    pub fn preprocess(&self) -> &Preprocess {
+        static DEFAULT: LazyLock<Preprocess> = LazyLock::new(Preprocess::default);
+        self.preprocess.as_ref().unwrap_or(&DEFAULT)
     }
 
     /// The layers that are extracted.

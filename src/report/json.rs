@@ -14,6 +14,8 @@ const SCHEMA: u32 = 1;
 #[derive(Serialize)]
 struct Results<'a> {
     schema: u32,
+    positive: &'a str,
+    negative: &'a str,
     results: &'a [ResultRow],
     warnings: &'a [String],
     banners: &'a [String],
@@ -31,6 +33,8 @@ impl ReportFormat for Json {
     fn render(&self, report: &StudyReport) -> String {
         let results = Results {
             schema: SCHEMA,
+            positive: &report.positive,
+            negative: &report.negative,
             results: &report.results,
             warnings: &report.warnings,
             banners: &report.banners,

@@ -6,10 +6,7 @@ mod markdown;
 mod panel;
 mod terminal;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
 pub use self::{html::Html, json::Json, markdown::Markdown, terminal::terminal_table};
 use crate::eval::{Evaluation, ResultRow, RocCurve, Threshold};
@@ -174,36 +171,6 @@ impl StudyReport {
             value: value.into(),
         });
     }
-
-    /// Writes every format of [`FORMATS`] into a folder that exists, each file whole or not at all.
-    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
-        let write = |format: &&dyn ReportFormat| {
-            let path = folder.join(format.file_name());
-            let part = folder.join(format!(".{}.part", format.file_name()));
-            std::fs::write(&part, format.render(self))
-                .and_then(|()| std::fs::rename(&part, &path))
-                .map_err(|source| ReportError::Write {
-                    source,
-                    path: path.clone(),
-                })?;
-            Ok(path)
-        };
-        FORMATS.iter().map(write).collect()
-    }
-}
-
-/// Why a report could not be written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// The file system refused.
-    #[error("the report could not be written, free some space or choose another folder: {source}: {path:?}")]
-    Write {
-        /// What the file system said.
-        source: std::io::Error,
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 #[cfg(test)]

@@ -21,6 +21,16 @@ use crate::{
 const ROWS_PER_PART: usize = 512;
 
 impl StudyRun {
+    /// Whether the device can be had; asked before anything is read, and even where nothing is left to extract.
+    pub(super) fn check_device(&self, device: &str) -> Result<(), StudyError> {
+        let choice = device.parse::<DeviceChoice>()?;
+        // Looking for CUDA loads libraries: `auto` does that only when there is something to run.
+        if choice != DeviceChoice::Auto {
+            choice.resolve()?;
+        }
+        Ok(())
+    }
+
     /// Encodes every slice that is not in the parts of all layers yet.
     pub(super) fn encode(
         &self,
@@ -33,7 +43,7 @@ impl StudyRun {
         torch::init(None);
         let device = options.device.parse::<DeviceChoice>()?.resolve()?;
         let encoder = InferenceEncoder::open(config, self.study.seed, device)?;
-        let preprocess = &self.study.preprocess;
+        let preprocess = self.study.preprocess();
         let provenance = Provenance {
             encoder: config.describe().map_err(StudyError::Encoder)?,
             weights: encoder.origin().to_string(),

@@ -23,7 +23,14 @@ const FOLDER: &str = "features";
 /// Parts of an extraction that is not finished.
 const PARTS: &str = "features/.parts";
 /// What the values in the feature tables were made from, whatever the other columns say.
-const VALUES_KEY: &str = "features/.values";
+const VALUES: &str = "features/.values";
+
+/// The content of [`VALUES`].
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Values {
+    key: String,
+    sha256: BTreeMap<String, String>,
+}
 
 /// How the network is run. None of it changes the features beyond the rounding of 32-bit floats.
 #[derive(Debug, Clone)]
@@ -74,6 +81,8 @@ impl StudyRun {
         split: Option<&Split>,
         options: &ExtractOptions,
     ) -> Result<Vec<Failure>, StudyError> {
+        self.stop = Arc::clone(&options.stop);
+        self.check_device(&options.device)?;
         if self.study.features.table.is_some() {
             return Ok(Vec::new());
         }
@@ -86,19 +95,20 @@ impl StudyRun {
             self.keys.insert(STAGE, key);
             return self.read_failures(cohort);
         }
-        let made = std::fs::read_to_string(self.folder.join(VALUES_KEY)).is_ok_and(|made| made == values_key);
-        let failures = match made.then(|| self.annotate(cohort, &rows, &layers)) {
-            Some(Ok(failures)) => failures,
-            _ => {
-                let failures = self.extract(cohort, &rows, &config, &layers, &values_key, options)?;
-                self.write_failures(cohort, &failures)?;
-                atomic_write(&self.folder.join(VALUES_KEY), |file| {
-                    file.write_all(values_key.as_bytes())
-                })?;
-                let parts = self.folder.join(PARTS);
-                std::fs::remove_dir_all(&parts).map_err(|source| StudyError::Folder { source, path: parts })?;
-                failures
+        let failures = if self.has_values(&values_key, &layers) {
+            self.annotate(cohort, &rows, &values_key, &layers)?
+        } else {
+            // From here on the tables are of no known making until all of them are written.
+            let mark = self.folder.join(VALUES);
+            if mark.exists() {
+                std::fs::remove_file(&mark).map_err(|source| StudyError::Folder { source, path: mark })?;
             }
+            let failures = self.extract(cohort, &rows, &config, &layers, &values_key, options)?;
+            self.write_failures(cohort, &failures)?;
+            self.mark_values(&values_key, &layers)?;
+            let parts = self.folder.join(PARTS);
+            std::fs::remove_dir_all(&parts).map_err(|source| StudyError::Folder { source, path: parts })?;
+            failures
         };
         let mut outputs: Vec<String> = layers.iter().map(|layer| format!("{FOLDER}/{layer}.parquet")).collect();
         outputs.push(FAILURES_FILE.to_owned());
@@ -172,29 +182,60 @@ impl StudyRun {
             .value(&architecture)
             .text(&weights)
             .value(&layers.to_vec());
-        // The noise of a sample is drawn for each row's number.
-        key = key.value(&self.study.seed).text(&self.study.preprocess.sha256());
+        key = key.text(&self.study.preprocess().sha256());
+        if layers.contains(&Layer::ZSample) {
+            // Its noise is drawn from the seed for each row's number.
+            key = key.value(&self.study.seed);
+        }
         for (id, hash) in cohort.rows.slice_id.iter().zip(&cohort.sha256) {
             key = key.text(id).text(hash.as_deref().unwrap_or_default());
         }
         Ok(key.finish())
     }
 
+    /// Whether the tables are those that were written last, and hold the values of this key.
+    fn has_values(&self, values_key: &str, layers: &[Layer]) -> bool {
+        let text = std::fs::read_to_string(self.folder.join(VALUES)).unwrap_or_default();
+        let Ok(values) = serde_json::from_str::<Values>(&text) else { return false };
+        let intact = |(name, hash): (&String, &String)| sha256_file(&self.folder.join(name)).is_ok_and(|now| now == *hash);
+        values.key == values_key
+            && values.sha256.len() == layers.len() + 1
+            && values.sha256.iter().all(intact)
+    }
+
+    /// Notes what the tables hold.
+    fn mark_values(&self, values_key: &str, layers: &[Layer]) -> Result<(), StudyError> {
+        let names = layers.iter().map(|layer| format!("{FOLDER}/{layer}.parquet"));
+        let hash = |name: String| Ok((name.clone(), sha256_file(&self.folder.join(name))?));
+        let values = Values {
+            key: values_key.to_owned(),
+            sha256: names
+                .chain([FAILURES_FILE.to_owned()])
+                .map(hash)
+                .collect::<Result<_, StudyError>>()?,
+        };
+        let text = serde_json::to_string(&values).expect("strings");
+        Ok(atomic_write(&self.folder.join(VALUES), |file| {
+            file.write_all(text.as_bytes())
+        })?)
+    }
+
     /// Writes the tables again with other labels, splits or columns beside the same values.
-    fn annotate(&self, cohort: &Cohort, rows: &Rows, layers: &[Layer]) -> Result<Vec<Failure>, StudyError> {
+    fn annotate(
+        &self,
+        cohort: &Cohort,
+        rows: &Rows,
+        values_key: &str,
+        layers: &[Layer],
+    ) -> Result<Vec<Failure>, StudyError> {
         let failures = self.read_failures(cohort)?;
         let kept = without(rows, &failures);
         for layer in layers {
             let path = self.feature_file(layer.name());
             let mut table = read_features(&path)?;
-            if table.rows.slice_id != kept.slice_id {
-                return Err(StudyError::NoSuchFeatures {
-                    name: layer.to_string(),
-                    there: "another cohort".to_owned(),
-                });
-            }
             table.rows = kept.clone();
             write_features(&path, &table)?;
+            self.mark_values(values_key, layers)?;
         }
         tracing::info!("{STAGE}: the values are up to date, only the other columns were written again");
         Ok(failures)
@@ -234,6 +275,14 @@ impl StudyRun {
     /// Where the parts of a layer are while it is extracted.
     pub(super) fn parts(&self, layer: Layer) -> PathBuf {
         self.folder.join(PARTS).join(layer.name())
+    }
+
+    #[cfg(not(feature = "torch"))]
+    fn check_device(&self, device: &str) -> Result<(), StudyError> {
+        match device {
+            "auto" | "cpu" => Ok(()),
+            _ => Err(StudyError::NoTorchDevice { device: device.to_owned() }),
+        }
     }
 
     #[cfg(not(feature = "torch"))]

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use serde::Serialize;
 
-use super::{StudyError, StudyRun};
-use crate::{recipe::Study, tables::atomic_write};
+use super::{STAGES, StudyError, StudyRun, stage::StageFacts};
+use crate::{encoder::Weights, recipe::Study, tables::atomic_write};
 
 /// The file in the run folder.
 pub const FILE: &str = "run.lock.toml";
@@ -13,31 +13,44 @@ pub const FILE: &str = "run.lock.toml";
 #[derive(Serialize)]
 struct Lock<'a> {
     hounsfield: &'static str,
-    commit: &'static str,
-    libtorch: String,
     target: String,
-    stage_keys: BTreeMap<&'static str, &'a str>,
-    stage_seconds: BTreeMap<String, f64>,
-    sha256: BTreeMap<String, String>,
+    seed: u64,
+    /// What was read, by the key that names it.
+    inputs_sha256: BTreeMap<&'static str, String>,
+    outputs_sha256: BTreeMap<String, String>,
+    stages: BTreeMap<&'a str, StageFacts<'a>>,
     recipe: &'a Study,
 }
 
 impl StudyRun {
-    /// Writes the resolved recipe (all defaults filled in), versions, keys and the SHA-256 of every artefact.
+    /// Writes the resolved recipe (all defaults filled in), versions, the key of every finished stage, and the SHA-256 of
+    /// what was read and written.
     ///
     /// # Errors
     ///
     /// A run folder that can't be written to.
     pub fn write_lock(&self) -> Result<(), StudyError> {
+        let study = &self.study;
+        let weights = match study.encoder.as_ref().map(|encoder| encoder.weights()) {
+            Some(Weights::File(path)) => Some(path),
+            _ => None,
+        };
+        let inputs = [
+            ("cohort.table", study.cohort.table.as_ref()),
+            ("features.table", study.features.table.as_ref()),
+            ("encoder.weights", weights),
+        ];
+        let hash = |(name, path): (&'static str, Option<&std::path::PathBuf>)| {
+            path.map(|path| Ok((name, super::sha256_path(path)?)))
+        };
         let lock = Lock {
             hounsfield: env!("CARGO_PKG_VERSION"),
-            commit: commit(),
-            libtorch: libtorch(),
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
-            stage_keys: self.keys.iter().map(|(stage, key)| (*stage, key.as_str())).collect(),
-            stage_seconds: self.stages.seconds(),
-            sha256: self.stages.outputs(),
-            recipe: &self.study,
+            seed: study.seed,
+            inputs_sha256: inputs.into_iter().filter_map(hash).collect::<Result<_, StudyError>>()?,
+            outputs_sha256: self.stages.outputs(STAGES),
+            stages: self.stages.facts(),
+            recipe: study,
         };
         let text = toml::to_string(&lock).expect("a recipe that was read can be written");
         let text = format!("# What this run was. Written by the program; not read back.\n\n{text}");
@@ -47,12 +60,7 @@ impl StudyRun {
     }
 }
 
-/// The commit that the program was built from, where it was built in a clone.
-pub(super) fn commit() -> &'static str {
-    option_env!("HOUNSFIELD_COMMIT").unwrap_or("unknown")
-}
-
-/// The libtorch in use.
+/// The libtorch of this build.
 pub(super) fn libtorch() -> String {
     #[cfg(feature = "torch")]
     return crate::torch::ffi::torch_version();

@@ -22,27 +22,29 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// Joins by `slice_id`. Rows of the table that the cohort does not have are an error: they belong to another study.
-    /// So are values that are not finite in rows that take part.
-    pub fn join(name: &str, table: FeatureTable, cohort: &Cohort, split: &Split) -> Result<Self, StudyError> {
-        let of: HashMap<&str, usize> = table
-            .rows
-            .slice_id
-            .iter()
-            .enumerate()
-            .map(|(row, id)| (id.as_str(), row))
-            .collect();
-        let place: Vec<Option<usize>> = cohort
-            .rows
-            .slice_id
-            .iter()
-            .map(|id| of.get(id.as_str()).copied())
-            .collect();
+    /// Joins by `slice_id`; a cohort that was read from the table itself (`same`) has the table's rows in its order. Rows
+    /// that the cohort does not have are an error: they belong to another study. So are values that are not finite in
+    /// rows that take part.
+    pub fn join(
+        name: &str,
+        table: FeatureTable,
+        cohort: &Cohort,
+        split: &Split,
+        same: bool,
+    ) -> Result<Self, StudyError> {
+        let place: Vec<Option<usize>> = if same {
+            (0..cohort.len()).map(Some).collect()
+        } else {
+            let ids = table.rows.slice_id.iter().enumerate();
+            let of: HashMap<&str, usize> = ids.map(|(row, id)| (id.as_str(), row)).collect();
+            let ids = cohort.rows.slice_id.iter();
+            ids.map(|id| of.get(id.as_str()).copied()).collect()
+        };
         let joined = place.iter().flatten().count();
-        if joined != table.rows.slice_id.len() {
+        if joined != table.rows.len() {
             return Err(StudyError::Foreign {
                 joined,
-                rows: table.rows.slice_id.len(),
+                rows: table.rows.len(),
                 cohort: cohort.len(),
             });
         }

@@ -14,7 +14,9 @@
 
 use std::{
     collections::BTreeMap,
+    fs::TryLockError,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -31,6 +33,7 @@ mod report;
 mod salt;
 mod split;
 mod stage;
+mod task;
 
 pub use self::{
     cohort::FILE as COHORT_FILE,
@@ -42,6 +45,9 @@ pub use self::{
     split::FILE as SPLIT_FILE,
     stage::{Key, Stages},
 };
+
+/// The stages in their order.
+const STAGES: [&str; 5] = ["cohort", "split", "features", "probe", "report"];
 
 /// A study in its run folder.
 #[derive(Debug)]
@@ -56,6 +62,8 @@ pub struct StudyRun {
     stages: Stages,
     keys: BTreeMap<&'static str, String>,
     started: Instant,
+    /// Set from elsewhere (Ctrl-C) to stop at the next place where nothing is lost.
+    stop: Arc<AtomicBool>,
     /// Held as long as the run lives, so that two runs do not write into one folder.
     _guard: std::fs::File,
 }
@@ -85,9 +93,13 @@ impl StudyRun {
         };
         std::fs::create_dir_all(folder).map_err(failed)?;
         let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
-        guard.try_lock().map_err(|_| StudyError::Busy {
-            path: folder.to_owned(),
-        })?;
+        match guard.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StudyError::Busy { path: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
+            }
+        }
         Ok(Self {
             stages: Stages::open(folder),
             folder: folder.to_owned(),
@@ -96,6 +108,7 @@ impl StudyRun {
             ids,
             keys: BTreeMap::new(),
             started: Instant::now(),
+            stop: Arc::default(),
             _guard: guard,
         })
     }
@@ -123,6 +136,7 @@ impl StudyRun {
     fn begin(&mut self, stage: &'static str, key: &str) -> Result<bool, StudyError> {
         let done = self.stages.is_done(stage, key);
         if done {
+            self.stages.confirm(stage, &self.recipe_hash())?;
             tracing::info!("{stage}: up to date");
         } else {
             self.stages.forget(stage)?;
@@ -133,9 +147,14 @@ impl StudyRun {
 
     fn finish(&mut self, stage: &'static str, key: &str, outputs: &[String]) -> Result<(), StudyError> {
         let seconds = self.started.elapsed().as_secs_f64();
-        self.stages.finish(stage, key, outputs, seconds)?;
+        self.stages.finish(stage, key, outputs, &self.recipe_hash(), seconds)?;
         tracing::info!("{stage}: done in {seconds:.1} s");
         Ok(())
+    }
+
+    /// The hash of the whole resolved recipe.
+    fn recipe_hash(&self) -> String {
+        Key::new("recipe").value(&self.study).value(&self.name).finish()
     }
 
     /// The key of a stage that went before.
@@ -215,6 +234,12 @@ pub enum StudyError {
         "features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before"
     )]
     NoTorch,
+    /// A device that this build can't use.
+    #[error("device `{device}` was asked for, but this build has no libtorch (install with `--features torch`)")]
+    NoTorchDevice {
+        /// The device.
+        device: String,
+    },
     /// An encoder that is none.
     #[error(transparent)]
     Encoder(crate::encoder::EncoderError),
@@ -257,8 +282,11 @@ pub enum StudyError {
         /// Slices of the cohort.
         rows: usize,
     },
+    /// Ctrl-C, outside of an extraction.
+    #[error("interrupted; the same command goes on after the stages that are done")]
+    Stopped,
     /// Sets that a study must have.
-    #[error("set `{set}` of the split has {positive} positive and {negative} negative rows with features: {need}")]
+    #[error("set `{set}` of the split has {positive} positive and {negative} negative rows with features: heads are fitted on both classes")]
     Set {
         /// The set.
         set: String,
@@ -266,8 +294,6 @@ pub enum StudyError {
         positive: usize,
         /// Rows of the negative class.
         negative: usize,
-        /// What would be needed.
-        need: &'static str,
     },
     /// Features that are no numbers.
     #[error(
@@ -295,13 +321,11 @@ pub enum StudyError {
         /// Rows of the cohort.
         cohort: usize,
     },
-    /// A layer that there is not.
-    #[error("the features have no column or layer `{name}`: there is {there}")]
-    NoSuchFeatures {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        there: String,
+    /// A report of another recipe.
+    #[error("the results in the run folder are of another recipe: run `hounsfield probe` (or `hounsfield run`) with this one first: {path:?}")]
+    OtherRecipe {
+        /// The run folder.
+        path: PathBuf,
     },
     /// A report without a probe.
     #[error("there are no results to report: run `hounsfield probe` (or `hounsfield run`) first: {path:?}")]

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Failure, Key, StudyError, StudyRun, probe};
 use crate::{
-    cohort::{Cohort, Set, Split, SplitPlan},
+    cohort::{Cohort, Set, Split, SplitPlan, SplitUnit},
     features::Provenance,
     heads::FitSummary,
     report::{
@@ -27,10 +27,17 @@ impl StudyRun {
     ///
     /// # Errors
     ///
-    /// A run folder without results.
+    /// A run folder without results, or with those of another recipe.
     pub fn report(&mut self) -> Result<String, StudyError> {
+        if !self.stages.knows("probe", &self.recipe_hash()) {
+            let path = self.folder.clone();
+            return Err(match path.join(probe::STUDY_FILE).exists() {
+                true => StudyError::OtherRecipe { path },
+                false => StudyError::NoResults { path },
+            });
+        }
         let report = self.saved_report()?;
-        let key = Key::new(STAGE).value(&report).finish();
+        let key = Key::of_program(STAGE).value(&report).finish();
         if !self.begin(STAGE, &key)? {
             let mut written = Vec::new();
             // The numbers are the probe's own artefact.
@@ -87,18 +94,6 @@ impl StudyRun {
             exclusions: exclusions(cohort, split),
             ..StudyReport::default()
         };
-        if split.is_leaky() {
-            report.mark(LEAKAGE);
-        }
-        for (_, provenance) in made_by {
-            if provenance.untrained {
-                report.mark(UNTRAINED);
-            }
-            provenance
-                .watermarks
-                .iter()
-                .for_each(|watermark| report.mark(watermark));
-        }
         cohort.warnings.iter().for_each(|warning| report.warn(warning));
         if !failures.is_empty() {
             report.warn(format!(
@@ -174,23 +169,42 @@ impl StudyRun {
         report.fact(
             "Heads",
             "tuning",
-            format!("{} inner folds by patient", probe.tuning.folds),
+            match study.split.as_ref().map(SplitPlan::unit) {
+                Some(SplitUnit::Slice) => format!("{} inner folds BY SLICE", probe.tuning.folds),
+                _ => format!("{} inner folds by patient", probe.tuning.folds),
+            },
         );
         let again = "Reproducibility";
         report.fact(again, "seed", study.seed.to_string());
         report.fact(again, "hounsfield", env!("CARGO_PKG_VERSION"));
-        report.fact(again, "commit", super::lock::commit());
-        report.fact(again, "libtorch", super::lock::libtorch());
-        for (name, hash) in self.stages.outputs() {
+        report.fact(again, "libtorch of the features", self.stages.libtorch("features"));
+        // Those of the stages before; the lock file has all.
+        for (name, hash) in self.stages.outputs(["cohort", "split", "features"]) {
             report.fact(again, &format!("SHA-256 of {name}"), hash);
         }
     }
 }
 
+/// Words that every output of a study must carry.
+pub(super) fn banners(split: &Split, made_by: &[(String, Provenance)]) -> Vec<String> {
+    let mut banners = Vec::new();
+    if split.is_leaky() {
+        banners.push(LEAKAGE.to_owned());
+    }
+    if made_by.iter().any(|(_, provenance)| provenance.untrained) {
+        banners.push(UNTRAINED.to_owned());
+    }
+    for (_, provenance) in made_by {
+        banners.extend(provenance.watermarks.iter().cloned());
+    }
+    banners.dedup();
+    banners
+}
+
 fn split_words(plan: &SplitPlan) -> String {
     let unit = match plan.unit() {
-        crate::cohort::SplitUnit::Patient => "by patient",
-        crate::cohort::SplitUnit::Slice => "BY SLICE: patients stand on both sides",
+        SplitUnit::Patient => "by patient",
+        SplitUnit::Slice => "BY SLICE: patients stand on both sides",
     };
     let kind = match plan {
         SplitPlan::Holdout { fractions, .. } => format!(

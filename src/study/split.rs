@@ -3,6 +3,7 @@
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, Set, Split},
+    report::LEAKAGE,
     tables::write_csv,
 };
 
@@ -23,7 +24,7 @@ impl StudyRun {
             return Err(StudyError::NoPositive);
         }
         let split = plan.split(cohort, self.study.seed)?;
-        let key = Key::new(STAGE)
+        let key = Key::of_program(STAGE)
             .text(self.key("cohort"))
             .value(&plan)
             .value(&self.study.seed)
@@ -38,17 +39,24 @@ impl StudyRun {
 
     fn write_split(&self, cohort: &Cohort, split: &Split) -> Result<(), StudyError> {
         let rows = &cohort.rows;
-        let header = ["row", "slice_id", "patient_id", "label", "site", "set"].map(str::to_owned);
+        let mut header = ["row", "slice_id", "patient_id", "label", "site", "set"].map(str::to_owned).to_vec();
+        if split.is_leaky() {
+            header.push("warning".to_owned());
+        }
         let cells = (0..cohort.len()).map(|row| {
             let text = |cell: &Option<String>| cell.clone().unwrap_or_default();
-            vec![
+            let mut cells = vec![
                 (row + 1).to_string(),
                 rows.slice_id[row].clone(),
                 rows.patient_id[row].clone(),
                 text(&rows.label[row]),
                 text(&rows.site[row]),
                 split.sets()[row].as_ref().map(Set::to_string).unwrap_or_default(),
-            ]
+            ];
+            if split.is_leaky() {
+                cells.push(LEAKAGE.to_owned());
+            }
+            cells
         });
         Ok(write_csv(&self.folder.join(FILE), &header, cells)?)
     }

@@ -22,6 +22,8 @@ const FILE: &str = "stages.json";
 pub struct Stages {
     folder: PathBuf,
     done: BTreeMap<String, Done>,
+    /// Files of stages that are being done again.
+    forgotten: BTreeMap<String, Vec<String>>,
 }
 
 /// What a finished stage leaves behind.
@@ -29,6 +31,19 @@ pub struct Stages {
 struct Done {
     key: String,
     outputs: BTreeMap<String, String>,
+    /// Hash of the whole recipe when the stage was last run or found up to date.
+    recipe: String,
+    hounsfield: String,
+    libtorch: String,
+    seconds: f64,
+}
+
+/// What a run's lock file says of a stage.
+#[derive(Debug, Serialize)]
+pub(super) struct StageFacts<'a> {
+    key: &'a str,
+    hounsfield: &'a str,
+    libtorch: &'a str,
     seconds: f64,
 }
 
@@ -40,6 +55,7 @@ impl Stages {
         Self {
             folder: folder.to_owned(),
             done: serde_json::from_str(&text).unwrap_or_default(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -55,34 +71,85 @@ impl Stages {
     /// Forgets a stage before it is done again, so that a run that is cut off leaves no stage marked as finished.
     pub fn forget(&mut self, stage: &str) -> Result<(), StudyError> {
         match self.done.remove(stage) {
-            Some(_) => self.write(),
+            Some(done) => {
+                self.forgotten.insert(stage.to_owned(), done.outputs.into_keys().collect());
+                self.write()
+            }
             None => Ok(()),
         }
     }
 
-    /// Marks a stage as finished; `outputs` are names of files in the run folder.
-    pub fn finish(&mut self, stage: &str, key: &str, outputs: &[String], seconds: f64) -> Result<(), StudyError> {
+    /// Notes that a stage is up to date with another recipe, which differs in what the stage does not depend on.
+    pub fn confirm(&mut self, stage: &str, recipe: &str) -> Result<(), StudyError> {
+        match self.done.get_mut(stage) {
+            Some(done) if done.recipe != recipe => {
+                done.recipe = recipe.to_owned();
+                self.write()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a stage was last run, or found up to date, with this recipe.
+    pub fn knows(&self, stage: &str, recipe: &str) -> bool {
+        self.done.get(stage).is_some_and(|done| done.recipe == recipe)
+    }
+
+    /// Marks a stage as finished; `outputs` are names of files in the run folder. Files that the stage wrote before and
+    /// does not write any more, such as a layer that is not asked for, are removed.
+    pub fn finish(
+        &mut self,
+        stage: &str,
+        key: &str,
+        outputs: &[String],
+        recipe: &str,
+        seconds: f64,
+    ) -> Result<(), StudyError> {
+        let before = self.forgotten.remove(stage).unwrap_or_default();
+        for name in before.iter().filter(|name| !outputs.contains(name)) {
+            match std::fs::remove_file(self.folder.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!("an artefact of an earlier recipe can't be removed ({error}): {name}");
+                }
+                _ => {}
+            }
+        }
         let hash = |name: &String| Ok((name.clone(), sha256_file(&self.folder.join(name))?));
         let done = Done {
             key: key.to_owned(),
             outputs: outputs.iter().map(hash).collect::<Result<_, StudyError>>()?,
+            recipe: recipe.to_owned(),
+            hounsfield: env!("CARGO_PKG_VERSION").to_owned(),
+            libtorch: super::lock::libtorch(),
             seconds,
         };
         self.done.insert(stage.to_owned(), done);
         self.write()
     }
 
-    /// SHA-256 of every file that the finished stages wrote.
-    pub fn outputs(&self) -> BTreeMap<String, String> {
-        self.done.values().flat_map(|done| done.outputs.clone()).collect()
+    /// SHA-256 of every file that these finished stages wrote.
+    pub fn outputs<'a>(&self, stages: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, String> {
+        let done = stages.into_iter().filter_map(|stage| self.done.get(stage));
+        done.flat_map(|done| done.outputs.clone()).collect()
     }
 
-    /// Seconds that each finished stage took when it last ran.
-    pub fn seconds(&self) -> BTreeMap<String, f64> {
-        self.done
-            .iter()
-            .map(|(stage, done)| (stage.clone(), (done.seconds * 10.0).round() / 10.0))
-            .collect()
+    /// Every finished stage, for the lock file.
+    pub(super) fn facts(&self) -> BTreeMap<&str, StageFacts<'_>> {
+        let facts = self.done.iter().map(|(stage, done)| {
+            let facts = StageFacts {
+                key: &done.key,
+                hounsfield: &done.hounsfield,
+                libtorch: &done.libtorch,
+                seconds: (done.seconds * 10.0).round() / 10.0,
+            };
+            (stage.as_str(), facts)
+        });
+        facts.collect()
+    }
+
+    /// The libtorch that a stage ran with; `none` where it did not run or needed none.
+    pub fn libtorch(&self, stage: &str) -> &str {
+        self.done.get(stage).map_or("none", |done| &done.libtorch)
     }
 
     fn write(&self) -> Result<(), StudyError> {
@@ -101,6 +168,16 @@ impl Key {
     /// The key of a stage. The program's version goes in: another version may compute something else.
     pub fn new(stage: &str) -> Self {
         Self(Sha256::new()).text(stage).text(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The key of a stage that is cheap to do again: another build of the program, even of the same version, does it
+    /// again. (Size and time of the executable tell builds apart.)
+    pub fn of_program(stage: &str) -> Self {
+        let facts = std::env::current_exe().and_then(std::fs::metadata).ok();
+        let changed = facts.as_ref().and_then(|facts| facts.modified().ok());
+        let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let stamp = (facts.map(|facts| facts.len()), changed.map(|time| time.as_nanos()));
+        Self::new(stage).value(&stamp)
     }
 
     /// Adds a text, with its length, so that no two lists of texts run together.
@@ -131,7 +208,7 @@ mod tests {
         std::fs::write(folder.path().join("split.csv"), "a").unwrap();
         let mut stages = Stages::open(folder.path());
         assert!(!stages.is_done("split", "k"));
-        stages.finish("split", "k", &["split.csv".to_owned()], 1.0).unwrap();
+        stages.finish("split", "k", &["split.csv".to_owned()], "recipe", 1.0).unwrap();
         let stages = Stages::open(folder.path());
         assert!(stages.is_done("split", "k"));
         assert!(!stages.is_done("split", "other"));

@@ -1,4 +1,4 @@
-//! Which columns of a user's table probably name a person or a file, by their names.
+//! Which columns of a user's table probably name a person or a file, by their names and by what they hold.
 
 /// Parts of a name that speak of a person, a file or a DICOM identifier.
 const PARTS: [&str; 14] = [
@@ -28,6 +28,7 @@ const HARMLESS: [&str; 3] = ["patholog", "fluid", "liquid"];
 /// ```
 /// use hounsfield::tables::looks_identifying;
 /// assert!(looks_identifying("PatientName") && looks_identifying("orig_file") && looks_identifying("ID"));
+/// assert!(looks_identifying("case_id") && looks_identifying("Notes"));
 /// assert!(!looks_identifying("age") && !looks_identifying("pathology") && !looks_identifying("covid"));
 /// ```
 pub fn looks_identifying(column: &str) -> bool {
@@ -35,7 +36,8 @@ pub fn looks_identifying(column: &str) -> bool {
     for word in HARMLESS {
         name = name.replace(word, "");
     }
-    name == "id" || PARTS.iter().any(|part| name.contains(part))
+    let free_text = ["note", "comment", "remark"].iter().any(|word| name.contains(word));
+    name == "id" || name == "pid" || name.ends_with("_id") || free_text || PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Whether a column's cells hold the identifiers of their rows' patients, whatever the column is called: a slice named
