@@ -18,6 +18,11 @@ fn chain(error: &anyhow::Error) -> String {
 }
 
 fn main() -> ExitCode {
+    #[cfg(unix)]
+    // SAFETY: restores the default, which Rust's start-up changed: `hounsfield ... | head` ends quietly.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
     let command = cli::Cli::parse();
     command.start_logging();
     match command.run() {

@@ -32,9 +32,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     }
     let recipe = Study::load(&study, &args.overrides)?;
     let outcome = StudyRun::open(recipe, "demo", &args.out)?.run(&args.network.options())?;
-    println!("{}", outcome.table);
-    println!("study:  {}", study.display());
-    println!("report: {}", outcome.report.display());
+    say!("{}", outcome.table);
+    say!("study:  {}", study.display());
+    say!("report: {}", outcome.report.display());
     Ok(Done::with(outcome.failures))
 }
 
@@ -46,6 +46,9 @@ fn make_cohort(folder: &Path) -> anyhow::Result<()> {
     if std::fs::read_to_string(&mark).is_ok_and(|found| found == wanted) {
         tracing::info!("cohort: the synthetic slices are in place");
         return Ok(());
+    }
+    if !mark.exists() && folder.join("cohort.csv").exists() {
+        anyhow::bail!("the folder holds a cohort that the demonstration did not make; name another with `--out`: {folder:?}");
     }
     std::fs::create_dir_all(folder).with_context(|| format!("make the folder: {folder:?}"))?;
     let progress = Progress::new("phantoms", "slices", cohort.slices() as u64);

@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         facts.push(fact(&codec, what, true));
     }
     for Fact { name, value, good } in &facts {
-        println!("{} {name:<22} {value}", if *good { "ok  " } else { "FAIL" });
+        say!("{} {name:<22} {value}", if *good { "ok  " } else { "FAIL" });
     }
     let bad = facts.iter().filter(|fact| !fact.good).count();
     anyhow::ensure!(bad == 0, "{bad} of {} checks failed", facts.len());

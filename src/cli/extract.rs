@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     };
     run.write_lock()?;
     for file in written {
-        println!("features: {}", file.display());
+        say!("features: {}", file.display());
     }
     Ok(Done::with(failures.len()))
 }

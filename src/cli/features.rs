@@ -102,6 +102,9 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
 }
 
 fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
+    if args.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("parquet")) {
+        bail!("features are written as Parquet: end the name in .parquet: {:?}", args.out);
+    }
     let features = match (&args.prefix, &args.columns[..]) {
         (Some(prefix), _) => FeatureColumns::Prefix(prefix.clone()),
         (None, []) => FeatureColumns::NumericRest,
@@ -137,7 +140,7 @@ fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
     }
     write_features(&args.out, &imported.table)?;
     let (rows, columns) = imported.table.values.dim();
-    println!("features: {} ({rows} rows, {columns} features)", args.out.display());
+    say!("features: {} ({rows} rows, {columns} features)", args.out.display());
     Ok(Done::Whole)
 }
 
@@ -156,7 +159,7 @@ fn write_out(args: &ExportArgs) -> anyhow::Result<Done> {
         other => bail!("no such export: `.{other}`; the file's ending chooses csv, npy or safetensors"),
     };
     for file in written {
-        println!("{}", file.display());
+        say!("{}", file.display());
     }
     Ok(Done::Whole)
 }
@@ -223,7 +226,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<Done> {
         ("written by", format!("hounsfield {}", made.hounsfield)),
     ];
     for (name, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
-        println!("{name:<14} {value}");
+        say!("{name:<14} {value}");
     }
     Ok(Done::Whole)
 }

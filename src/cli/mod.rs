@@ -10,6 +10,14 @@ use std::{
 use anyhow::Context as _;
 use hounsfield::{Study, study::StudyRun};
 
+/// Prints a line of data. A reader that has gone away is an error, not a panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($text)*)?
+    }};
+}
+
 mod demo;
 mod device;
 mod doctor;

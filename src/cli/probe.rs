@@ -23,10 +23,10 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     run.probe(&cohort, &split, &failures)?;
     if let Some(folder) = &args.save {
         for file in run.copy_models(folder)? {
-            println!("model: {}", file.display());
+            say!("model: {}", file.display());
         }
     }
     run.write_lock()?;
-    println!("{}", run.results_table()?);
+    say!("{}", run.results_table()?);
     Ok(Done::with(failures.len()))
 }

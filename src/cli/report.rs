@@ -18,12 +18,12 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut run = args.study.open()?;
-    println!("{}", run.report()?);
+    say!("{}", run.report()?);
     let mut report = run.folder.join(REPORT_FILE);
     if let Some(out) = &args.out {
         std::fs::copy(&report, out).with_context(|| format!("write the report: {out:?}"))?;
         report = out.clone();
     }
-    println!("report: {}", report.display());
+    say!("report: {}", report.display());
     Ok(Done::Whole)
 }

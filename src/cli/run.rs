@@ -12,7 +12,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let outcome = args.study.open()?.run(&args.network.options())?;
-    println!("{}", outcome.table);
-    println!("report: {}", outcome.report.display());
+    say!("{}", outcome.table);
+    say!("report: {}", outcome.report.display());
     Ok(Done::with(outcome.failures))
 }

@@ -22,12 +22,12 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         *slices += 1;
     }
     if split.is_leaky() {
-        println!("{LEAKAGE}");
+        say!("{LEAKAGE}");
     }
-    println!("{:<24} {:>8} {:>8}", "set", "patients", "slices");
+    say!("{:<24} {:>8} {:>8}", "set", "patients", "slices");
     for (name, (patients, slices)) in counts {
-        println!("{name:<24} {:>8} {slices:>8}", patients.len());
+        say!("{name:<24} {:>8} {slices:>8}", patients.len());
     }
-    println!("split: {}", run.folder.join(SPLIT_FILE).display());
+    say!("split: {}", run.folder.join(SPLIT_FILE).display());
     Ok(Done::Whole)
 }

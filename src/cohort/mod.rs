@@ -35,6 +35,8 @@ pub struct Cohort {
     pub paths: Vec<PathBuf>,
     /// SHA-256 of each image file; `None` where there is none or it can't be read.
     pub sha256: Vec<Option<String>>,
+    /// The column of a split or of folds that came with the data.
+    pub given: Option<Vec<Option<String>>>,
     /// What a reader of the results must be told, without identifiers.
     pub warnings: Vec<String>,
 }
@@ -219,7 +221,7 @@ pub enum CohortError {
         sum: f64,
     },
     /// A split column with an unknown word.
-    #[error("row {row} has `{value}` in the split column `{column}`: {expected}")]
+    #[error("row {row} has {value} in the split column `{column}`: {expected}")]
     SplitValue {
         /// The row, counted from 1.
         row: usize,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand::seq::SliceRandom as _;
 
 use super::{Cohort, CohortError, counted, duplicates};
-use crate::{seed, stats::grouped_folds};
+use crate::{seed, stats::grouped_folds, tables::looks_identifying};
 
 /// How to split a cohort.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -40,7 +40,8 @@ pub enum SplitPlan {
     },
     /// A split that came with the data.
     Column {
-        /// The column; its values are `train`, `validation` (or `val`) and `test`; rows without one are left out.
+        /// The column; its values are `train`, `validation` (or `val`), `test` and `external:SITE`; rows without one are
+        /// left out.
         column: String,
         /// Sites that are held out whole.
         #[serde(default)]
@@ -151,6 +152,15 @@ impl SplitPlan {
         }
     }
 
+    /// The column that the split comes from, where it does.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::Holdout { .. } => None,
+            Self::Folds { column, .. } => column.as_deref(),
+            Self::Column { column, .. } => Some(column),
+        }
+    }
+
     /// The sites that are held out.
     pub fn external(&self) -> &[String] {
         match self {
@@ -158,7 +168,8 @@ impl SplitPlan {
         }
     }
 
-    /// Splits a cohort. The same patients, labels and seed give the same split in whatever order the rows stand.
+    /// Splits a cohort. The same patients, labels and seed give the same split in whatever order the rows stand (by slice,
+    /// where leakage is asked for, the order of the rows goes in).
     ///
     /// # Errors
     ///
@@ -349,7 +360,7 @@ fn drawn_folds(
 
 /// The folds that a column names, numbered in the order of their names.
 fn given_folds(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<usize>, CohortError> {
-    let cells = extra(cohort, column)?;
+    let cells = given(cohort, column)?;
     let mut names = BTreeSet::new();
     for &row in inside {
         let Some(name) = &cells[row] else {
@@ -377,35 +388,32 @@ fn given_folds(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<us
 }
 
 fn given_sets(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<(usize, Option<Set>)>, CohortError> {
-    let cells = extra(cohort, column)?;
+    let cells = given(cohort, column)?;
     let set = |row: usize| match cells[row].as_deref().map(str::to_lowercase).as_deref() {
         None | Some("") => Ok(None),
         Some("train" | "training") => Ok(Some(Set::Train)),
         Some("validation" | "val" | "valid" | "tune" | "tuning") => Ok(Some(Set::Validation)),
         Some("test" | "testing") => Ok(Some(Set::Test)),
-        Some(_) => Err(CohortError::SplitValue {
-            row: row + 1,
-            value: cells[row].clone().unwrap_or_default(),
-            column: column.to_owned(),
-            expected: "the words are `train`, `validation` (or `val`) and `test`; an empty cell leaves the row out",
-        }),
+        Some(word) => match (word.starts_with("external:"), &cells[row]) {
+            (true, Some(cell)) => Ok(Some(Set::External(cell["external:".len()..].to_owned()))),
+            _ => Err(CohortError::SplitValue {
+                row: row + 1,
+                value: match (&cells[row], looks_identifying(column)) {
+                    (Some(cell), false) => format!("`{cell}`"),
+                    _ => "another word".to_owned(),
+                },
+                column: column.to_owned(),
+                expected: "the words are `train`, `validation` (or `val`), `test` and `external:SITE`; an empty cell leaves the row out",
+            }),
+        },
     };
     inside.iter().map(|row| Ok((*row, set(*row)?))).collect()
 }
 
-/// A column that the user brought.
-fn extra<'a>(cohort: &'a Cohort, column: &str) -> Result<&'a [Option<String>], CohortError> {
-    let rows = &cohort.rows;
-    let renamed = format!("table_{column}");
-    let found = rows.extra.iter().find(|(name, _)| name == column || *name == renamed);
-    match found {
-        Some((_, cells)) => Ok(cells),
-        None => {
-            let columns = rows.extra.iter().map(|(name, _)| (name.clone(), Vec::new())).collect();
-            let table = crate::tables::TextTable { columns, n_rows: 0 };
-            Err(table.column(column).map(|_| ()).expect_err("it was not found").into())
-        }
-    }
+/// The column of the split, which was read with the cohort.
+fn given<'a>(cohort: &'a Cohort, column: &str) -> Result<&'a [Option<String>], CohortError> {
+    let unread = || CohortError::FoldsPlan { found: format!("column `{column}`, which was not read with the cohort") };
+    cohort.given.as_deref().ok_or_else(unread)
 }
 
 fn check_patients(cohort: &Cohort, sets: &[Option<Set>]) -> Result<(), CohortError> {
@@ -531,9 +539,8 @@ mod tests {
 
         let column = "kind = 'column'\ncolumn = 'fold'";
         let words = ["train", "val", "test"];
-        let fold = cohort.rows.extra.iter_mut().find(|(name, _)| name == "fold").unwrap();
-        fold.1
-            .iter_mut()
+        let fold = cohort.given.as_mut().unwrap();
+        fold.iter_mut()
             .enumerate()
             .for_each(|(row, cell)| *cell = Some(words[row % 3].to_owned()));
         let error = plan(column).split(&cohort, 0).unwrap_err();
@@ -586,10 +593,6 @@ mod tests {
         assert!(matches!(
             refused("kind = 'column'\ncolumn = 'fold'"),
             CohortError::SplitValue { row: 1, .. }
-        ));
-        assert!(matches!(
-            refused("kind = 'column'\ncolumn = 'none'"),
-            CohortError::Table(_)
         ));
         let few = plan("kind = 'holdout'").split(&testing::cohort(4), 0).unwrap_err();
         assert!(

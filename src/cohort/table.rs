@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Cohort, CohortError, CohortPlan, counted};
+use super::{Classes, Cohort, CohortError, CohortPlan, counted};
 use crate::{
     features::Rows,
     tables::{TextTable, holds_identifiers, looks_identifying},
@@ -26,6 +26,8 @@ pub struct Columns {
     pub label: Option<String>,
     /// The hospital or data source.
     pub site: Option<String>,
+    /// A split or folds that came with the data; read whatever its name.
+    pub split: Option<String>,
     /// Columns to carry along although their names look like identifiers.
     pub keep: Vec<String>,
 }
@@ -58,8 +60,9 @@ impl Cohort {
             .transpose()?;
         let raw_id = columns.id.as_ref().map(|name| filled(table, name, "id")).transpose()?;
         let raw_scan = optional(&columns.scan)?;
-        let label = optional(&columns.label)?.map_or_else(|| vec![None; n], <[_]>::to_vec);
-        let site = optional(&columns.site)?.map_or_else(|| vec![None; n], <[_]>::to_vec);
+        let label = optional(&columns.label)?.map_or_else(|| vec![None; n], trimmed);
+        let site = optional(&columns.site)?.map_or_else(|| vec![None; n], trimmed);
+        let given = optional(&columns.split)?.map(trimmed);
         for (what, cells) in [("path", &raw_path), ("id", &raw_id)] {
             if let Some(cells) = cells {
                 all_differ(what, cells)?;
@@ -107,6 +110,7 @@ impl Cohort {
             positive,
             paths: raw_path.map_or_else(Vec::new, |paths| paths.iter().map(|path| folder.join(path)).collect()),
             sha256: vec![None; n],
+            given,
             rows,
             warnings,
         })
@@ -142,6 +146,7 @@ fn sides(rows: &Rows, plan: &CohortPlan, warnings: &mut Vec<String>) -> Result<V
             labels: labels(),
         });
     }
+    warn_of_labels(rows, classes, column, warnings);
     let missing = rows.label.iter().filter(|label| label.is_none()).count();
     if missing > 0 {
         warnings.push(format!(
@@ -157,6 +162,35 @@ fn sides(rows: &Rows, plan: &CohortPlan, warnings: &mut Vec<String>) -> Result<V
         ));
     }
     Ok(positive)
+}
+
+/// The cells without space around them; a blank cell is an empty one.
+fn trimmed(cells: &[Option<String>]) -> Vec<Option<String>> {
+    let trim = |cell: &Option<String>| cell.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    cells.iter().map(trim).collect()
+}
+
+/// Labels that were probably meant to be another one, or none.
+fn warn_of_labels(rows: &Rows, classes: &Classes, column: &str, warnings: &mut Vec<String>) {
+    let names: BTreeSet<&str> = rows.label.iter().flatten().map(String::as_str).collect();
+    let mut plain = BTreeMap::<String, Vec<&str>>::new();
+    for name in &names {
+        let key: String = name.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
+        plain.entry(key).or_default().push(name);
+    }
+    for alike in plain.values().filter(|alike| alike.len() > 1) {
+        warnings.push(format!(
+            "labels that differ only in case, space or punctuation are different classes: `{}` in column `{column}`",
+            alike.join("`, `")
+        ));
+    }
+    let missing = ["na", "nan", "none", "null", "unknown"];
+    let taken = |name: &&&str| classes.negative.is_none() && missing.contains(&name.to_lowercase().as_str());
+    for name in names.iter().filter(taken) {
+        warnings.push(format!(
+            "rows with the label `{name}` in column `{column}` count as negative: name the negative labels with `cohort.negative`, or leave their cells empty"
+        ));
+    }
 }
 
 /// A column without empty cells.
@@ -322,6 +356,21 @@ mod tests {
             error.contains("no row has the label `covid`") && error.contains("`healthy` (12)"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn cells_are_trimmed_and_labels_that_look_alike_are_named() {
+        let mut odd = table(4, |_| ());
+        odd.columns[2].1[0] = Some(" covid ".to_owned());
+        odd.columns[2].1[1] = Some("COVID".to_owned());
+        odd.columns[2].1[2] = Some("  ".to_owned());
+        odd.columns[2].1[3] = Some("NA".to_owned());
+        odd.columns[3].1[0] = Some("near ".to_owned());
+        let cohort = read(&odd, columns()).unwrap();
+        assert_eq!(cohort.positive[..4], [Some(true), Some(false), None, Some(false)]);
+        assert_eq!(cohort.rows.site[0].as_deref(), Some("near"));
+        let warnings = cohort.warnings.join("; ");
+        assert!(warnings.contains("`COVID`, `covid`") && warnings.contains("label `NA`"), "{warnings}");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(super) fn columns() -> Columns {
         patient: name("patient"),
         label: name("label"),
         site: name("site"),
+        split: name("fold"),
         ..Columns::default()
     }
 }

@@ -104,7 +104,7 @@ fn write_provenance(path: &Path, table: &FeatureTable) -> Result<PathBuf, Featur
 }
 
 /// `folder/name.rows.csv` for `folder/name.npy`.
-fn beside(path: &Path, ending: &str) -> Result<PathBuf, FeatureError> {
+pub(super) fn beside(path: &Path, ending: &str) -> Result<PathBuf, FeatureError> {
     let stem = path
         .file_stem()
         .ok_or_else(|| FeatureError::FileName { path: path.to_owned() })?;

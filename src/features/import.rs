@@ -11,11 +11,13 @@ use super::{
     FeatureError, FeatureTable, ID_COLUMNS, Provenance, Rows,
     columns::Columns,
     matrix::{Cells, Matrix, Wanted, read_matrix},
+    export::beside,
     song2020,
+    store::PROVENANCE_KEY,
 };
 use crate::{
     ct::Pseudonymizer,
-    tables::{TableError, TextTable, looks_identifying, read_sheet, read_table, sha256_file},
+    tables::{FileKind, ParquetTable, TableError, TextTable, looks_identifying, read_sheet, read_table, sha256_file},
 };
 
 /// How a matrix and its label table are read and joined.
@@ -204,13 +206,23 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         Ok(format!("{name} (sha256 {})", sha256_file(file)?))
     });
+    // A table of ours that comes back brings its making, and every mark, with it.
+    let made = match made_by(path)? {
+        Some(made) => {
+            notes.push("the table was written by hounsfield: its encoder, preprocessing and marks are kept".to_owned());
+            made
+        }
+        None => Provenance {
+            encoder: "imported".to_owned(),
+            layer,
+            ..Provenance::default()
+        },
+    };
     let provenance = Provenance {
-        encoder: "imported".to_owned(),
-        layer,
         pseudonyms: ids.patient("x") != "x",
         source: sources.collect::<Result<Vec<_>, TableError>>()?.join("; "),
         hounsfield: env!("CARGO_PKG_VERSION").to_owned(),
-        ..Provenance::default()
+        ..made
     };
     let table = FeatureTable {
         values,
@@ -220,6 +232,26 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
     };
     table.check()?;
     Ok(Imported { table, withheld, notes })
+}
+
+/// The provenance in a file of ours, or beside it.
+fn made_by(path: &Path) -> Result<Option<Provenance>, FeatureError> {
+    let failed = |source| FeatureError::Provenance {
+        source,
+        path: path.to_owned(),
+    };
+    let beside = beside(path, "provenance.json")?;
+    if path.is_file() && FileKind::of(path)? == FileKind::Parquet {
+        let table = ParquetTable::open(path)?;
+        return match table.metadata().get(PROVENANCE_KEY) {
+            Some(json) => serde_json::from_str(json).map(Some).map_err(failed),
+            None => Ok(None),
+        };
+    }
+    match std::fs::read_to_string(beside) {
+        Ok(json) => serde_json::from_str(&json).map(Some).map_err(failed),
+        Err(_) => Ok(None),
+    }
 }
 
 impl ImportOptions {

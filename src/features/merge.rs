@@ -17,14 +17,14 @@ use crate::tables::{ParquetWriter, atomic_write};
 ///
 /// Memory holds one row group of a part and one of the result, and the names of the rows. `rows` holds every
 /// `slice_id` once, in the order of the result, with the columns that stand beside the features: the parts only give the
-/// values, so that labels and splits may change between them. Without it order and columns are those of the parts. A part
+/// values, so that labels and splits may change between them; `marks` are watermarks that it gets besides. Without it order and columns are those of the parts. A part
 /// is read again for each group of the result that needs it, so an order near the parts' own is fast.
 ///
 /// # Errors
 ///
 /// [`FeatureError::Order`] where the parts hold other rows than `rows`, [`FeatureError::DuplicateRows`],
 /// [`FeatureError::ProvenanceDiffers`], and the errors of reading and writing.
-pub fn merge_parts(folder: &Path, out: &Path, rows: Option<&Rows>) -> Result<usize, FeatureError> {
+pub fn merge_parts(folder: &Path, out: &Path, rows: Option<&Rows>, marks: &[String]) -> Result<usize, FeatureError> {
     let paths = store::parquet_files(folder)?;
     let first = paths.first().ok_or_else(|| FeatureError::NoParts {
         path: folder.to_owned(),
@@ -60,9 +60,11 @@ pub fn merge_parts(folder: &Path, out: &Path, rows: Option<&Rows>) -> Result<usi
         paths: &paths,
         held: None,
     };
+    let mut provenance = first.provenance.clone();
+    provenance.watermarks.extend(marks.iter().cloned());
     let mut failed = None;
     let written = atomic_write(out, |file| {
-        let mut writer = ParquetWriter::new(file, &schema, &store::metadata(&first.provenance))?;
+        let mut writer = ParquetWriter::new(file, &schema, &store::metadata(&provenance))?;
         for (group, places) in places.chunks(GROUP).enumerate() {
             match groups.gather(places, first.features.len()) {
                 Ok((found, values)) => {

@@ -425,6 +425,7 @@ impl Study {
             id: section.id.clone(),
             label: section.label.clone(),
             site: section.site.clone(),
+            split: self.split.as_ref().and_then(SplitPlan::column).map(str::to_owned),
             keep: section.keep.clone(),
         }
     }

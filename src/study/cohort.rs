@@ -11,8 +11,9 @@ use rayon::prelude::*;
 use super::{Key, StudyError, StudyRun};
 use crate::{
     cohort::{Cohort, CohortPlan, duplicates},
-    features::{Rows, read_features},
+    features::{FeatureTable, Rows, read_features},
     progress::Progress,
+    recipe::CohortSection,
     tables::{Column, ColumnData, TextTable, read_table, sha256_file, write_parquet},
 };
 
@@ -47,8 +48,7 @@ impl StudyRun {
         let mut cohort = Cohort::read(&table, folder, &plan)?;
         let key = Key::new(STAGE)
             .text(&sha256_file(&path)?)
-            .value(&self.study.cohort)
-            .text(&self.ids.patient("the salt's mark"))
+            .value(&self.meaning())
             .value(&stamps(&cohort.paths))
             .finish();
         let done = self.begin(STAGE, &key)?;
@@ -60,8 +60,17 @@ impl StudyRun {
             self.finish(STAGE, &key, &[FILE.to_owned()])?;
         }
         warn_of_images(&mut cohort);
-        self.keys.insert(STAGE, key);
+        // What comes after depends on what is in the images, not on when they were written.
+        let content = Key::new(STAGE).text(&sha256_file(&path)?).value(&self.meaning()).value(&cohort.sha256);
+        self.keys.insert(STAGE, content.finish());
         Ok(cohort)
+    }
+
+    /// What the recipe says of the cohort, wherever its files lie, and a mark of the salt.
+    fn meaning(&self) -> (CohortSection, Option<String>, String) {
+        let mut section = self.study.cohort.clone();
+        (section.table, section.salt) = (None, None);
+        (section, self.study.columns().split, self.ids.patient("the salt's mark"))
     }
 
     /// The cohort of a table of features.
@@ -85,11 +94,11 @@ impl StudyRun {
             classes: self.study.classes(),
             ids,
         };
-        let cohort = Cohort::read(&text_table(&features.rows), Path::new(""), &plan)?;
+        let mut cohort = Cohort::read(&text_table(&features.rows), Path::new(""), &plan)?;
+        warn_of_rows(&mut cohort, &features);
         let key = Key::new(STAGE)
             .text(&super::sha256_path(path)?)
-            .value(&self.study.cohort)
-            .text(&self.ids.patient("the salt's mark"))
+            .value(&self.meaning())
             .finish();
         if !self.begin(STAGE, &key)? {
             write_cohort(&self.folder.join(FILE), &cohort)?;
@@ -141,6 +150,27 @@ fn warn_of_images(cohort: &mut Cohort) {
             repeated.len(),
             first.rows[0] + 1,
             first.rows[1] + 1
+        ));
+    }
+}
+
+/// Equal features under two patients: there are no images to compare, and one image under two names looks like this.
+fn warn_of_rows(cohort: &mut Cohort, features: &FeatureTable) {
+    let mut first_of = BTreeMap::<Vec<u32>, usize>::new();
+    let mut equal = Vec::new();
+    for (row, values) in features.values.rows().into_iter().enumerate() {
+        let bits = values.iter().map(|value| value.to_bits()).collect();
+        let first = *first_of.entry(bits).or_insert(row);
+        if cohort.patient[first] != cohort.patient[row] {
+            equal.push((first, row));
+        }
+    }
+    if let Some((first, row)) = equal.first() {
+        cohort.warnings.push(format!(
+            "{} rows have exactly the features of a row of another patient (first: rows {} and {}): one image under two names?",
+            equal.len(),
+            first + 1,
+            row + 1
         ));
     }
 }

@@ -9,9 +9,10 @@ use std::{
 
 use super::{Key, StudyError, StudyRun};
 use crate::{
-    cohort::{Cohort, Set, Split},
+    cohort::{Cohort, Set, Split, SplitPlan, SplitUnit},
     encoder::{EncoderConfig, Layer, Weights},
     features::{Rows, merge_parts, read_features, write_features},
+    report::LEAKAGE,
     tables::{atomic_write, read_table, sha256_file, write_csv},
 };
 
@@ -117,6 +118,14 @@ impl StudyRun {
         Ok(failures)
     }
 
+    /// What the tables must say of a split by slice, whose column they carry.
+    fn leak_marks(&self) -> Vec<String> {
+        match self.study.split.as_ref().map(SplitPlan::unit) {
+            Some(SplitUnit::Slice) => vec![LEAKAGE.to_owned()],
+            _ => Vec::new(),
+        }
+    }
+
     /// The table of a layer.
     pub(super) fn feature_file(&self, layer: &str) -> PathBuf {
         self.folder.join(FOLDER).join(format!("{layer}.parquet"))
@@ -146,6 +155,16 @@ impl StudyRun {
     /// A place that can't be written to.
     pub fn copy_features(&self, out: &Path) -> Result<Vec<PathBuf>, StudyError> {
         let files = self.feature_files()?;
+        let ending = out.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let what = match (&files[..], ending.as_deref()) {
+            ([_], None | Some("parquet")) => None,
+            ([_], _) => Some("features are written as Parquet: end the name in .parquet, and use `hounsfield features export` for other formats"),
+            (_, Some("parquet")) => Some("several layers are several tables: name a folder"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            return Err(StudyError::FeaturePlace { what, path: out.to_owned() });
+        }
         let targets: Vec<PathBuf> = match &files[..] {
             [_] if !out.is_dir() => vec![out.to_owned()],
             _ => {
@@ -175,6 +194,7 @@ impl StudyRun {
     fn values_key(&self, cohort: &Cohort, config: &EncoderConfig, layers: &[Layer]) -> Result<String, StudyError> {
         let weights = match config.weights() {
             Weights::Random => format!("random({})", self.study.seed),
+            Weights::File(path) if !path.is_file() => return Err(StudyError::NoWeights { path: path.clone() }),
             Weights::File(path) => sha256_file(path)?,
         };
         let architecture = config.architecture().map_err(StudyError::Encoder)?;
@@ -233,6 +253,8 @@ impl StudyRun {
         for layer in layers {
             let path = self.feature_file(layer.name());
             let mut table = read_features(&path)?;
+            table.provenance.watermarks = self.study.preprocess().watermarks();
+            table.provenance.watermarks.extend(self.leak_marks());
             table.rows = kept.clone();
             write_features(&path, &table)?;
             self.mark_values(values_key, layers)?;
@@ -267,7 +289,7 @@ impl StudyRun {
         }
         let kept = without(rows, &failures);
         for layer in layers {
-            merge_parts(&self.parts(*layer), &self.feature_file(layer.name()), Some(&kept))?;
+            merge_parts(&self.parts(*layer), &self.feature_file(layer.name()), Some(&kept), &self.leak_marks())?;
         }
         Ok(failures)
     }

@@ -234,6 +234,20 @@ pub enum StudyError {
         "features are to be extracted, but this build has no libtorch (install with `--features torch`), and the run folder has no features that were extracted with this recipe before"
     )]
     NoTorch,
+    /// A weights file that is not there.
+    #[error("there is no such weights file: `encoder.weights` is \"random\" or a .safetensors file, relative to the study's file: {path:?}")]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A place for features that says another format.
+    #[error("{what}: {path:?}")]
+    FeaturePlace {
+        /// What is wrong with it.
+        what: &'static str,
+        /// The place.
+        path: PathBuf,
+    },
     /// A device that this build can't use.
     #[error("device `{device}` was asked for, but this build has no libtorch (install with `--features torch`)")]
     NoTorchDevice {

@@ -194,10 +194,11 @@ pub(super) fn banners(split: &Split, made_by: &[(String, Provenance)]) -> Vec<St
     if made_by.iter().any(|(_, provenance)| provenance.untrained) {
         banners.push(UNTRAINED.to_owned());
     }
-    for (_, provenance) in made_by {
-        banners.extend(provenance.watermarks.iter().cloned());
+    for watermark in made_by.iter().flat_map(|(_, provenance)| &provenance.watermarks) {
+        if !banners.contains(watermark) {
+            banners.push(watermark.clone());
+        }
     }
-    banners.dedup();
     banners
 }
 

@@ -1,7 +1,6 @@
 //! The salt of the pseudonyms: a file that the user keeps, outside of every run folder.
 
 use std::{
-    fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -77,18 +76,14 @@ fn read_or_make(path: &Path) -> Result<Vec<u8>, StudyError> {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     let salt: String = (0..32).map(|_| format!("{:02x}", rand::rng().random::<u8>())).collect();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(mut file) => file
-            .write_all(salt.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?,
-        // Another process was first: its salt is the one.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return read_or_make(path),
-        Err(error) => return Err(failed(error)),
+    // Written whole beside its place, then put there unless another process was first: its salt is then the one.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(salt.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => return read_or_make(path),
+        Err(error) => return Err(failed(error.error)),
     }
     tracing::info!("made a salt for pseudonyms; keep it to get the same pseudonyms again: {path:?}");
     Ok(salt.into_bytes())

@@ -114,7 +114,7 @@ fn parts_merged_are_the_table_written_at_once_and_the_folder_is_that_table() {
             folder.path().join("merged.parquet"),
             folder.path().join("whole.parquet"),
         );
-        assert_eq!(merge_parts(&parts, &merged, None).unwrap(), 103);
+        assert_eq!(merge_parts(&parts, &merged, None, &[]).unwrap(), 103);
         write_features(&whole, &table).unwrap();
         assert_eq!(std::fs::read(&merged).unwrap(), std::fs::read(&whole).unwrap());
     }
@@ -163,7 +163,7 @@ fn a_run_that_was_killed_resumes_and_ends_with_the_same_file() {
         folder.path().join("merged.parquet"),
         folder.path().join("whole.parquet"),
     );
-    merge_parts(&parts, &merged, Some(&table.rows)).unwrap();
+    merge_parts(&parts, &merged, Some(&table.rows), &[]).unwrap();
     write_features(&whole, &table).unwrap();
     assert_eq!(std::fs::read(&merged).unwrap(), std::fs::read(&whole).unwrap());
 }
@@ -180,7 +180,7 @@ fn merging_keeps_any_order_that_is_asked_for_and_counts_what_does_not_fit() {
     order.shuffle(&mut stream(0, "order"));
     let mut rows = table.rows.select(&order);
     rows.split.fill(Some("train".to_owned()));
-    merge_parts(&parts, &out, Some(&rows)).unwrap();
+    merge_parts(&parts, &out, Some(&rows), &[]).unwrap();
     let merged = read_features(&out).unwrap();
     assert_eq!(
         merged.rows, rows,
@@ -189,7 +189,7 @@ fn merging_keeps_any_order_that_is_asked_for_and_counts_what_does_not_fit() {
     assert_eq!(merged.values, table.values.select(ndarray::Axis(0), &order));
     let mut other = rows.select(&(0..41).collect::<Vec<_>>());
     other.slice_id[40] = "slc-none".to_owned();
-    let error = merge_parts(&parts, &out, Some(&other)).unwrap_err();
+    let error = merge_parts(&parts, &out, Some(&other), &[]).unwrap_err();
     assert!(
         matches!(
             error,
