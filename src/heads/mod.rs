@@ -14,6 +14,7 @@ mod knn;
 mod linear;
 mod logistic;
 mod product;
+mod ridge;
 mod smo;
 mod standardize;
 mod svm_linear;
