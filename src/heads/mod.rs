@@ -15,6 +15,7 @@ mod knn;
 mod linear;
 mod logistic;
 mod product;
+mod ridge;
 mod smo;
 mod standardize;
 mod svm_linear;
