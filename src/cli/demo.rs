@@ -48,7 +48,9 @@ fn make_cohort(folder: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     if !mark.exists() && folder.join("cohort.csv").exists() {
-        anyhow::bail!("the folder holds a cohort that the demonstration did not make; name another with `--out`: {folder:?}");
+        anyhow::bail!(
+            "the folder holds a cohort that the demonstration did not make; name another with `--out`: {folder:?}"
+        );
     }
     std::fs::create_dir_all(folder).with_context(|| format!("make the folder: {folder:?}"))?;
     let progress = Progress::new("phantoms", "slices", cohort.slices() as u64);

@@ -102,8 +102,15 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
 }
 
 fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
-    if args.out.extension().is_none_or(|ending| !ending.eq_ignore_ascii_case("parquet")) {
-        bail!("features are written as Parquet: end the name in .parquet: {:?}", args.out);
+    if args
+        .out
+        .extension()
+        .is_none_or(|ending| !ending.eq_ignore_ascii_case("parquet"))
+    {
+        bail!(
+            "features are written as Parquet: end the name in .parquet: {:?}",
+            args.out
+        );
     }
     let features = match (&args.prefix, &args.columns[..]) {
         (Some(prefix), _) => FeatureColumns::Prefix(prefix.clone()),

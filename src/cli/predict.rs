@@ -48,7 +48,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
 /// the patient's slices in this table.
 fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Column> {
     let fact = |name: &str| head.metadata.get(name).map_or("", String::as_str);
-    let positive = if fact("positive").is_empty() { "positive" } else { fact("positive") };
+    let positive = if fact("positive").is_empty() {
+        "positive"
+    } else {
+        fact("positive")
+    };
     let threshold: Option<f64> = fact("threshold").parse().ok();
     let by_patient = fact("unit") == "patient";
     let rows = &table.rows;
@@ -65,10 +69,15 @@ fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Colum
     };
     let call = |score: &Option<f64>| {
         let is_positive = (*score)? >= threshold?;
-        Some(if is_positive { positive.to_owned() } else { format!("not {positive}") })
+        Some(if is_positive {
+            positive.to_owned()
+        } else {
+            format!("not {positive}")
+        })
     };
     let called = decided.iter().map(call).collect();
-    let text = |name: &str, cells: &[String]| Column::new(name, ColumnData::Text(cells.iter().cloned().map(Some).collect()));
+    let text =
+        |name: &str, cells: &[String]| Column::new(name, ColumnData::Text(cells.iter().cloned().map(Some).collect()));
     let mut columns = vec![
         text("slice_id", &rows.slice_id),
         text("scan_id", &rows.scan_id),
@@ -95,7 +104,11 @@ fn warn(head: &FittedHead, table: &FeatureTable) {
         ("weights", &made.weights),
         ("preprocess_sha256", &made.preprocess_sha256),
     ];
-    let differing: Vec<&str> = pairs.iter().filter(|(name, value)| fact(name) != value.as_str()).map(|(name, _)| *name).collect();
+    let differing: Vec<&str> = pairs
+        .iter()
+        .filter(|(name, value)| fact(name) != value.as_str())
+        .map(|(name, _)| *name)
+        .collect();
     if !differing.is_empty() {
         tracing::warn!(
             "the head was fitted on features of another making ({} differ): scores mean nothing unless they are the same features",

@@ -412,7 +412,9 @@ fn given_sets(cohort: &Cohort, inside: &[usize], column: &str) -> Result<Vec<(us
 
 /// The column of the split, which was read with the cohort.
 fn given<'a>(cohort: &'a Cohort, column: &str) -> Result<&'a [Option<String>], CohortError> {
-    let unread = || CohortError::FoldsPlan { found: format!("column `{column}`, which was not read with the cohort") };
+    let unread = || CohortError::FoldsPlan {
+        found: format!("column `{column}`, which was not read with the cohort"),
+    };
     cohort.given.as_deref().ok_or_else(unread)
 }
 

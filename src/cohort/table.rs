@@ -166,7 +166,12 @@ fn sides(rows: &Rows, plan: &CohortPlan, warnings: &mut Vec<String>) -> Result<V
 
 /// The cells without space around them; a blank cell is an empty one.
 fn trimmed(cells: &[Option<String>]) -> Vec<Option<String>> {
-    let trim = |cell: &Option<String>| cell.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let trim = |cell: &Option<String>| {
+        cell.as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
     cells.iter().map(trim).collect()
 }
 
@@ -175,7 +180,11 @@ fn warn_of_labels(rows: &Rows, classes: &Classes, column: &str, warnings: &mut V
     let names: BTreeSet<&str> = rows.label.iter().flatten().map(String::as_str).collect();
     let mut plain = BTreeMap::<String, Vec<&str>>::new();
     for name in &names {
-        let key: String = name.to_lowercase().chars().filter(|letter| letter.is_alphanumeric()).collect();
+        let key: String = name
+            .to_lowercase()
+            .chars()
+            .filter(|letter| letter.is_alphanumeric())
+            .collect();
         plain.entry(key).or_default().push(name);
     }
     for alike in plain.values().filter(|alike| alike.len() > 1) {
@@ -370,7 +379,10 @@ mod tests {
         assert_eq!(cohort.positive[..4], [Some(true), Some(false), None, Some(false)]);
         assert_eq!(cohort.rows.site[0].as_deref(), Some("near"));
         let warnings = cohort.warnings.join("; ");
-        assert!(warnings.contains("`COVID`, `covid`") && warnings.contains("label `NA`"), "{warnings}");
+        assert!(
+            warnings.contains("`COVID`, `covid`") && warnings.contains("label `NA`"),
+            "{warnings}"
+        );
     }
 
     #[test]

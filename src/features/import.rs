@@ -10,8 +10,8 @@ use ndarray::{Array1, Array2};
 use super::{
     FeatureError, FeatureTable, ID_COLUMNS, Provenance, Rows,
     columns::Columns,
-    matrix::{Cells, Matrix, Wanted, read_matrix},
     export::beside,
+    matrix::{Cells, Matrix, Wanted, read_matrix},
     song2020,
     store::PROVENANCE_KEY,
 };

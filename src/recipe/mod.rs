@@ -348,7 +348,10 @@ impl Study {
             }
         }
         if self.probe.tuning.folds < 2 {
-            return refuse(&format!("`probe.tuning.folds` is {}, 2 or more are needed", self.probe.tuning.folds));
+            return refuse(&format!(
+                "`probe.tuning.folds` is {}, 2 or more are needed",
+                self.probe.tuning.folds
+            ));
         }
         if self.features.layers.as_ref().is_some_and(Vec::is_empty) {
             return refuse("`features.layers` is empty: name at least one layer, e.g. `z_mean`");

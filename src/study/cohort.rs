@@ -61,7 +61,10 @@ impl StudyRun {
         }
         warn_of_images(&mut cohort);
         // What comes after depends on what is in the images, not on when they were written.
-        let content = Key::new(STAGE).text(&sha256_file(&path)?).value(&self.meaning()).value(&cohort.sha256);
+        let content = Key::new(STAGE)
+            .text(&sha256_file(&path)?)
+            .value(&self.meaning())
+            .value(&cohort.sha256);
         self.keys.insert(STAGE, content.finish());
         Ok(cohort)
     }

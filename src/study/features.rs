@@ -158,12 +158,17 @@ impl StudyRun {
         let ending = out.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         let what = match (&files[..], ending.as_deref()) {
             ([_], None | Some("parquet")) => None,
-            ([_], _) => Some("features are written as Parquet: end the name in .parquet, and use `hounsfield features export` for other formats"),
+            ([_], _) => Some(
+                "features are written as Parquet: end the name in .parquet, and use `hounsfield features export` for other formats",
+            ),
             (_, Some("parquet")) => Some("several layers are several tables: name a folder"),
             _ => None,
         };
         if let Some(what) = what {
-            return Err(StudyError::FeaturePlace { what, path: out.to_owned() });
+            return Err(StudyError::FeaturePlace {
+                what,
+                path: out.to_owned(),
+            });
         }
         let targets: Vec<PathBuf> = match &files[..] {
             [_] if !out.is_dir() => vec![out.to_owned()],
@@ -216,11 +221,12 @@ impl StudyRun {
     /// Whether the tables are those that were written last, and hold the values of this key.
     fn has_values(&self, values_key: &str, layers: &[Layer]) -> bool {
         let text = std::fs::read_to_string(self.folder.join(VALUES)).unwrap_or_default();
-        let Ok(values) = serde_json::from_str::<Values>(&text) else { return false };
-        let intact = |(name, hash): (&String, &String)| sha256_file(&self.folder.join(name)).is_ok_and(|now| now == *hash);
-        values.key == values_key
-            && values.sha256.len() == layers.len() + 1
-            && values.sha256.iter().all(intact)
+        let Ok(values) = serde_json::from_str::<Values>(&text) else {
+            return false;
+        };
+        let intact =
+            |(name, hash): (&String, &String)| sha256_file(&self.folder.join(name)).is_ok_and(|now| now == *hash);
+        values.key == values_key && values.sha256.len() == layers.len() + 1 && values.sha256.iter().all(intact)
     }
 
     /// Notes what the tables hold.
@@ -289,7 +295,12 @@ impl StudyRun {
         }
         let kept = without(rows, &failures);
         for layer in layers {
-            merge_parts(&self.parts(*layer), &self.feature_file(layer.name()), Some(&kept), &self.leak_marks())?;
+            merge_parts(
+                &self.parts(*layer),
+                &self.feature_file(layer.name()),
+                Some(&kept),
+                &self.leak_marks(),
+            )?;
         }
         Ok(failures)
     }
@@ -303,7 +314,9 @@ impl StudyRun {
     fn check_device(&self, device: &str) -> Result<(), StudyError> {
         match device {
             "auto" | "cpu" => Ok(()),
-            _ => Err(StudyError::NoTorchDevice { device: device.to_owned() }),
+            _ => Err(StudyError::NoTorchDevice {
+                device: device.to_owned(),
+            }),
         }
     }
 

@@ -95,7 +95,11 @@ impl StudyRun {
         let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
         match guard.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StudyError::Busy { path: folder.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(StudyError::Busy {
+                    path: folder.to_owned(),
+                });
+            }
             Err(TryLockError::Error(error)) => {
                 tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
             }
@@ -235,7 +239,9 @@ pub enum StudyError {
     )]
     NoTorch,
     /// A weights file that is not there.
-    #[error("there is no such weights file: `encoder.weights` is \"random\" or a .safetensors file, relative to the study's file: {path:?}")]
+    #[error(
+        "there is no such weights file: `encoder.weights` is \"random\" or a .safetensors file, relative to the study's file: {path:?}"
+    )]
     NoWeights {
         /// The file.
         path: PathBuf,
@@ -300,7 +306,9 @@ pub enum StudyError {
     #[error("interrupted; the same command goes on after the stages that are done")]
     Stopped,
     /// Sets that a study must have.
-    #[error("set `{set}` of the split has {positive} positive and {negative} negative rows with features: heads are fitted on both classes")]
+    #[error(
+        "set `{set}` of the split has {positive} positive and {negative} negative rows with features: heads are fitted on both classes"
+    )]
     Set {
         /// The set.
         set: String,
@@ -336,7 +344,9 @@ pub enum StudyError {
         cohort: usize,
     },
     /// A report of another recipe.
-    #[error("the results in the run folder are of another recipe: run `hounsfield probe` (or `hounsfield run`) with this one first: {path:?}")]
+    #[error(
+        "the results in the run folder are of another recipe: run `hounsfield probe` (or `hounsfield run`) with this one first: {path:?}"
+    )]
     OtherRecipe {
         /// The run folder.
         path: PathBuf,

@@ -72,7 +72,13 @@ impl StudyRun {
             let mut probed = Vec::new();
             let mut made_by = Vec::new();
             for (name, file) in &files {
-                let matrix = Matrix::join(name, read_features(file)?, cohort, split, self.study.features.table.is_some())?;
+                let matrix = Matrix::join(
+                    name,
+                    read_features(file)?,
+                    cohort,
+                    split,
+                    self.study.features.table.is_some(),
+                )?;
                 probed.extend(self.probe_layer(cohort, split, name, &matrix)?);
                 made_by.push((name.clone(), matrix.provenance));
             }
@@ -211,7 +217,10 @@ impl StudyRun {
             let thresholds = used.iter().map(|row| one.thresholds[*row]).collect();
             let scores = used.iter().map(|row| one.scores[*row]).collect();
             columns.push(Column::new(name.clone(), ColumnData::Float64(scores)));
-            columns.push(Column::new(format!("{name}.threshold"), ColumnData::Float64(thresholds)));
+            columns.push(Column::new(
+                format!("{name}.threshold"),
+                ColumnData::Float64(thresholds),
+            ));
         }
         let metadata = BTreeMap::from([
             ("hounsfield.positive".to_owned(), self.positive()),
@@ -233,7 +242,10 @@ impl StudyRun {
         banners: &[String],
     ) -> Result<Vec<String>, StudyError> {
         let folder = self.folder.join(MODELS);
-        let failed = |source| StudyError::Folder { source, path: folder.clone() };
+        let failed = |source| StudyError::Folder {
+            source,
+            path: folder.clone(),
+        };
         std::fs::create_dir_all(&folder).map_err(failed)?;
         let mut names = Vec::new();
         for one in probed.iter_mut() {

@@ -77,9 +77,14 @@ fn read_or_make(path: &Path) -> Result<Vec<u8>, StudyError> {
     }
     let salt: String = (0..32).map(|_| format!("{:02x}", rand::rng().random::<u8>())).collect();
     // Written whole beside its place, then put there unless another process was first: its salt is then the one.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(salt.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.write_all(salt.as_bytes())
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failed)?;
     match file.persist_noclobber(path) {
         Ok(_) => {}
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => return read_or_make(path),

@@ -39,7 +39,9 @@ impl StudyRun {
 
     fn write_split(&self, cohort: &Cohort, split: &Split) -> Result<(), StudyError> {
         let rows = &cohort.rows;
-        let mut header = ["row", "slice_id", "patient_id", "label", "site", "set"].map(str::to_owned).to_vec();
+        let mut header = ["row", "slice_id", "patient_id", "label", "site", "set"]
+            .map(str::to_owned)
+            .to_vec();
         if split.is_leaky() {
             header.push("warning".to_owned());
         }

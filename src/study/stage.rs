@@ -72,7 +72,8 @@ impl Stages {
     pub fn forget(&mut self, stage: &str) -> Result<(), StudyError> {
         match self.done.remove(stage) {
             Some(done) => {
-                self.forgotten.insert(stage.to_owned(), done.outputs.into_keys().collect());
+                self.forgotten
+                    .insert(stage.to_owned(), done.outputs.into_keys().collect());
                 self.write()
             }
             None => Ok(()),
@@ -208,7 +209,9 @@ mod tests {
         std::fs::write(folder.path().join("split.csv"), "a").unwrap();
         let mut stages = Stages::open(folder.path());
         assert!(!stages.is_done("split", "k"));
-        stages.finish("split", "k", &["split.csv".to_owned()], "recipe", 1.0).unwrap();
+        stages
+            .finish("split", "k", &["split.csv".to_owned()], "recipe", 1.0)
+            .unwrap();
         let stages = Stages::open(folder.path());
         assert!(stages.is_done("split", "k"));
         assert!(!stages.is_done("split", "other"));

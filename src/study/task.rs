@@ -88,7 +88,11 @@ impl Task<'_> {
             decided_by = Some(threshold);
         }
         // One small fold may get equal scores by chance; all of them do not.
-        if let Some(error) = equal.into_iter().collect::<Option<Vec<_>>>().and_then(|errors| errors.into_iter().next()) {
+        if let Some(error) = equal
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .and_then(|errors| errors.into_iter().next())
+        {
             return Err(self.head_error(error));
         }
         let all = others(folds);

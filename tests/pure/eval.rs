@@ -474,7 +474,10 @@ fn results_json_has_exactly_the_agreed_keys() {
         .unwrap();
     let results: serde_json::Value = serde_json::from_str(&format.render(&report)).unwrap();
     let keys = |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-    assert_eq!(keys(&results), ["schema", "positive", "negative", "results", "warnings", "banners"]);
+    assert_eq!(
+        keys(&results),
+        ["schema", "positive", "negative", "results", "warnings", "banners"]
+    );
     assert_eq!(results["schema"], 1);
     let row = &results["results"][0];
     let expected = "features head set unit n_patients n_rows n_positive metric value ci level method";

@@ -9,7 +9,7 @@ use std::{
 use hounsfield::{
     Study,
     cohort::synthetic::SyntheticCohort,
-    features::read_features,
+    features::{read_features, write_features},
     progress::Progress,
     study::{ExtractOptions, StudyError, StudyRun},
     tables::read_table,
@@ -108,6 +108,42 @@ fn slices_become_a_report_that_names_its_encoder_untrained_and_no_patient() {
     let resplit = read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
     assert_eq!(resplit.values, z.values);
     assert_ne!(resplit.rows.split, z.rows.split);
+
+    // A table that was changed by hand, or is of another recipe, is never taken for an up-to-date one.
+    let path = shop.artefact("features/z_mean.parquet");
+    let mut forged = resplit;
+    forged.values[[0, 0]] = 42.0;
+    write_features(&path, &forged).unwrap();
+    let mended = shop.run(&["--set", "split.fractions={train=0.5, validation=0.25, test=0.25}"]);
+    assert_eq!(mended.code, Some(0), "{}", mended.err);
+    assert_eq!(read_features(&path).unwrap().values, z.values);
+    let wide = shop.run(&["--set", "preprocess={kind=\"standard\", window=\"wide\"}"]);
+    assert_eq!(wide.code, Some(0), "{}", wide.err);
+    assert_ne!(read_features(&path).unwrap().values, z.values);
+
+    // Marks survive a way out and back in.
+    let out = shop.path("z.csv");
+    let back = shop.path("back.parquet");
+    let (path, out, back) = (path.to_str().unwrap(), out.to_str().unwrap(), back.to_str().unwrap());
+    assert_eq!(
+        shop.hounsfield(&["features", "export", path, "--out", out]).code,
+        Some(0)
+    );
+    let said = shop.hounsfield(&[
+        "features",
+        "import",
+        out,
+        "--patient",
+        "patient_id",
+        "--label",
+        "label",
+        "--id",
+        "slice_id",
+        "--out",
+        back,
+    ]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(read_features(std::path::Path::new(back)).unwrap().provenance.untrained);
 }
 
 #[test]
