@@ -103,6 +103,8 @@ impl Cli {
         if self.quiet {
             hounsfield::progress::silence();
         }
+        #[cfg(feature = "torch")]
+        quiet_decoders();
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
         let plain = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
@@ -127,6 +129,16 @@ impl Cli {
             Command::Doctor(args) => doctor::run(&args),
         }
     }
+}
+
+/// A decoder that panics on a broken file is reported as that row's failure; the panic itself is for those who debug.
+#[cfg(feature = "torch")]
+fn quiet_decoders() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
+        Some(hounsfield::torch::extract::DECODER) => tracing::debug!("a decoder panicked: {panic}"),
+        _ => usual(panic),
+    }));
 }
 
 /// The study that a stage command works on.

@@ -106,6 +106,9 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
         match cells {
             Cells::Numbers(values) => features.push((name, values)),
             Cells::Text(cells) => {
+                if options.features == FeatureColumns::NumericRest && !options.mapped(&name) {
+                    notes.extend(mostly_numbers(&name, &cells));
+                }
                 order.push(name.clone());
                 texts.insert(name, cells);
             }
@@ -232,6 +235,20 @@ pub fn import(path: &Path, options: &ImportOptions, ids: &Pseudonymizer) -> Resu
     };
     table.check()?;
     Ok(Imported { table, withheld, notes })
+}
+
+/// What to say of a column that would be a feature but for a few cells.
+fn mostly_numbers(name: &str, cells: &[Option<String>]) -> Option<String> {
+    let is_number = |cell: &Option<String>| cell.as_deref().is_none_or(|text| text.trim().parse::<f64>().is_ok());
+    let odd = cells.iter().filter(|cell| !is_number(cell)).count();
+    let first = cells.iter().position(|cell| !is_number(cell))?;
+    (odd * 10 <= cells.len()).then(|| {
+        format!(
+            "column `{name}` is no feature: {odd} of {} cells are no numbers (first: row {}); mend them, or name it among the feature columns to get an error",
+            cells.len(),
+            first + 1
+        )
+    })
 }
 
 /// The provenance in a file of ours, or beside it.

@@ -94,7 +94,14 @@ impl StudyRun {
         let key = Key::new(STAGE).text(&values_key).text(&digest(&rows)).finish();
         if self.begin(STAGE, &key)? {
             self.keys.insert(STAGE, key);
-            return self.read_failures(cohort);
+            let failures = self.read_failures(cohort)?;
+            return match failures.first() {
+                Some(Failure { row, reason }) if options.fail_first => Err(StudyError::FirstFailure {
+                    row: row + 1,
+                    reason: reason.clone(),
+                }),
+                _ => Ok(failures),
+            };
         }
         let failures = if self.has_values(&values_key, &layers) {
             self.annotate(cohort, &rows, &values_key, &layers)?

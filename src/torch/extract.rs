@@ -125,6 +125,9 @@ pub enum ExtractError<S = Infallible> {
     Sink(S),
 }
 
+/// Name of the threads that decode: a panic in one of them is a failed row, not a bug to print.
+pub const DECODER: &str = "decode";
+
 /// A little more than rounding in a resize may add.
 const RANGE: f32 = 1.0 + 1e-3;
 
@@ -163,7 +166,10 @@ pub fn extract<E: Send, S>(
             .map(|first| {
                 let (sender, receiver) = sync_channel(ahead);
                 let mine = rows.iter().copied().skip(first).step_by(threads);
-                scope.spawn(move || decode(mine, load, size, stop, &sender));
+                let decoder = thread::Builder::new().name(DECODER.to_owned());
+                decoder
+                    .spawn_scoped(scope, move || decode(mine, load, size, stop, &sender))
+                    .expect("the system has threads to spare");
                 receiver
             })
             .collect();
