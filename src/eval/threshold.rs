@@ -152,7 +152,7 @@ mod tests {
         let positive = positive.iter().map(|&positive| positive == 1).collect();
         let patients = (0..score.len()).collect();
         let scores = Scores::new(positive, score.to_vec(), patients).unwrap();
-        let threshold = choose_threshold("validation", Unit::Patient, &scores, rule).unwrap();
+        let threshold = choose_threshold("validation", Unit::Slice, &scores, rule).unwrap();
         (threshold.value, threshold.sensitivity, threshold.specificity)
     }
 
