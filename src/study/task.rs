@@ -6,7 +6,7 @@ use super::{StudyError, StudyRun, matrix::Matrix, probe::OUT_OF_FOLD};
 use crate::{
     cohort::{Cohort, Set},
     eval::{Evaluation, Scores, Threshold, choose_threshold, evaluate},
-    heads::{FittedHead, HeadConfig, TrainingSet},
+    heads::{FittedHead, HeadConfig, HeadError, TrainingSet, Tuning},
     stats::Bootstrap,
 };
 
@@ -160,7 +160,7 @@ impl Task<'_> {
         })
     }
 
-    fn head_error(&self, source: crate::heads::HeadError) -> StudyError {
+    fn head_error(&self, source: HeadError) -> StudyError {
         StudyError::Head {
             head: self.config.name().to_owned(),
             features: self.features.to_owned(),
@@ -178,7 +178,12 @@ impl Task<'_> {
         }
     }
 
-    fn fit(&self, config: &HeadConfig, rows: &[usize]) -> Result<FittedHead, StudyError> {
+    /// What `fit` makes of these rows as a training set.
+    fn train<T>(
+        &self,
+        rows: &[usize],
+        fit: impl FnOnce(&TrainingSet<'_>, &Tuning, u64) -> Result<T, HeadError>,
+    ) -> Result<T, StudyError> {
         let (x, positive, groups) = (self.data.matrix.select(rows), self.positive(rows), self.groups(rows));
         let train = TrainingSet {
             x: x.view(),
@@ -186,22 +191,16 @@ impl Task<'_> {
             groups: &groups,
         };
         let study = &self.run.study;
-        config
-            .fit(&train, &study.probe.tuning, study.seed)
-            .map_err(|error| self.head_error(error))
+        fit(&train, &study.probe.tuning, study.seed).map_err(|error| self.head_error(error))
+    }
+
+    fn fit(&self, config: &HeadConfig, rows: &[usize]) -> Result<FittedHead, StudyError> {
+        self.train(rows, |train, tuning, seed| config.fit(train, tuning, seed))
     }
 
     /// Out-of-fold scores of the training rows, in the cohort's numbering.
     fn out_of_fold(&self, config: &HeadConfig, rows: &[usize]) -> Result<Vec<Option<f64>>, StudyError> {
-        let (x, positive, groups) = (self.data.matrix.select(rows), self.positive(rows), self.groups(rows));
-        let train = TrainingSet {
-            x: x.view(),
-            positive: &positive,
-            groups: &groups,
-        };
-        let study = &self.run.study;
-        let inner = config.out_of_fold(&train, &study.probe.tuning, study.seed);
-        let inner = inner.map_err(|error| self.head_error(error))?;
+        let inner = self.train(rows, |train, tuning, seed| config.out_of_fold(train, tuning, seed))?;
         let mut scores = vec![None; self.data.cohort.len()];
         for (row, score) in rows.iter().zip(inner) {
             scores[*row] = Some(score);
