@@ -2,9 +2,11 @@
 
 #[path = "../support/command.rs"]
 mod command;
+mod coverage;
 mod eval;
 mod features;
 mod heads;
 mod images;
+mod roc;
 mod study;
 mod tables;
