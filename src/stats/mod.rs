@@ -2,13 +2,20 @@
 
 mod auc;
 mod bootstrap;
+mod calibration;
 mod folds;
+mod logistic;
+mod recalibration;
 mod score_interval;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    calibration::{
+        CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
+    },
     folds::{FoldError, grouped_folds},
+    recalibration::{Isotonic, Platt},
     score_interval::{newcombe, wilson},
 };
 
