@@ -62,6 +62,12 @@ pub enum CalibrationError {
         /// What was asked for.
         bins: usize,
     },
+    /// A threshold probability that has no odds.
+    #[error("a threshold probability lies above 0 and below 1, found {found}")]
+    Threshold {
+        /// What was asked for.
+        found: f64,
+    },
     /// The interval can't be made.
     #[error(transparent)]
     Stats(#[from] StatsError),

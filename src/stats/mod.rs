@@ -2,21 +2,28 @@
 
 mod auc;
 mod bootstrap;
+mod brier;
 mod calibration;
+mod decision_curve;
+pub mod distributions;
 mod folds;
 mod logistic;
+mod prevalence;
+mod proportion;
 mod recalibration;
-mod score_interval;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    brier::{BrierParts, brier, brier_parts},
     calibration::{
         CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
     },
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefit},
     folds::{FoldError, grouped_folds},
+    prevalence::{negative_predictive_value, positive_predictive_value},
+    proportion::{clopper_pearson, newcombe, wilson},
     recalibration::{Isotonic, Platt},
-    score_interval::{newcombe, wilson},
 };
 
 /// A number with its confidence interval.
