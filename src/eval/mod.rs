@@ -4,12 +4,14 @@ mod caution;
 mod evaluate;
 mod roc;
 mod scores;
+mod table;
 mod threshold;
 
 pub use self::{
     evaluate::{Evaluation, METRICS, evaluate},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::{Pooled, Scores},
+    table::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError},
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
 use crate::stats::StatsError;

@@ -19,7 +19,7 @@ pub use self::{
     calibration::{
         CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
     },
-    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefit},
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
     folds::{FoldError, grouped_folds},
     prevalence::{negative_predictive_value, positive_predictive_value},
     proportion::{clopper_pearson, newcombe, wilson},
