@@ -3,12 +3,14 @@
 mod auc;
 mod bootstrap;
 mod folds;
+mod pooling;
 mod score_interval;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
     folds::{FoldError, grouped_folds},
+    pooling::{Pooling, PoolingError},
     score_interval::{newcombe, wilson},
 };
 
