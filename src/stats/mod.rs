@@ -2,16 +2,17 @@
 
 mod auc;
 mod bootstrap;
+pub mod distributions;
 mod folds;
 mod pooling;
-mod score_interval;
+mod proportion;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
     folds::{FoldError, grouped_folds},
     pooling::{Pooling, PoolingError},
-    score_interval::{newcombe, wilson},
+    proportion::{clopper_pearson, newcombe, wilson},
 };
 
 /// A number with its confidence interval.
