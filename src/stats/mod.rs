@@ -2,17 +2,30 @@
 
 mod auc;
 mod bootstrap;
+mod brier;
+mod calibration;
+mod decision_curve;
 pub mod distributions;
 mod folds;
+mod logistic;
 mod pooling;
+mod prevalence;
 mod proportion;
+mod recalibration;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    brier::{BrierParts, brier, brier_parts},
+    calibration::{
+        CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
+    },
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefit},
     folds::{FoldError, grouped_folds},
     pooling::{Pooling, PoolingError},
+    prevalence::{negative_predictive_value, positive_predictive_value},
     proportion::{clopper_pearson, newcombe, wilson},
+    recalibration::{Isotonic, Platt},
 };
 
 /// A number with its confidence interval.
