@@ -15,6 +15,7 @@ mod logistic;
 mod multiple;
 mod operating;
 mod partial_auc;
+mod pooling;
 mod prevalence;
 mod proportion;
 mod recalibration;
@@ -36,6 +37,7 @@ pub use self::{
     multiple::{bonferroni, holm},
     operating::{OperatingPoint, OperatingRule, at_threshold, operating_point},
     partial_auc::{Axis, PartialAuc, partial_auc},
+    pooling::{Pooling, PoolingError},
     prevalence::{negative_predictive_value, positive_predictive_value},
     proportion::{clopper_pearson, newcombe, wilson},
     recalibration::{Isotonic, Platt},

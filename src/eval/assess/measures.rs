@@ -138,9 +138,8 @@ impl Measures<'_> {
                         return Ok(found);
                     }
                 };
-                let method = format!(
-                    "{percent} % {interval} score interval on {on} patients, as all bootstrap resamples agree"
-                );
+                let method =
+                    format!("{percent} % {interval} score interval on {on} patients, as all bootstrap resamples agree");
                 say(Some(interval), Some(ci), &method, None);
             }
         }
@@ -169,7 +168,10 @@ impl Measures<'_> {
             let (positive, score) = (self.units.positive(), self.units.score());
             let level = self.plan.bootstrap.level;
             let jackknife = ClusterRanking::new(positive, score, self.clusters).jackknife();
-            let bca = self.intervals.replicates.bca(Slot::Auc as usize, value, jackknife.as_deref());
+            let bca = self
+                .intervals
+                .replicates
+                .bca(Slot::Auc as usize, value, jackknife.as_deref());
             let ci = match bca.percentile_since {
                 None => Ok(bca.ci),
                 Some(why) => Err(why.to_owned()),
@@ -186,8 +188,8 @@ impl Measures<'_> {
             if self.independent() {
                 found.push(self.computed(&auc, Interval::Delong, midranks, plain));
             } else {
-                let clustered =
-                    clustered_delong(&[&components], self.clusters).and_then(|areas| areas.interval(0, level, Scale::Wald));
+                let clustered = clustered_delong(&[&components], self.clusters)
+                    .and_then(|areas| areas.interval(0, level, Scale::Wald));
                 let clustered = clustered.map_err(|error| error.to_string());
                 found.push(self.computed(&auc, Interval::ClusteredDelong, midranks, clustered));
                 let mut plain = self.computed(&auc, Interval::Delong, midranks, plain);
@@ -204,7 +206,12 @@ impl Measures<'_> {
         let area = format!("area under the curve over a {range}, at most {:.4}", to - from);
         found.push(self.resampled("partial-auc", Slot::PartialAuc, &area, Base::Both)?);
         let corrected = format!("area over a {range} on McClish's scale, 0.5 for chance and 1 for a perfect score");
-        found.push(self.resampled("partial-auc-corrected", Slot::CorrectedPartialAuc, &corrected, Base::Both)?);
+        found.push(self.resampled(
+            "partial-auc-corrected",
+            Slot::CorrectedPartialAuc,
+            &corrected,
+            Base::Both,
+        )?);
         Ok(found)
     }
 
@@ -227,7 +234,10 @@ impl Measures<'_> {
 
     /// Whether the threshold was there before the data.
     fn frozen(&self) -> bool {
-        matches!((self.plan.cut, self.units.thresholds()), (Cut::At(_), _) | (Cut::Own, Some(_)))
+        matches!(
+            (self.plan.cut, self.units.thresholds()),
+            (Cut::At(_), _) | (Cut::Own, Some(_))
+        )
     }
 
     /// What the threshold does.
@@ -296,7 +306,10 @@ impl Measures<'_> {
                 let end = |at: usize| bayes(sensitivity[at], specificity[at], prevalence);
                 if let (Some(lower), Some(upper)) = (end(0), end(1)) {
                     let agreed = "from the ends of the intervals of sensitivity and specificity, as resamples agree";
-                    value.row.method = self.measure(metric, None, None, &format!("{measured}; {agreed}")).row.method;
+                    value.row.method = self
+                        .measure(metric, None, None, &format!("{measured}; {agreed}"))
+                        .row
+                        .method;
                     (value.row.ci, value.interval, value.note) = (Some([lower, upper]), Some(Interval::Ends), None);
                 }
             }
@@ -311,7 +324,11 @@ impl Measures<'_> {
             "sensitivity",
             self.plan.sensitivity,
             ["specificity-at-sensitivity", "threshold-for-sensitivity"],
-            [Slot::SpecificityAtSensitivity, Slot::ThresholdForSensitivity, Slot::SpecificityKept],
+            [
+                Slot::SpecificityAtSensitivity,
+                Slot::ThresholdForSensitivity,
+                Slot::SpecificityKept,
+            ],
             self.size.negative_patients,
         )];
         if let Some(specificity) = self.plan.specificity {
@@ -319,7 +336,11 @@ impl Measures<'_> {
                 "specificity",
                 specificity,
                 ["sensitivity-at-specificity", "threshold-for-specificity"],
-                [Slot::SensitivityAtSpecificity, Slot::ThresholdForSpecificity, Slot::SensitivityKept],
+                [
+                    Slot::SensitivityAtSpecificity,
+                    Slot::ThresholdForSpecificity,
+                    Slot::SensitivityKept,
+                ],
                 self.size.positive_patients,
             ));
         }
@@ -329,7 +350,8 @@ impl Measures<'_> {
             let anew = format!("{at}, threshold found anew in every resample");
             found.push(self.resampled(metric, slot, &anew, Base::Share(patients))?);
             if let Some(threshold) = self.value(threshold) {
-                let frozen = format!("{at}, threshold {threshold:.4} kept in all resamples, which leaves its choice out");
+                let frozen =
+                    format!("{at}, threshold {threshold:.4} kept in all resamples, which leaves its choice out");
                 let mut of_kept = self.resampled(metric, kept, &frozen, Base::Share(patients))?;
                 if of_kept.interval == Some(Interval::Bootstrap) {
                     of_kept.interval = Some(Interval::ThresholdKept);

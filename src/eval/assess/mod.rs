@@ -8,11 +8,11 @@ mod probabilities;
 mod statistics;
 mod table;
 
+use self::{intervals::Intervals, measures::Measures, statistics::Statistics};
 pub use self::{
     plan::{AssessPlan, Cut},
     table::assess_table,
 };
-use self::{intervals::Intervals, measures::Measures, statistics::Statistics};
 use super::{
     EvalError, ResultRow, RocCurve, Scores,
     caution::{Size, flat, turned},
@@ -145,9 +145,7 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
     let size = Size::of(units);
     let statistics = Statistics::new(units, plan);
     let clusters = Clusters::new(units.patient());
-    let replicates = plan
-        .bootstrap
-        .resample(&clusters, |weights| statistics.of(weights))?;
+    let replicates = plan.bootstrap.resample(&clusters, |weights| statistics.of(weights))?;
     let intervals = Intervals::new(&replicates, &plan.bootstrap);
     let ones = vec![1; units.len()];
     // All rows hold all classes that there are.
@@ -181,7 +179,9 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
     };
     let roc = statistics.both().then(|| {
         let [first, ..] = statistics.curves();
-        let varies = found.first().is_some_and(|auc| auc.interval == Some(Interval::Bootstrap) && auc.row.ci.is_some());
+        let varies = found
+            .first()
+            .is_some_and(|auc| auc.interval == Some(Interval::Bootstrap) && auc.row.ci.is_some());
         let band = |step: u64| {
             let [lower, upper] = replicates.interval(first + step as usize);
             let fpr = step as f64 / GRID as f64;
@@ -199,7 +199,11 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
                 tpr: value("sensitivity"),
             },
             // Without spread in the resamples a band would only pretend to certainty.
-            band: if varies { (0..=GRID).map(band).collect() } else { Vec::new() },
+            band: if varies {
+                (0..=GRID).map(band).collect()
+            } else {
+                Vec::new()
+            },
             level: plan.bootstrap.level,
         }
     });

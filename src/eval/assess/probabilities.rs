@@ -19,7 +19,10 @@ impl Measures<'_> {
         let found = match &self.statistics.probability {
             Ok(found) => found,
             Err(error) => {
-                warnings.push(format!("no calibration and no decision curve of {}: {error}", self.head));
+                warnings.push(format!(
+                    "no calibration and no decision curve of {}: {error}",
+                    self.head
+                ));
                 return Ok(Vec::new());
             }
         };
@@ -27,9 +30,21 @@ impl Measures<'_> {
         let mut measures = vec![self.of_both("brier", Slot::Brier, "Brier score, 0 is best")?];
         if let Ok(parts) = brier_parts(positive, score) {
             let named = [
-                ("brier-miscalibration", parts.miscalibration, "what isotonic recalibration on these rows takes away"),
-                ("brier-discrimination", parts.discrimination, "what the score knows beyond the prevalence"),
-                ("brier-uncertainty", parts.uncertainty, "the Brier score of the prevalence"),
+                (
+                    "brier-miscalibration",
+                    parts.miscalibration,
+                    "what isotonic recalibration on these rows takes away",
+                ),
+                (
+                    "brier-discrimination",
+                    parts.discrimination,
+                    "what the score knows beyond the prevalence",
+                ),
+                (
+                    "brier-uncertainty",
+                    parts.uncertainty,
+                    "the Brier score of the prevalence",
+                ),
             ];
             for (metric, value, words) in named {
                 let words = format!("part of the Brier score (Dimitriadis 2021): {words}; no interval");
@@ -66,7 +81,10 @@ impl Measures<'_> {
             // The error that is nearest to the cause.
             let why = found.odds.as_ref().err().or(found.line.as_ref().err());
             if let (None, Some(why)) = (measure.row.value, why) {
-                measure.row.method = self.measure(metric, None, None, &format!("{words}; not defined: {why}")).row.method;
+                measure.row.method = self
+                    .measure(metric, None, None, &format!("{words}; not defined: {why}"))
+                    .row
+                    .method;
                 measure.note = Some(format!("not defined: {why}"));
             }
             measures.push(measure);
@@ -115,6 +133,12 @@ impl Measures<'_> {
             model_ci: self.intervals.percentile(first + at).ok().map(|(ci, _)| ci),
             all: benefit.all,
         };
-        statistics.decisions.iter().zip(benefits).enumerate().map(point).collect()
+        statistics
+            .decisions
+            .iter()
+            .zip(benefits)
+            .enumerate()
+            .map(point)
+            .collect()
     }
 }

@@ -114,7 +114,10 @@ impl<'a> Statistics<'a> {
 
     /// Who is called positive in the data.
     pub fn called(&self) -> Vec<bool> {
-        let called = self.called.clone().or_else(|| self.youden_calls(&vec![1; self.units.len()]));
+        let called = self
+            .called
+            .clone()
+            .or_else(|| self.youden_calls(&vec![1; self.units.len()]));
         called.unwrap_or_else(|| vec![false; self.units.len()])
     }
 
@@ -128,7 +131,13 @@ impl<'a> Statistics<'a> {
 
     fn youden_calls(&self, weights: &[u32]) -> Option<Vec<bool>> {
         let point = operating_point(&self.ranking, weights, OperatingRule::Youden)?;
-        Some(self.units.score().iter().map(|&score| score >= point.threshold).collect())
+        Some(
+            self.units
+                .score()
+                .iter()
+                .map(|&score| score >= point.threshold)
+                .collect(),
+        )
     }
 
     /// All values, NaN where one is not defined; `None` where the weights leave out a class that the data have.
@@ -197,14 +206,23 @@ impl<'a> Statistics<'a> {
             set(Slot::SensitivityKept, kept(self.kept[1]).map(|point| point.sensitivity));
         }
         let point = at(OperatingRule::Youden);
-        set(Slot::Youden, point.map(|point| point.sensitivity + point.specificity - 1.0));
+        set(
+            Slot::Youden,
+            point.map(|point| point.sensitivity + point.specificity - 1.0),
+        );
         set(Slot::YoudenThreshold, point.map(|point| point.threshold));
     }
 
     fn of_probabilities(&self, weights: &[u32], positives: u64, set: &mut impl FnMut(Slot, Option<f64>)) {
         let Ok(probability) = &self.probability else { return };
         set(Slot::Brier, brier(self.units.positive(), self.units.score(), weights));
-        let expected: f64 = self.units.score().iter().zip(weights).map(|(p, &weight)| p * f64::from(weight)).sum();
+        let expected: f64 = self
+            .units
+            .score()
+            .iter()
+            .zip(weights)
+            .map(|(p, &weight)| p * f64::from(weight))
+            .sum();
         set(
             Slot::ExpectedObserved,
             (positives > 0).then(|| expected / positives as f64),
@@ -219,7 +237,10 @@ impl<'a> Statistics<'a> {
             Err(error) => {
                 set(Slot::InTheLarge, Some(odds.in_the_large(weights)));
                 // Where a resample separates the classes its slope is beyond all numbers.
-                set(Slot::Slope, (error == CalibrationError::Separated).then_some(f64::INFINITY));
+                set(
+                    Slot::Slope,
+                    (error == CalibrationError::Separated).then_some(f64::INFINITY),
+                );
             }
         }
     }

@@ -207,7 +207,7 @@ impl ScoreTable {
         let patient = rows.iter().map(|&row| self.patient[row]).collect();
         let mut scores = Scores::new(positive, values, patient)?;
         if let Some(scan) = &self.scan {
-            let _ = (scan, &mut scores); // TODO with_scans
+            scores = scores.with_scans(rows.iter().map(|&row| scan[row]).collect());
         }
         let own: Option<Vec<f64>> = column
             .threshold
