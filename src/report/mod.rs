@@ -1,5 +1,6 @@
 //! A study as a document: one file a format.
 
+mod grid;
 mod html;
 mod json;
 mod markdown;
@@ -8,7 +9,13 @@ mod terminal;
 
 use std::collections::BTreeMap;
 
-pub use self::{html::Html, json::Json, markdown::Markdown, terminal::terminal_table};
+pub use self::{
+    grid::{Grid, wrap},
+    html::Html,
+    json::Json,
+    markdown::Markdown,
+    terminal::terminal_table,
+};
 use crate::eval::{Evaluation, ResultRow, RocCurve, Threshold};
 
 /// Writes a report in one format.

@@ -2,14 +2,15 @@
 
 mod auc;
 mod bootstrap;
+pub mod distributions;
 mod folds;
-mod score_interval;
+mod proportion;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
     folds::{FoldError, grouped_folds},
-    score_interval::{newcombe, wilson},
+    proportion::{clopper_pearson, newcombe, wilson},
 };
 
 /// A number with its confidence interval.
