@@ -31,14 +31,17 @@ impl ChiSquared {
 ///
 /// ```
 /// use hounsfield::stats::chi_squared;
-/// // Song 2020, table 1: sex by group, printed as p = 0.479.
+/// // 53 of 103 and 45 of 98: p is 0.43.
 /// let test = chi_squared(&[&[53, 50], &[45, 53]]).unwrap();
 /// assert!(test.df == 1.0 && test.p > 0.4 && test.p < 0.5);
 /// assert_eq!(chi_squared(&[&[3, 0], &[4, 0]]), None);
 /// ```
 pub fn chi_squared(table: &[&[u64]]) -> Option<ChiSquared> {
     let expected = expected(table)?;
-    let cells = table.iter().zip(&expected).flat_map(|(row, means)| row.iter().zip(means));
+    let cells = table
+        .iter()
+        .zip(&expected)
+        .flat_map(|(row, means)| row.iter().zip(means));
     let statistic = cells.map(|(&n, mean)| (n as f64 - mean).powi(2) / mean).sum();
     let df = (table.len() - 1) * (table[0].len() - 1);
     Some(ChiSquared::new(statistic, df as f64))
@@ -138,9 +141,8 @@ pub struct McNemar {
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {
     let discordant = only_first + only_second;
     let difference = only_first.abs_diff(only_second) as f64;
-    let test = |difference: f64| {
-        (discordant > 0).then(|| ChiSquared::new(difference * difference / discordant as f64, 1.0))
-    };
+    let test =
+        |difference: f64| (discordant > 0).then(|| ChiSquared::new(difference * difference / discordant as f64, 1.0));
     let exact_p = match discordant {
         0 => 1.0,
         n => (2.0 * binomial_cdf(only_first.min(only_second), n, 0.5)).min(1.0),
@@ -237,7 +239,10 @@ mod tests {
         assert_eq!(cochran_armitage(&[0, 0], &[5, 5], &[1.0, 2.0]), None);
         assert_eq!(cochran_armitage(&[6, 0], &[5, 5], &[1.0, 2.0]), None);
         assert_eq!(linear_by_linear(&[&[0, 0], &[0, 0]], &[0.0, 1.0], &[0.0, 1.0]), None);
-        assert_eq!(linear_by_linear(&[&[1, 2], &[2, 1]], &[0.0, f64::NAN], &[0.0, 1.0]), None);
+        assert_eq!(
+            linear_by_linear(&[&[1, 2], &[2, 1]], &[0.0, f64::NAN], &[0.0, 1.0]),
+            None
+        );
     }
 
     #[test]

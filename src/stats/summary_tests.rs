@@ -60,7 +60,9 @@ impl TTest {
 
 /// Student's t test with the pooled variance.
 pub fn t_test_pooled(a: Summary, b: Summary) -> Option<TTest> {
-    let df = (a.n + b.n).checked_sub(2).filter(|&df| df > 0 && a.sound() && b.sound())? as f64;
+    let df = (a.n + b.n)
+        .checked_sub(2)
+        .filter(|&df| df > 0 && a.sound() && b.sound())? as f64;
     let variance = (a.squares() + b.squares()) / df * (1.0 / a.n as f64 + 1.0 / b.n as f64);
     TTest::new(a.mean - b.mean, variance, df)
 }
@@ -125,7 +127,11 @@ pub fn pooled(groups: &[Summary]) -> Option<Summary> {
     let mean = groups.iter().map(|group| group.n as f64 * group.mean).sum::<f64>() / n as f64;
     let square = |group: &Summary| group.squares() + group.n as f64 * (group.mean - mean).powi(2);
     let squares: f64 = groups.iter().map(square).sum();
-    let sd = if n > 1 { (squares / (n as f64 - 1.0)).sqrt() } else { 0.0 };
+    let sd = if n > 1 {
+        (squares / (n as f64 - 1.0)).sqrt()
+    } else {
+        0.0
+    };
     Some(Summary { n, mean, sd })
 }
 
@@ -166,7 +172,12 @@ mod tests {
     #[test]
     fn numbers_that_define_no_test_give_none() {
         let good = of(5, 1.0, 1.0);
-        for bad in [of(0, 1.0, 1.0), of(5, f64::NAN, 1.0), of(5, 1.0, -1.0), of(5, 1.0, f64::INFINITY)] {
+        for bad in [
+            of(0, 1.0, 1.0),
+            of(5, f64::NAN, 1.0),
+            of(5, 1.0, -1.0),
+            of(5, 1.0, f64::INFINITY),
+        ] {
             assert_eq!(t_test_pooled(good, bad), None);
             assert_eq!(t_test_welch(bad, good), None);
             assert_eq!(anova(&[good, bad]), None);
