@@ -166,24 +166,28 @@ fn agreement(text: &mut String, report: &ReaderReport) {
 }
 
 fn weighted(text: &mut String, report: &ReaderReport) {
-    let mut rows = grid(report, &["readers", "cases", "weights", "kappa", "asymptotic"]);
-    for row in &report.agreement {
-        for weighted in &row.weighted {
-            let name = match weighted.weights {
-                KappaWeights::Unweighted => "none",
-                KappaWeights::Linear => "linear",
-                KappaWeights::Quadratic => "quadratic",
-            };
-            let rest = vec![
-                row.stratum.to_string(),
-                name.to_owned(),
-                estimate(weighted.kappa.map(|kappa| kappa.value), weighted.interval),
-                range(weighted.kappa.and_then(|kappa| kappa.interval)),
-            ];
-            rows.row(cells(report, who(row), row.arm.as_ref(), rest));
-        }
+    let mut rows = grid(
+        report,
+        &["readers", "cases", "n", "linear weights", "quadratic weights"],
+    );
+    for row in report.agreement.iter().filter(|row| !row.weighted.is_empty()) {
+        let of = |weights: KappaWeights| {
+            let found = row.weighted.iter().find(|weighted| weighted.weights == weights);
+            estimate(
+                found.and_then(|found| found.kappa).map(|kappa| kappa.value),
+                found.and_then(|found| found.interval),
+            )
+        };
+        let rest = vec![
+            row.stratum.to_string(),
+            row.n.to_string(),
+            of(KappaWeights::Linear),
+            of(KappaWeights::Quadratic),
+        ];
+        rows.row(cells(report, who(row), row.arm.as_ref(), rest));
     }
-    table(text, "Agreement of the ratings: Cohen's kappa of the steps", &rows);
+    let heading = "Agreement of the ratings: weighted kappa of the steps, with its interval over resampled patients";
+    table(text, heading, &rows);
 }
 
 fn group(text: &mut String, report: &ReaderReport) {
@@ -279,7 +283,10 @@ fn arms(text: &mut String, comparison: &ArmComparison) {
             format!("{} readers", test.n_readers),
             test.metric.to_owned(),
             estimate(test.difference, test.interval),
-            probability(test.clustered.map(|test| test.p)),
+            match test.metric {
+                "auc" => "see the interval".to_owned(),
+                _ => clustered(test.clustered),
+            },
             probability(test.across_readers.map(|test| test.p)),
         ]);
     }
@@ -297,7 +304,7 @@ fn low_risk(text: &mut String, report: &ReaderReport, subset: &LowRisk) {
     };
     let heading = format!(
         "Low risk: {} of {} scored cases ({} positive) of {} patients have a score below {} ({chosen}); the model's \
-         sensitivity there is {}, its specificity {}",
+         sensitivity at this threshold is {}, its specificity {}",
         subset.n,
         subset.n_scored,
         subset.n_positive,

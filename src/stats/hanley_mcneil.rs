@@ -83,6 +83,23 @@ mod tests {
         assert!(logit_interval(0.8, 0.1, 0.0).is_err());
     }
 
+    /// Expected: the closed forms in numpy (float64), for AUC 0.850 of 15 positives and 20 negatives.
+    #[test]
+    fn intervals_of_a_printed_area_are_those_of_the_closed_forms() {
+        let error = hanley_mcneil(0.85, 15, 20).unwrap();
+        for (found, expected) in [
+            (wald_interval(0.85, error, 0.95).unwrap().unwrap(), [0.713, 0.987]),
+            (logit_interval(0.85, error, 0.95).unwrap().unwrap(), [0.659, 0.943]),
+        ] {
+            for (found, expected) in found.into_iter().zip(expected) {
+                assert!((found - expected).abs() < 5e-4, "{found} and not {expected}");
+            }
+        }
+        // Different patients, a difference of two errors' root: z = 0.1 / sqrt(2 * 0.05^2).
+        let test = compare_areas(0.8, 0.05, 0.7, 0.05, 0.0).unwrap();
+        assert!((test.z - 2.0_f64.sqrt()).abs() < 1e-12 && (test.p - 0.1573).abs() < 1e-4);
+    }
+
     #[test]
     fn mirrored_areas_have_mirrored_intervals() {
         let error = hanley_mcneil(0.85, 15, 20).unwrap();

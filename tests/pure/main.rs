@@ -6,6 +6,7 @@ mod eval;
 mod features;
 mod heads;
 mod images;
+mod readers;
 mod study;
 mod tables;
 mod tests_of_counts;

@@ -83,7 +83,7 @@ pub enum ReaderStudyError {
         ratings: String,
     },
     /// A rating that nobody gave.
-    #[error("no reading is rated {called:?}; the ratings are {ratings}")]
+    #[error("no reading is rated {called:?}, the ratings are {ratings} (for numbers use `--cutoff`)")]
     NoSuchRating {
         /// What was asked for.
         called: String,

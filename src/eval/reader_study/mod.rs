@@ -50,6 +50,24 @@ pub enum Scale {
 }
 
 /// Readings of cases by readers, in one or more arms.
+///
+/// ```
+/// use hounsfield::{eval::reader_study::{ReaderStudy, ReadingColumns, ReadingPlan}, stats::Bootstrap, tables::TextTable};
+/// let column = |name: &str, cells: [&str; 4]| (name.to_owned(), cells.map(|cell| Some(cell.to_owned())).to_vec());
+/// let table = TextTable::new(vec![
+///     column("reader", ["ann", "ann", "bob", "bob"]),
+///     column("case", ["1", "2", "1", "2"]),
+///     column("label", ["ill", "well", "ill", "well"]),
+///     column("rating", ["ill", "ill", "ill", "well"]),
+/// ])?;
+/// let [reader, case, label, rating] = ["reader", "case", "label", "rating"].map(str::to_owned);
+/// let columns = ReadingColumns { reader, case, label, rating, ..ReadingColumns::default() };
+/// let plan = ReadingPlan { columns, positive: "ill".to_owned(), ..ReadingPlan::default() };
+/// let report = ReaderStudy::read(&table, &plan)?.measure(&Bootstrap::default(), None)?;
+/// assert_eq!(report.readers[0].sensitivity.value, Some(1.0));
+/// assert_eq!(report.readers[0].specificity.value, Some(0.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReaderStudy {
     /// The label of the positive class.

@@ -57,6 +57,7 @@ struct Row<'a> {
     case: &'a str,
     patient: &'a str,
     arm: &'a str,
+    label: &'a str,
     positive: bool,
     rating: &'a str,
     score: Option<f64>,
@@ -89,11 +90,13 @@ impl ReaderStudy {
         let mut first_of = BTreeMap::<&str, &Row>::new();
         for row in &rows {
             let first = *first_of.entry(row.case).or_insert(row);
-            let what = match () {
-                () if first.positive != row.positive => "label",
-                () if first.patient != row.patient => "patient",
-                () if first.score != row.score => "score",
-                () => continue,
+            let contradictions = [
+                ("label", first.positive != row.positive),
+                ("patient", first.patient != row.patient),
+                ("score", first.score != row.score),
+            ];
+            let Some((what, _)) = contradictions.into_iter().find(|(_, contradicts)| *contradicts) else {
+                continue;
             };
             let (first, row) = (first.number, row.number);
             return Err(ReaderStudyError::TwoOfACase { what, first, row });
@@ -216,6 +219,7 @@ fn rows<'a>(
             case,
             patient,
             arm,
+            label,
             positive,
             rating,
             score,
@@ -240,6 +244,7 @@ fn rows<'a>(
 fn ratings(rows: &[Row], plan: &ReadingPlan) -> Result<(Scale, f64, Vec<f64>), ReaderStudyError> {
     let given: Vec<&str> = rows.iter().map(|row| row.rating).collect();
     let distinct: BTreeSet<&str> = given.iter().copied().collect();
+    let labels: BTreeSet<&str> = rows.iter().map(|row| row.label).collect();
     let shown = || listed(&given);
     let Some(cutoff) = plan.cutoff else {
         let called = match &plan.called {
@@ -251,7 +256,8 @@ fn ratings(rows: &[Row], plan: &ReadingPlan) -> Result<(Scale, f64, Vec<f64>), R
                 });
             }
             Some(called) => called,
-            None if distinct.contains(plan.positive.as_str()) => &plan.positive,
+            // Where readers rate by the labels' names, the positive one may have been given to no case.
+            None if distinct.contains(plan.positive.as_str()) || distinct.is_subset(&labels) => &plan.positive,
             None => {
                 let positive = plan.positive.clone();
                 return Err(ReaderStudyError::NoCutoff {
