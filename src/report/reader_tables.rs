@@ -283,10 +283,7 @@ fn arms(text: &mut String, comparison: &ArmComparison) {
             format!("{} readers", test.n_readers),
             test.metric.to_owned(),
             estimate(test.difference, test.interval),
-            match test.metric {
-                "auc" => "see the interval".to_owned(),
-                _ => clustered(test.clustered),
-            },
+            clustered(test.clustered),
             probability(test.across_readers.map(|test| test.p)),
         ]);
     }

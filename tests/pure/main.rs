@@ -2,11 +2,13 @@
 
 #[path = "../support/command.rs"]
 mod command;
+mod coverage;
 mod eval;
 mod features;
 mod heads;
 mod images;
 mod readers;
+mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;

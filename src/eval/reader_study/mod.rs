@@ -12,7 +12,7 @@ mod paired;
 mod rates;
 mod read;
 
-use crate::stats::{Bootstrap, Clusters, StatsError};
+use crate::stats::{Bootstrap, Clusters, Replicates, StatsError};
 
 pub use self::{
     agree::{Agreement, GroupAgreement, WeightedKappa},
@@ -338,9 +338,9 @@ struct Tools<'a> {
 }
 
 impl Tools<'_> {
-    /// The percentile interval over resampled patients of a statistic of the `cases`; `None` where they are of fewer than
-    /// two patients, or where all resamples agree and it would have no width.
-    fn interval<F>(&self, cases: &[usize], statistic: F) -> Result<Option<[f64; 2]>, ReaderStudyError>
+    /// A statistic of the `cases` in resampled patients; `None` where they are of fewer than two patients, or where all
+    /// resamples agree and an interval would have no width.
+    fn resampled<F>(&self, cases: &[usize], statistic: F) -> Result<Option<Replicates>, ReaderStudyError>
     where
         F: Fn(&[u32]) -> Option<f64> + Sync,
     {
@@ -353,11 +353,20 @@ impl Tools<'_> {
         match drawn {
             Ok(replicates) => {
                 let [lower, upper] = replicates.interval(0);
-                Ok((lower < upper).then_some([lower, upper]))
+                Ok((lower < upper).then_some(replicates))
             }
             Err(StatsError::Undefined { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The percentile interval of [`Self::resampled`].
+    fn interval<F>(&self, cases: &[usize], statistic: F) -> Result<Option<[f64; 2]>, ReaderStudyError>
+    where
+        F: Fn(&[u32]) -> Option<f64> + Sync,
+    {
+        let replicates = self.resampled(cases, statistic)?;
+        Ok(replicates.map(|replicates| replicates.interval(0)))
     }
 }
 

@@ -6,7 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::{Mean, ReaderStudyError, Scale, Stratum, Tools, rates::Seat};
-use crate::stats::{McNemar, ZTest, distributions::normal_two_sided, distributions::t_two_sided, mcnemar};
+use crate::stats::{
+    McNemar, Replicates, ZTest,
+    distributions::{normal_two_sided, t_two_sided},
+    mcnemar,
+};
 
 /// Two shares of the same cases, called as they are.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -81,7 +85,7 @@ pub struct AverageTest {
     pub difference: Option<f64>,
     /// Percentile interval over resampled patients, for these readers.
     pub interval: Option<[f64; 2]>,
-    /// Patients as a sample, these readers as they are; not of the AUC.
+    /// Patients as a sample, these readers as they are; of the AUC with the bootstrap's standard error.
     pub clustered: Option<ZTest>,
     /// Readers as a sample, these cases as they are: a t test of the readers' differences; `None` with fewer than two
     /// readers or where all differ alike.
@@ -232,13 +236,12 @@ fn clustered(tools: &Tools, readers: &[Vec<(usize, [bool; 2])>]) -> Option<ZTest
     let squares: f64 = residuals.values().map(|residual| residual * residual).sum();
     let error = (patients / (patients - 1.0) * squares).sqrt();
     // Below rounding: no case differs, or all do alike.
-    (patients > 1.0 && error > 1e-12).then(|| {
-        let z = mean / error;
-        ZTest {
-            z,
-            p: normal_two_sided(z),
-        }
-    })
+    (patients > 1.0 && error > 1e-12).then(|| z_test(mean / error))
+}
+
+fn z_test(z: f64) -> ZTest {
+    let p = normal_two_sided(z);
+    ZTest { z, p }
 }
 
 fn areas(tools: &Tools, sides: [Side; 2]) -> Result<Mean, ReaderStudyError> {
@@ -298,10 +301,12 @@ fn averaged(
 ) -> Result<AverageTest, ReaderStudyError> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let values = each(&vec![1; tools.study.cases.len()]);
-    let interval = match values {
+    let difference = values.as_deref().map(mean);
+    let replicates = match values {
         None => None,
-        Some(_) => tools.interval(cases, |times| each(times).map(|values| mean(&values)))?,
+        Some(_) => tools.resampled(cases, |times| each(times).map(|values| mean(&values)))?,
     };
+    let z = |replicates: &Replicates| Some(difference? / replicates.standard_error(0));
     let across = |values: &Vec<f64>| {
         let (n, mean) = (values.len() as f64, mean(values));
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -315,9 +320,9 @@ fn averaged(
     Ok(AverageTest {
         metric,
         n_readers,
-        difference: values.as_deref().map(mean),
-        interval,
-        clustered: None,
+        difference,
+        interval: replicates.as_ref().map(|replicates| replicates.interval(0)),
+        clustered: replicates.as_ref().and_then(z).map(z_test),
         across_readers: values.as_ref().and_then(across),
     })
 }
