@@ -4,6 +4,7 @@ mod assess;
 mod caution;
 mod evaluate;
 mod pooling;
+pub mod reader_study;
 mod roc;
 mod scores;
 mod table;

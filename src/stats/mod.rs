@@ -1,5 +1,6 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
 
+mod agreement;
 mod auc;
 mod auc_test;
 mod bootstrap;
@@ -8,10 +9,14 @@ mod calibration;
 mod cluster_ranking;
 mod clusters;
 mod decision_curve;
+mod contingency;
 mod delong;
 pub mod distributions;
+mod fleiss;
 mod folds;
 mod logistic;
+mod granularity;
+mod hanley_mcneil;
 mod multiple;
 mod operating;
 mod partial_auc;
@@ -20,8 +25,10 @@ mod prevalence;
 mod proportion;
 mod recalibration;
 mod replicates;
+mod summary_tests;
 
 pub use self::{
+    agreement::{Kappa, KappaWeights, PairTable, tables_with_kappa},
     auc::{Ranking, RocStep, auc},
     auc_test::{Alternative, AucTest, Scale},
     bootstrap::Bootstrap,
@@ -32,8 +39,15 @@ pub use self::{
     cluster_ranking::ClusterRanking,
     clusters::Clusters,
     decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
+    contingency::{
+        ChiSquared, McNemar, ZTest, chi_squared, chi_squared_yates, cochran_armitage, fisher_exact, linear_by_linear,
+        mcnemar, smallest_expected,
+    },
     delong::{AucCovariance, Components, clustered_delong, delong},
+    fleiss::{FleissKappa, fleiss_kappa, fleiss_kappa_with_error},
     folds::{FoldError, grouped_folds},
+    granularity::{counts_of_percentage, smallest_n, sums_of_mean},
+    hanley_mcneil::{compare_areas, hanley_mcneil, logit_interval, wald_interval},
     multiple::{bonferroni, holm},
     operating::{OperatingPoint, OperatingRule, at_threshold, operating_point},
     partial_auc::{Axis, PartialAuc, partial_auc},
@@ -42,6 +56,10 @@ pub use self::{
     proportion::{clopper_pearson, newcombe, wilson},
     recalibration::{Isotonic, Platt},
     replicates::{Bca, Replicates, quantile},
+    summary_tests::{
+        Anova, Summary, TTest, anova, pooled, standardised_difference, standardised_difference_of_proportions,
+        t_test_pooled, t_test_welch, weighted_mean,
+    },
 };
 
 /// A number with its confidence interval.

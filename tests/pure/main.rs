@@ -8,6 +8,8 @@ mod eval;
 mod features;
 mod heads;
 mod images;
+mod readers;
 mod roc;
 mod study;
 mod tables;
+mod tests_of_counts;
