@@ -2,19 +2,25 @@
 
 mod caution;
 mod evaluate;
+mod null;
 mod pooling;
+mod probability;
+mod repeats;
 mod roc;
 mod scores;
 mod threshold;
 
 pub use self::{
     evaluate::{Evaluation, METRICS, evaluate},
+    null::NullAuc,
     pooling::Pooled,
+    probability::{Calibration, CalibrationMap},
+    repeats::{FoldAuc, RepeatAuc, RepeatedAuc, areas_of_repeats, evaluate_repeats},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
-use crate::stats::StatsError;
+use crate::stats::{CalibrationError, StatsError};
 pub use crate::stats::{Pooling, PoolingError};
 
 /// One number of a study, as `results.json` holds it.
@@ -168,6 +174,9 @@ pub enum EvalError {
         /// The unit to evaluate.
         evaluated: Unit,
     },
+    /// Probabilities can't be made of the scores.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
     /// The bootstrap's settings or resamples make no interval.
     #[error(transparent)]
     Stats(#[from] StatsError),

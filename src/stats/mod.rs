@@ -17,9 +17,7 @@ pub use self::{
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
     brier::{BrierParts, brier, brier_parts},
-    calibration::{
-        CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
-    },
+    calibration::{CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities},
     decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefit},
     folds::{FoldError, grouped_folds},
     pooling::{Pooling, PoolingError},
