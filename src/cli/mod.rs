@@ -146,7 +146,7 @@ fn quiet_decoders() {
 }
 
 /// The study that a stage command works on.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 struct StudyArgs {
     /// The study's file
     study: PathBuf,

@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use hounsfield::{
     FeatureTable, FittedHead,
-    eval::Pooling,
+    eval::{CalibrationMap, Pooling},
     features::{Rows, read_features},
     tables::{Column, ColumnData, write_csv, write_parquet},
 };
@@ -30,7 +31,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let head = FittedHead::load(&args.model)?;
     let table = read_features(&args.features)?;
     warn(&head, &table);
-    let scores = head.score(table.values.mapv(f64::from).view())?;
+    let scores = calibrated(&head, head.score(table.values.mapv(f64::from).view())?)?;
     let columns = columns(&head, &table, &scores)?;
     match &args.out {
         Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
@@ -43,6 +44,16 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         out => write_text(&columns, out.as_deref())?,
     }
     Ok(Done::Whole)
+}
+
+/// Scores as the study reported them: probabilities where it calibrated them.
+fn calibrated(head: &FittedHead, scores: Vec<f64>) -> anyhow::Result<Vec<f64>> {
+    let text = head.metadata.get("calibration").map_or("", String::as_str);
+    if text.is_empty() {
+        return Ok(scores);
+    }
+    let map: CalibrationMap = serde_json::from_str(text).context("read the calibration in the head's file")?;
+    Ok(scores.into_iter().map(|score| map.apply(score)).collect())
 }
 
 /// The unit that the threshold was frozen on decides what is called positive: a slice, or a patient (or scan) by the

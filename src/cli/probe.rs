@@ -13,10 +13,18 @@ pub struct Args {
     /// Also save the fitted heads in this folder, for `hounsfield predict`
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
+    /// Also permute the labels by patient so many times, fit all again each time, and print what that finds: overrides
+    /// `probe.null`
+    #[arg(long, value_name = "TIMES")]
+    null: Option<usize>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
-    let mut run = args.study.open()?;
+    let mut study = args.study.clone();
+    study
+        .overrides
+        .extend(args.null.map(|times| format!("probe.null={times}")));
+    let mut run = study.open()?;
     let cohort = run.cohort()?;
     let split = run.split(&cohort)?;
     let failures = run.features(&cohort, Some(&split), &args.network.options())?;

@@ -28,6 +28,12 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     for (name, (patients, slices)) in counts {
         say!("{name:<24} {:>8} {slices:>8}", patients.len());
     }
+    if !split.repeats().is_empty() {
+        say!(
+            "the folds of {} repeats stand in the columns repeat_1, ...",
+            split.repeats().len()
+        );
+    }
     say!("split: {}", run.folder.join(SPLIT_FILE).display());
     Ok(Done::Whole)
 }

@@ -247,6 +247,19 @@ pub enum CohortError {
         /// What was found.
         found: String,
     },
+    /// Folds or repeats that make no nested cross-validation.
+    #[error(
+        "`split.kind = \"nested-cv\"` needs `k` and `inner` of 2 or more and `repeats` of 1 or more, found k = {k}, inner = \
+         {inner}, repeats = {repeats}"
+    )]
+    NestedPlan {
+        /// Outer folds.
+        k: usize,
+        /// Inner folds.
+        inner: usize,
+        /// Draws of the outer folds.
+        repeats: usize,
+    },
     /// External sites without sites.
     #[error("`split.external` names sites, but the cohort has no site column: name it with `cohort.site = \"...\"`")]
     NoSites,

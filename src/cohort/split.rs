@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand::seq::SliceRandom as _;
+use rand::{Rng, seq::SliceRandom as _};
 
 use super::{Cohort, CohortError, counted, duplicates};
 use crate::{seed, stats::grouped_folds, tables::looks_identifying};
@@ -38,6 +38,25 @@ pub enum SplitPlan {
         #[serde(default)]
         unit: SplitUnit,
     },
+    /// Cross-validation that is drawn again and again, so that no one draw of the folds decides. Whatever is chosen or
+    /// fitted, hyperparameters, thresholds and calibration, is chosen on inner folds of the other outer folds.
+    NestedCv {
+        /// Sites that are held out whole, scored by a head fitted on all other rows.
+        #[serde(default)]
+        external: Vec<String>,
+        /// Outer folds of each repeat. Default: 5.
+        #[serde(default = "five")]
+        k: usize,
+        /// Inner folds, for hyperparameters, thresholds and calibration. Default: 5.
+        #[serde(default = "five")]
+        inner: usize,
+        /// How often the outer folds are drawn. Default: 10.
+        #[serde(default = "ten")]
+        repeats: usize,
+        /// What is drawn.
+        #[serde(default)]
+        unit: SplitUnit,
+    },
     /// A split that came with the data.
     Column {
         /// The column; its values are `train`, `validation` (or `val`), `test` and `external:SITE`; rows without one are
@@ -50,6 +69,14 @@ pub enum SplitPlan {
         #[serde(default)]
         unit: SplitUnit,
     },
+}
+
+fn five() -> usize {
+    5
+}
+
+fn ten() -> usize {
+    10
 }
 
 /// Shares of the patients of each class.
@@ -99,18 +126,21 @@ pub enum Set {
     Test,
     /// Evaluated by the head that was fitted on the other folds.
     Fold(usize),
+    /// Evaluated, in every repeat, by the head that was fitted on the other folds of the repeat.
+    OutOfFold,
     /// A site held out whole.
     External(String),
 }
 
 impl std::fmt::Display for Set {
-    /// `train`, `validation`, `test`, `fold:0` or `external:SITE`.
+    /// `train`, `validation`, `test`, `fold:0`, `out-of-fold` or `external:SITE`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Train => f.write_str("train"),
             Self::Validation => f.write_str("validation"),
             Self::Test => f.write_str("test"),
             Self::Fold(fold) => write!(f, "fold:{fold}"),
+            Self::OutOfFold => f.write_str("out-of-fold"),
             Self::External(site) => write!(f, "external:{site}"),
         }
     }
@@ -120,6 +150,8 @@ impl std::fmt::Display for Set {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     sets: Vec<Option<Set>>,
+    /// `[repeats][rows]`; empty for a split that is drawn once.
+    repeats: Vec<Vec<Option<usize>>>,
     leaky: bool,
 }
 
@@ -134,7 +166,13 @@ impl Split {
         self.leaky
     }
 
-    /// The number of folds; 0 for a split without folds.
+    /// The outer fold of each row in each repeat of nested cross-validation, `None` for rows that have none; no repeats
+    /// for other splits.
+    pub fn repeats(&self) -> &[Vec<Option<usize>>] {
+        &self.repeats
+    }
+
+    /// The number of folds; 0 for a split without folds, or with new folds in every repeat.
     pub fn n_folds(&self) -> usize {
         let folds = self.sets.iter().flatten().filter_map(|set| match set {
             Set::Fold(fold) => Some(fold + 1),
@@ -148,14 +186,17 @@ impl SplitPlan {
     /// What is drawn.
     pub fn unit(&self) -> SplitUnit {
         match self {
-            Self::Holdout { unit, .. } | Self::Folds { unit, .. } | Self::Column { unit, .. } => *unit,
+            Self::Holdout { unit, .. }
+            | Self::Folds { unit, .. }
+            | Self::NestedCv { unit, .. }
+            | Self::Column { unit, .. } => *unit,
         }
     }
 
     /// The column that the split comes from, where it does.
     pub fn column(&self) -> Option<&str> {
         match self {
-            Self::Holdout { .. } => None,
+            Self::Holdout { .. } | Self::NestedCv { .. } => None,
             Self::Folds { column, .. } => column.as_deref(),
             Self::Column { column, .. } => Some(column),
         }
@@ -164,7 +205,10 @@ impl SplitPlan {
     /// The sites that are held out.
     pub fn external(&self) -> &[String] {
         match self {
-            Self::Holdout { external, .. } | Self::Folds { external, .. } | Self::Column { external, .. } => external,
+            Self::Holdout { external, .. }
+            | Self::Folds { external, .. }
+            | Self::NestedCv { external, .. }
+            | Self::Column { external, .. } => external,
         }
     }
 
@@ -177,6 +221,7 @@ impl SplitPlan {
     /// SHA-256) in two sets.
     pub fn split(&self, cohort: &Cohort, seed: u64) -> Result<Split, CohortError> {
         let mut sets = self.external_sets(cohort)?;
+        let mut repeats = Vec::new();
         let inside: Vec<usize> = (0..cohort.len())
             .filter(|row| sets[*row].is_none() && cohort.positive[*row].is_some())
             .collect();
@@ -188,7 +233,9 @@ impl SplitPlan {
             }
             Self::Folds { k, column, unit, .. } => {
                 let folds = match (k, column) {
-                    (Some(k), None) if *k >= 2 => drawn_folds(cohort, &inside, *k, *unit, seed)?,
+                    (Some(k), None) if *k >= 2 => {
+                        drawn_folds(cohort, &inside, *k, *unit, &mut seed::stream(seed, "split/folds"))?
+                    }
                     (None, Some(column)) => given_folds(cohort, &inside, column)?,
                     (k, column) => {
                         let found = format!(
@@ -201,6 +248,33 @@ impl SplitPlan {
                 };
                 for (row, fold) in inside.iter().zip(folds) {
                     sets[*row] = Some(Set::Fold(fold));
+                }
+            }
+            Self::NestedCv {
+                k,
+                inner,
+                repeats: wanted,
+                unit,
+                ..
+            } => {
+                let (k, inner, wanted) = (*k, *inner, *wanted);
+                if k < 2 || inner < 2 || wanted == 0 {
+                    return Err(CohortError::NestedPlan {
+                        k,
+                        inner,
+                        repeats: wanted,
+                    });
+                }
+                inside.iter().for_each(|row| sets[*row] = Some(Set::OutOfFold));
+                for repeat in 0..wanted {
+                    // A stream a repeat: more repeats leave the first as they were.
+                    let mut rng = seed::stream(seed, "split/nested-cv");
+                    rng.set_stream(repeat as u64);
+                    let mut folds = vec![None; cohort.len()];
+                    for (row, fold) in inside.iter().zip(drawn_folds(cohort, &inside, k, *unit, &mut rng)?) {
+                        folds[*row] = Some(fold);
+                    }
+                    repeats.push(folds);
                 }
             }
             Self::Column { column, .. } => {
@@ -218,13 +292,19 @@ impl SplitPlan {
         if !leaky {
             check_patients(cohort, &sets)?;
             check_images(cohort, &sets)?;
+            for folds in &repeats {
+                let fold_or_set = |(fold, set): (&Option<usize>, &Option<Set>)| fold.map(Set::Fold).or(set.clone());
+                let sets: Vec<Option<Set>> = folds.iter().zip(&sets).map(fold_or_set).collect();
+                check_patients(cohort, &sets)?;
+                check_images(cohort, &sets)?;
+            }
         }
-        let trains = |set: &Set| matches!(set, Set::Train | Set::Fold(_));
+        let trains = |set: &Set| matches!(set, Set::Train | Set::Fold(_) | Set::OutOfFold);
         if !sets.iter().flatten().any(trains) {
             let why = "look at `split.external`, the labels and the split column";
             return Err(CohortError::NoTraining { why });
         }
-        Ok(Split { sets, leaky })
+        Ok(Split { sets, repeats, leaky })
     }
 
     fn external_sets(&self, cohort: &Cohort) -> Result<Vec<Option<Set>>, CohortError> {
@@ -343,19 +423,14 @@ fn drawn_folds(
     inside: &[usize],
     k: usize,
     unit: SplitUnit,
-    seed: u64,
+    rng: &mut impl Rng,
 ) -> Result<Vec<usize>, CohortError> {
     let positive: Vec<bool> = inside.iter().map(|row| cohort.positive[*row] == Some(true)).collect();
     let groups: Vec<usize> = match unit {
         SplitUnit::Patient => inside.iter().map(|row| cohort.patient[*row]).collect(),
         SplitUnit::Slice => (0..inside.len()).collect(),
     };
-    Ok(grouped_folds(
-        &positive,
-        &groups,
-        k,
-        &mut seed::stream(seed, "split/folds"),
-    )?)
+    Ok(grouped_folds(&positive, &groups, k, rng)?)
 }
 
 /// The folds that a column names, numbered in the order of their names.
@@ -575,6 +650,35 @@ mod tests {
             ),
             "{error}"
         );
+    }
+
+    #[test]
+    fn every_repeat_of_nested_folds_keeps_patients_whole_and_leaves_the_earlier_ones_alone() {
+        let cohort = testing::cohort(50);
+        let draw = |text: &str| plan(&format!("kind = 'nested-cv'\nexternal = ['far']\n{text}")).split(&cohort, 0);
+        let split = draw("k = 4\nrepeats = 3").unwrap();
+        assert_eq!((split.repeats().len(), split.n_folds()), (3, 0));
+        for folds in split.repeats() {
+            let mut fold_of = BTreeMap::new();
+            for (row, fold) in folds.iter().enumerate() {
+                assert_eq!(fold.is_some(), split.sets()[row] == Some(Set::OutOfFold));
+                assert_eq!(fold_of.entry(cohort.patient[row]).or_insert(*fold), fold);
+            }
+            for fold in 0..4 {
+                let patients = fold_of.values().filter(|found| **found == Some(fold)).count();
+                assert_eq!(patients, 10, "fold {fold}");
+            }
+        }
+        assert_ne!(split.repeats()[0], split.repeats()[1]);
+        assert_eq!(draw("k = 4\nrepeats = 1").unwrap().repeats()[0], split.repeats()[0]);
+        assert_eq!(draw("").unwrap().repeats().len(), 10);
+        assert!(draw("unit = 'slice'").unwrap().is_leaky());
+        for text in ["k = 1", "inner = 1", "repeats = 0"] {
+            assert!(
+                matches!(draw(text).unwrap_err(), CohortError::NestedPlan { .. }),
+                "{text}"
+            );
+        }
     }
 
     #[test]

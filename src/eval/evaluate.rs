@@ -53,10 +53,7 @@ pub fn evaluate(
     let (units, mixed) = (pooled.scores.as_ref(), pooled.mixed);
     let size = Size::of(units);
     let ranking = Ranking::new(units.positive(), units.score());
-    let called: Vec<bool> = match units.thresholds() {
-        None => units.score().iter().map(|&score| score >= threshold.value).collect(),
-        Some(own) => units.score().iter().zip(own).map(|(score, own)| score >= own).collect(),
-    };
+    let called = calls(units, threshold);
     let once = vec![1; units.len()];
     let point = metrics(&ranking, units.positive(), &called, &once);
 
@@ -189,8 +186,21 @@ pub fn evaluate(
     Ok(Evaluation { rows, roc, warnings })
 }
 
+/// Which units are called positive, by their own thresholds where they have some.
+pub(super) fn calls(units: &Scores, threshold: &Threshold) -> Vec<bool> {
+    match units.thresholds() {
+        None => units.score().iter().map(|&score| score >= threshold.value).collect(),
+        Some(own) => units.score().iter().zip(own).map(|(score, own)| score >= own).collect(),
+    }
+}
+
 /// The values in the order of [`METRICS`], each row counted `weights` times.
-fn metrics(ranking: &Ranking, positive: &[bool], called: &[bool], weights: &[u32]) -> [Option<f64>; 4] {
+pub(super) fn metrics(
+    ranking: &Ranking,
+    positive: &[bool],
+    called: &[bool],
+    weights: &[u32],
+) -> [Option<f64>; METRICS.len()] {
     // [actual class][called class]
     let mut counts = [[0_u64; 2]; 2];
     for ((&positive, &called), &weight) in positive.iter().zip(called).zip(weights) {

@@ -3,8 +3,11 @@
 mod assess;
 mod caution;
 mod evaluate;
+mod null;
 mod pooling;
 pub mod reader_study;
+mod probability;
+mod repeats;
 mod roc;
 mod scores;
 mod table;
@@ -13,13 +16,16 @@ mod threshold;
 pub use self::{
     assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
     evaluate::{Evaluation, METRICS, evaluate},
+    null::NullAuc,
     pooling::Pooled,
+    probability::{Calibration, CalibrationMap},
+    repeats::{FoldAuc, RepeatAuc, RepeatedAuc, areas_of_repeats, evaluate_repeats},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
     table::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError},
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
-use crate::stats::StatsError;
+use crate::stats::{CalibrationError, StatsError};
 pub use crate::stats::{Pooling, PoolingError};
 
 /// One number of a study, as `results.json` holds it.
@@ -209,9 +215,9 @@ pub enum EvalError {
         /// How many there are.
         found: usize,
     },
-    /// Probabilities that can't be judged.
+    /// Probabilities that can't be judged, or can't be made of the scores.
     #[error(transparent)]
-    Calibration(#[from] crate::stats::CalibrationError),
+    Calibration(#[from] CalibrationError),
     /// The bootstrap's settings or resamples make no interval.
     #[error(transparent)]
     Stats(#[from] StatsError),

@@ -93,6 +93,25 @@ impl Scores {
         &self.patient
     }
 
+    /// Some of the rows, in their order.
+    ///
+    /// # Panics
+    ///
+    /// Where an index is not below [`Self::len`].
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        fn pick<T: Copy>(cells: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| cells[row]).collect()
+        }
+        Self {
+            positive: pick(&self.positive, rows),
+            score: pick(&self.score, rows),
+            patient: pick(&self.patient, rows),
+            scan: self.scan.as_deref().map(|scan| pick(scan, rows)),
+            thresholds: self.thresholds.as_deref().map(|own| pick(own, rows)),
+        }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.score.len()

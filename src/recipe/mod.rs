@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cohort::{Classes, Columns, SplitPlan},
     encoder::{EncoderConfig, Layer, Weights},
-    eval::{Pooling, ThresholdRule, Unit},
+    eval::{Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
     transforms::Preprocess,
 };
@@ -128,12 +128,32 @@ pub struct ProbeSection {
     /// How the scores of a patient's (or scan's) slices become one: `mean`, `median`, `max`, `{ top-k = 3 }` or
     /// `noisy-or`.
     pub pool: Pooling,
+    /// Whether scores become probabilities: `none`, `platt` or `isotonic`, fitted on the validation set where there is one,
+    /// and on out-of-fold scores of the training rows otherwise.
+    pub calibration: Calibration,
     /// How the decision threshold is chosen on the validation set.
     pub threshold: ThresholdRule,
     /// How hyperparameters are chosen inside the training set.
     pub tuning: Tuning,
     /// How intervals are made.
     pub bootstrap: BootstrapSection,
+    /// How often labels are permuted by patient and all is fitted again, to see what the pipeline finds where there is
+    /// nothing. Default: 0, never.
+    pub null: usize,
+    /// Whether heads are tuned again for permuted labels: `again`, or `frozen` to what the real labels chose, which is
+    /// faster.
+    pub null_tuning: NullTuning,
+}
+
+/// Hyperparameters where labels are permuted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NullTuning {
+    /// Chosen again, as the same pipeline does.
+    #[default]
+    Again,
+    /// Those that the real labels chose.
+    Frozen,
 }
 
 impl Default for ProbeSection {
@@ -143,9 +163,12 @@ impl Default for ProbeSection {
             heads: HeadConfig::all(),
             unit: Unit::default(),
             pool: Pooling::default(),
+            calibration: Calibration::default(),
             threshold: ThresholdRule::default(),
             tuning: Tuning::default(),
             bootstrap: BootstrapSection::default(),
+            null: 0,
+            null_tuning: NullTuning::default(),
         }
     }
 }
@@ -354,6 +377,14 @@ impl Study {
         if self.probe.tuning.folds < 2 {
             return refuse(&format!(
                 "`probe.tuning.folds` is {}, 2 or more are needed",
+                self.probe.tuning.folds
+            ));
+        }
+        if let Some(SplitPlan::NestedCv { inner, .. }) = &self.split
+            && ![*inner, Tuning::default().folds].contains(&self.probe.tuning.folds)
+        {
+            return refuse(&format!(
+                "`probe.tuning.folds` is {} and `split.inner` {inner}: in nested cross-validation the inner folds are `split.inner`; leave `probe.tuning.folds` out",
                 self.probe.tuning.folds
             ));
         }

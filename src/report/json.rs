@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{ReportFormat, StudyReport};
-use crate::eval::ResultRow;
+use crate::eval::{NullAuc, RepeatedAuc, ResultRow};
 
 /// The format of `results.json`.
 pub struct Json;
@@ -17,6 +17,10 @@ struct Results<'a> {
     positive: &'a str,
     negative: &'a str,
     results: &'a [ResultRow],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    repeats: &'a [RepeatedAuc],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    nulls: &'a [NullAuc],
     warnings: &'a [String],
     banners: &'a [String],
 }
@@ -36,6 +40,8 @@ impl ReportFormat for Json {
             positive: &report.positive,
             negative: &report.negative,
             results: &report.results,
+            repeats: &report.repeats,
+            nulls: &report.nulls,
             warnings: &report.warnings,
             banners: &report.banners,
         };

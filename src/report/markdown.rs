@@ -2,7 +2,10 @@
 
 use super::{
     ReportFormat, StudyReport,
-    panel::{estimate, headline, panels, set_label},
+    panel::{
+        NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
+        set_label,
+    },
 };
 
 /// The format of `report.md`.
@@ -44,6 +47,12 @@ impl ReportFormat for Markdown {
             }
             page.push('\n');
         }
+        if !report.repeats.is_empty() {
+            page += &table("Repeats", REPEAT_WORDS, REPEAT_COLUMNS, repeat_lines(report));
+        }
+        if let Some(words) = null_words(report) {
+            page += &table("Permuted labels", &words, NULL_COLUMNS, null_lines(report));
+        }
         page += "## How it was run\n\n";
         for chosen in &report.thresholds {
             let (features, head) = (escape(&chosen.features), escape(&chosen.head));
@@ -58,6 +67,23 @@ impl ReportFormat for Markdown {
         }
         page
     }
+}
+
+fn table<const N: usize>(
+    title: &str,
+    words: &str,
+    columns: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> String {
+    let mut page = format!(
+        "### {title}\n\n{words}\n\n| {} |\n{}|\n",
+        columns.join(" | "),
+        "|---".repeat(N)
+    );
+    for row in rows {
+        page += &format!("| {} |\n", row.map(|cell| escape(&cell)).join(" | "));
+    }
+    page + "\n"
 }
 
 fn cohort(report: &StudyReport) -> String {

@@ -18,7 +18,7 @@ pub use self::{
     reader_tables::reader_tables,
     terminal::terminal_table,
 };
-use crate::eval::{Evaluation, ResultRow, RocCurve, Threshold};
+use crate::eval::{Evaluation, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold};
 
 /// Writes a report in one format.
 pub trait ReportFormat: Sync {
@@ -70,6 +70,10 @@ pub struct StudyReport {
     pub results: Vec<ResultRow>,
     /// All ROC curves.
     pub roc: Vec<RocCurve>,
+    /// The areas of every repeat and fold of nested cross-validation.
+    pub repeats: Vec<RepeatedAuc>,
+    /// What permuted labels gave.
+    pub nulls: Vec<NullAuc>,
 }
 
 /// One line on how the study was run.

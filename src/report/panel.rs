@@ -123,6 +123,86 @@ pub(super) fn estimate(row: Option<&ResultRow>) -> String {
     }
 }
 
+/// `0.843 (0.702 to 0.951)` of what is no result row.
+pub(super) fn range(value: f64, [lower, upper]: [f64; 2]) -> String {
+    format!("{value:.3} ({lower:.3} to {upper:.3})")
+}
+
+/// A p-value that never says 0: of B permutations the least is 1 / (B + 1).
+pub(super) fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p => format!("{p:.3}"),
+    }
+}
+
+/// Above the table of permuted labels.
+pub(super) fn null_words(report: &StudyReport) -> Option<String> {
+    let first = report.nulls.first()?;
+    Some(format!(
+        "Labels permuted by patient, the same pipeline fitted again on the same split {} times: the AUC should then lie \
+         around 0.5. In brackets {} % of the permutations; p is one-sided.",
+        first.permutations,
+        100.0 * first.level
+    ))
+}
+
+/// Columns of the table of permuted labels.
+pub(super) const NULL_COLUMNS: [&str; 6] = ["Features", "Head", "Set", "AUC", "AUC of permuted labels", "p"];
+
+/// Its lines.
+pub(super) fn null_lines(report: &StudyReport) -> impl Iterator<Item = [String; 6]> + '_ {
+    report.nulls.iter().map(|null| {
+        [
+            null.features.clone(),
+            null.head.clone(),
+            null.set.clone(),
+            format!("{:.3}", null.auc),
+            range(null.mean, null.range),
+            p_value(null.p),
+        ]
+    })
+}
+
+/// Above the table of repeats.
+pub(super) const REPEAT_WORDS: &str = "AUC of each repeat of the cross-validation and of each outer fold. The SD over \
+                                       repeats is of the draw of the folds alone; how sure the mean is, its interval \
+                                       above says.";
+
+/// Columns of the table of repeats.
+pub(super) const REPEAT_COLUMNS: [&str; 6] = [
+    "Features",
+    "Head",
+    "Repeats",
+    "AUC, least to most",
+    "SD over repeats",
+    "AUC of folds, least to most",
+];
+
+/// Its lines.
+pub(super) fn repeat_lines(report: &StudyReport) -> impl Iterator<Item = [String; 6]> + '_ {
+    let span = |values: Vec<f64>| {
+        let least = values.iter().copied().reduce(f64::min);
+        let most = values.iter().copied().reduce(f64::max);
+        match least.zip(most) {
+            Some((least, most)) => format!("{least:.3} to {most:.3}"),
+            None => "not defined".to_owned(),
+        }
+    };
+    report.repeats.iter().map(move |areas| {
+        let pooled = areas.repeats.iter().filter_map(|repeat| repeat.pooled.value);
+        let folds = areas.repeats.iter().flat_map(|repeat| &repeat.folds);
+        [
+            areas.features.clone(),
+            areas.head.clone(),
+            areas.repeats.len().to_string(),
+            span(pooled.collect()),
+            areas.sd.map_or("of one: none".to_owned(), |sd| format!("{sd:.4}")),
+            span(folds.filter_map(|fold| fold.value).collect()),
+        ]
+    })
+}
+
 /// `1 patient`, `2 patients`.
 pub(super) fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

@@ -3,7 +3,10 @@
 use super::{
     Grid, StudyReport,
     grid::{WIDTH, wrap},
-    panel::{estimate, headline, panels, set_label},
+    panel::{
+        NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
+        set_label,
+    },
 };
 
 /// Heads by set with AUC, sensitivity and specificity; banners and warnings first.
@@ -35,7 +38,25 @@ pub fn terminal_table(report: &StudyReport) -> String {
         }
         lines.extend(grid.render().lines().map(str::to_owned));
     }
+    if !report.repeats.is_empty() {
+        lines.extend(grid(REPEAT_WORDS, REPEAT_COLUMNS, repeat_lines(report)));
+    }
+    if let Some(words) = null_words(report) {
+        lines.extend(grid(&words, NULL_COLUMNS, null_lines(report)));
+    }
     lines.join("\n") + "\n"
+}
+
+/// A table with a sentence above it.
+fn grid<const N: usize>(words: &str, columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Vec<String> {
+    let mut grid = Grid::new(&columns);
+    rows.for_each(|row| {
+        grid.row(row);
+    });
+    let mut lines = vec![String::new()];
+    lines.extend(wrap(words, "", "  "));
+    lines.extend(grid.render().lines().map(str::to_owned));
+    lines
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Matrix {
         })
     }
 
+    /// Number of features.
+    pub fn width(&self) -> usize {
+        self.values.ncols()
+    }
+
     /// Whether a row of the cohort has features.
     pub fn has(&self, row: usize) -> bool {
         self.place[row].is_some()

@@ -7,7 +7,7 @@
 //! | cohort | `cohort.parquet` |
 //! | split | `split.csv` |
 //! | features | `features/LAYER.parquet`, `failures.csv` |
-//! | probe | `predictions.parquet`, `results.json`, `study.json`, `models/` |
+//! | probe | `predictions.parquet` (and `predictions_repeats.parquet`), `results.json`, `study.json`, `models/` |
 //! | report | `report.html` |
 //!
 //! `run.lock.toml` holds the resolved recipe, versions, seeds and the hashes of all of them.
@@ -16,7 +16,10 @@ use std::{
     collections::BTreeMap,
     fs::TryLockError,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -28,6 +31,7 @@ mod encode;
 mod features;
 mod lock;
 mod matrix;
+mod null;
 mod probe;
 mod report;
 mod salt;
@@ -39,7 +43,7 @@ pub use self::{
     cohort::FILE as COHORT_FILE,
     features::{ExtractOptions, FAILURES_FILE, Failure},
     lock::FILE as LOCK_FILE,
-    probe::{PREDICTIONS_FILE, RESULTS_FILE, STUDY_FILE},
+    probe::{PREDICTIONS_FILE, REPEATS_FILE, RESULTS_FILE, STUDY_FILE},
     report::FILE as REPORT_FILE,
     salt::{SALT_VARIABLE, user_pseudonymizer},
     split::FILE as SPLIT_FILE,
@@ -134,6 +138,14 @@ impl StudyRun {
             report: self.folder.join(REPORT_FILE),
             failures: failures.len(),
         })
+    }
+
+    /// Whether the user wants to stop.
+    fn check_stop(&self) -> Result<(), StudyError> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(StudyError::Stopped),
+            false => Ok(()),
+        }
     }
 
     /// Whether a stage can be skipped; else it is marked as not done and its clock starts.
@@ -342,6 +354,17 @@ pub enum StudyError {
         rows: usize,
         /// Rows of the cohort.
         cohort: usize,
+    },
+    /// Labels of slices.
+    #[error(
+        "{stuck} of {patients} patients have slices of both classes, and no other such patient of their set has as many: \
+         their labels can't be permuted, and a null that keeps them is none"
+    )]
+    NullLabels {
+        /// Patients whose labels have no partner.
+        stuck: usize,
+        /// Patients in all.
+        patients: usize,
     },
     /// A report of another recipe.
     #[error(

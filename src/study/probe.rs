@@ -4,17 +4,16 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
 };
 
 use super::{
     Failure, Key, StudyError, StudyRun,
     matrix::Matrix,
-    task::{Data, Task},
+    task::{Crossed, Data, Decided, Repeated, Task},
 };
 use crate::{
     cohort::{Cohort, Set, Split},
-    eval::{Evaluation, Threshold},
+    eval::{CalibrationMap, Evaluation, NullAuc, RepeatedAuc, Threshold},
     features::{Provenance, read_features},
     heads::{FittedHead, HeadConfig},
     progress::Progress,
@@ -24,6 +23,9 @@ use crate::{
 
 /// Scores and the thresholds that decide them, one row a slice, two columns a head and layer.
 pub const PREDICTIONS_FILE: &str = "predictions.parquet";
+/// Scores and thresholds of every repeat of nested cross-validation, one row a slice and repeat (from 1), two columns a
+/// head and layer; [`PREDICTIONS_FILE`] then holds their means.
+pub const REPEATS_FILE: &str = "predictions_repeats.parquet";
 /// The numbers, for programs.
 pub const RESULTS_FILE: &str = "results.json";
 /// All that a report says; the report is rendered from it.
@@ -49,6 +51,14 @@ pub(super) struct Probed {
     pub threshold: Threshold,
     /// The head that is saved: fitted on the training set, or on all rows that have folds.
     pub fitted: FittedHead,
+    /// The map of its scores to probabilities.
+    pub map: Option<CalibrationMap>,
+    /// Scores and thresholds of every repeat.
+    repeats: Vec<Crossed>,
+    pub areas: Option<RepeatedAuc>,
+    pub nulls: Vec<NullAuc>,
+    /// What a reader must know of how it came about.
+    pub warnings: Vec<String>,
 }
 
 impl StudyRun {
@@ -84,6 +94,9 @@ impl StudyRun {
             }
             let banners = super::report::banners(split, &made_by);
             self.write_predictions(cohort, split, &probed, &banners)?;
+            if !split.repeats().is_empty() {
+                self.write_repeats(cohort, split, &probed, &banners)?;
+            }
             let mut outputs = self.write_models(&mut probed, &made_by, &banners)?;
             let mut report = self.study_report(cohort, split, failures, probed, &made_by);
             banners.into_iter().for_each(|banner| report.mark(banner));
@@ -93,6 +106,9 @@ impl StudyRun {
             atomic_write(&self.folder.join(RESULTS_FILE), |file| {
                 file.write_all(results.as_bytes())
             })?;
+            if !split.repeats().is_empty() {
+                outputs.push(REPEATS_FILE.to_owned());
+            }
             outputs.extend([PREDICTIONS_FILE, RESULTS_FILE, STUDY_FILE].map(str::to_owned));
             self.finish(STAGE, &key, &outputs)?;
         }
@@ -127,57 +143,87 @@ impl StudyRun {
         let scan = scans(cohort);
         let data = Data {
             cohort,
+            split,
             matrix,
             scan: &scan,
-            leaky: split.is_leaky(),
             rows: &rows,
         };
         let heads = &self.study.probe.heads;
         let progress = Progress::new("probe", "heads", heads.len() as u64);
         let probe = |config: &HeadConfig| {
-            let probed = self.probe_head(&data, split, features, config);
+            let probed = self.probe_head(&data, features, config);
             progress.tick(1);
             probed
         };
-        let probed = heads.iter().map(probe).collect();
+        let probed = heads.iter().map(probe).collect::<Result<Vec<Probed>, _>>();
         progress.finish();
-        probed
+        let mut probed = probed?;
+        self.add_nulls(&data, features, &mut probed)?;
+        Ok(probed)
     }
 
-    fn probe_head(
-        &self,
-        data: &Data<'_>,
-        split: &Split,
-        features: &str,
-        config: &HeadConfig,
-    ) -> Result<Probed, StudyError> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(StudyError::Stopped);
-        }
+    fn probe_head(&self, data: &Data<'_>, features: &str, config: &HeadConfig) -> Result<Probed, StudyError> {
+        self.check_stop()?;
         let task = Task {
             run: self,
             data,
             features,
             config,
+            labels: None,
         };
-        let mut scores = vec![None; data.cohort.len()];
-        let mut thresholds = vec![None; data.cohort.len()];
-        let mut evaluations = Vec::new();
-        let (fitted, threshold) = match split.n_folds() {
-            0 => task.fit_on_training(&mut scores)?,
-            folds => {
-                let (fitted, threshold, of_folds) = task.cross_validate(folds, &mut scores, &mut thresholds)?;
-                evaluations.push(of_folds);
-                (fitted, threshold)
+        let n = data.cohort.len();
+        let (mut scores, mut thresholds) = (vec![None; n], vec![None; n]);
+        let (mut evaluations, mut repeats, mut areas, mut flat) = (Vec::new(), Vec::new(), None, (0, 0));
+        let decided = match (data.split.n_folds(), data.split.repeats().len()) {
+            (0, 0) => task.fit_on_training(&mut scores)?,
+            (0, _) => {
+                let repeated = task.cross_validate_repeats()?;
+                scores = means(n, repeated.crossed.iter().map(|crossed| &crossed.scores));
+                thresholds = means(n, repeated.crossed.iter().map(|crossed| &crossed.thresholds));
+                let Repeated {
+                    decided,
+                    crossed,
+                    evaluation,
+                    areas: found,
+                } = repeated;
+                evaluations.push(evaluation);
+                areas = Some(found);
+                repeats = crossed;
+                for crossed in &repeats {
+                    flat = (flat.0 + crossed.flat.0, flat.1 + crossed.flat.1);
+                }
+                decided
+            }
+            (folds, _) => {
+                let (decided, crossed, evaluation) = task.cross_validate(folds)?;
+                evaluations.push(evaluation);
+                flat = crossed.flat;
+                (scores, thresholds) = (crossed.scores, crossed.thresholds);
+                decided
             }
         };
+        let Decided { fitted, map, threshold } = decided;
+        if data.split.n_folds() > 0 || !data.split.repeats().is_empty() {
+            task.score_external(&fitted, map.as_ref(), &mut scores)?;
+        }
         for (set, rows) in data.rows {
-            if !matches!(set, Set::Fold(_)) {
+            if !matches!(set, Set::Fold(_) | Set::OutOfFold) {
                 rows.iter().for_each(|row| thresholds[*row] = Some(threshold.value));
                 let set = set.to_string();
                 evaluations.push(task.evaluate(&set, &task.scores(&set, rows, &scores)?, &threshold)?);
             }
         }
+        if let Some(map) = &map {
+            flat = (flat.0 + usize::from(map.is_flat()), flat.1 + 1);
+        }
+        let warnings = match flat {
+            (0, _) => Vec::new(),
+            (flat, maps) => vec![format!(
+                "{} on {features}: {flat} of {maps} calibration maps give every row one probability, since the scores that \
+                 they were fitted on do not rank the classes, or rank them backwards",
+                config.name()
+            )],
+        };
         Ok(Probed {
             features: features.to_owned(),
             head: config.name().to_owned(),
@@ -186,6 +232,11 @@ impl StudyRun {
             evaluations,
             threshold,
             fitted,
+            map,
+            repeats,
+            areas,
+            nulls: Vec::new(),
+            warnings,
         })
     }
 
@@ -224,12 +275,64 @@ impl StudyRun {
                 ColumnData::Float64(thresholds),
             ));
         }
-        let metadata = BTreeMap::from([
+        let metadata = self.prediction_facts(banners);
+        Ok(write_parquet(&self.folder.join(PREDICTIONS_FILE), &columns, &metadata)?)
+    }
+
+    /// Every repeat's scores below one another.
+    fn write_repeats(
+        &self,
+        cohort: &Cohort,
+        split: &Split,
+        probed: &[Probed],
+        banners: &[String],
+    ) -> Result<(), StudyError> {
+        let folds = split.repeats();
+        let places: Vec<(usize, usize)> = (0..folds.len())
+            .flat_map(|repeat| (0..cohort.len()).map(move |row| (repeat, row)))
+            .filter(|(repeat, row)| folds[*repeat][*row].is_some())
+            .collect();
+        let rows = &cohort.rows;
+        let text = |name: &str, cell: &dyn Fn(usize) -> Option<String>| {
+            Column::new(
+                name,
+                ColumnData::Text(places.iter().map(|(_, row)| cell(*row)).collect()),
+            )
+        };
+        let whole = |name: &str, cell: &dyn Fn(usize, usize) -> usize| {
+            let cells = places.iter().map(|(repeat, row)| cell(*repeat, *row) as i64);
+            Column::new(name, ColumnData::Int(cells.collect()))
+        };
+        let mut columns = vec![
+            whole("row", &|_, row| row + 1),
+            whole("repeat", &|repeat, _| repeat + 1),
+            whole("fold", &|repeat, row| folds[repeat][row].unwrap_or_default()),
+            text("slice_id", &|row| Some(rows.slice_id[row].clone())),
+            text("scan_id", &|row| Some(rows.scan_id[row].clone())),
+            text("patient_id", &|row| Some(rows.patient_id[row].clone())),
+            text("label", &|row| rows.label[row].clone()),
+        ];
+        for one in probed {
+            let name = format!("{}.{}", one.features, one.head);
+            let numbers = |name: String, of: &dyn Fn(&Crossed, usize) -> Option<f64>| {
+                let cells = places.iter().map(|(repeat, row)| of(&one.repeats[*repeat], *row));
+                Column::new(name, ColumnData::Float64(cells.collect()))
+            };
+            columns.push(numbers(name.clone(), &|crossed, row| crossed.scores[row]));
+            columns.push(numbers(format!("{name}.threshold"), &|crossed, row| {
+                crossed.thresholds[row]
+            }));
+        }
+        let metadata = self.prediction_facts(banners);
+        Ok(write_parquet(&self.folder.join(REPEATS_FILE), &columns, &metadata)?)
+    }
+
+    fn prediction_facts(&self, banners: &[String]) -> BTreeMap<String, String> {
+        BTreeMap::from([
             ("hounsfield.positive".to_owned(), self.positive()),
             ("hounsfield.banners".to_owned(), banners.join("\n")),
             ("hounsfield.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        ]);
-        Ok(write_parquet(&self.folder.join(PREDICTIONS_FILE), &columns, &metadata)?)
+        ])
     }
 
     fn positive(&self) -> String {
@@ -261,6 +364,7 @@ impl StudyRun {
                 ("threshold_from", one.threshold.to_string()),
                 ("unit", self.study.probe.unit.to_string()),
                 ("pool", self.study.probe.pool.to_string()),
+                ("calibration", one.map.as_ref().map_or(String::new(), calibration_text)),
                 ("encoder", provenance.encoder),
                 ("layer", provenance.layer),
                 ("weights", provenance.weights),
@@ -311,4 +415,24 @@ fn scans(cohort: &Cohort) -> Vec<usize> {
     let mut number: BTreeMap<&str, usize> = ids.iter().map(|id| (id.as_str(), 0)).collect();
     number.values_mut().enumerate().for_each(|(at, number)| *number = at);
     ids.iter().map(|id| number[id.as_str()]).collect()
+}
+
+/// The mean of each row over the repeats that scored it.
+fn means<'a>(rows: usize, repeats: impl Iterator<Item = &'a Vec<Option<f64>>>) -> Vec<Option<f64>> {
+    let mut sums = vec![(0.0, 0_u32); rows];
+    for repeat in repeats {
+        for ((sum, n), value) in sums.iter_mut().zip(repeat) {
+            if let Some(value) = value {
+                *sum += value;
+                *n += 1;
+            }
+        }
+    }
+    let mean = |(sum, n): (f64, u32)| (n > 0).then(|| sum / f64::from(n));
+    sums.into_iter().map(mean).collect()
+}
+
+/// The map as the head's file holds it.
+fn calibration_text(map: &CalibrationMap) -> String {
+    serde_json::to_string(map).expect("finite numbers have a text")
 }

@@ -8,9 +8,10 @@ use std::{
 use super::{Failure, Key, StudyError, StudyRun, probe};
 use crate::{
     cohort::{Cohort, Set, Split, SplitPlan, SplitUnit},
-    eval::Unit,
+    eval::{Calibration, Unit},
     features::Provenance,
     heads::FitSummary,
+    recipe::NullTuning,
     report::{
         CohortRow, Exclusion, FORMATS, HeadFacts, HeadThreshold, LEAKAGE, StudyReport, UNTRAINED, terminal_table,
     },
@@ -103,6 +104,9 @@ impl StudyRun {
         }
         self.facts(&mut report, cohort, made_by);
         for one in probed {
+            one.warnings.iter().for_each(|warning| report.warn(warning));
+            report.repeats.extend(one.areas);
+            report.nulls.extend(one.nulls);
             let FitSummary { chosen, notes, .. } = one.fitted.summary();
             report.heads.push(HeadFacts {
                 features: one.features.clone(),
@@ -174,10 +178,33 @@ impl StudyRun {
             "Heads",
             "tuning",
             match study.split.as_ref().map(SplitPlan::unit) {
-                Some(SplitUnit::Slice) => format!("{} inner folds BY SLICE", probe.tuning.folds),
-                _ => format!("{} inner folds by patient", probe.tuning.folds),
+                Some(SplitUnit::Slice) => format!("{} inner folds BY SLICE", self.tuning().folds),
+                _ => format!("{} inner folds by patient", self.tuning().folds),
             },
         );
+        if probe.calibration != Calibration::None {
+            let fitted = match &study.split {
+                Some(SplitPlan::Folds { .. }) => {
+                    "in each fold on inner out-of-fold scores of the other folds; that of the saved head on the out-of-fold \
+                     scores"
+                }
+                Some(SplitPlan::NestedCv { .. }) => "in each fold on inner out-of-fold scores of the other folds",
+                _ => "on the validation set, or without one on out-of-fold scores of the training rows",
+            };
+            let words = format!(
+                "scores of slices are probabilities by {}, fitted {fitted}",
+                probe.calibration
+            );
+            report.fact("Heads", "calibration", words);
+        }
+        if probe.null > 0 {
+            let tuned = match probe.null_tuning {
+                NullTuning::Again => "tuned again each time",
+                NullTuning::Frozen => "hyperparameters frozen to those of the real labels",
+            };
+            let words = format!("labels permuted by patient {} times, {tuned}", probe.null);
+            report.fact("Heads", "leakage null", words);
+        }
         let again = "Reproducibility";
         report.fact(again, "seed", study.seed.to_string());
         report.fact(again, "hounsfield", env!("CARGO_PKG_VERSION"));
@@ -218,6 +245,9 @@ fn split_words(plan: &SplitPlan) -> String {
         ),
         SplitPlan::Folds { k: Some(k), .. } => format!("{k} folds"),
         SplitPlan::Folds { column, .. } => format!("folds of column `{}`", column.as_deref().unwrap_or_default()),
+        SplitPlan::NestedCv { k, inner, repeats, .. } => {
+            format!("nested cross-validation, {repeats} repeats of {k} outer folds, {inner} inner folds")
+        }
         SplitPlan::Column { column, .. } => format!("as column `{column}` gives it"),
     };
     match plan.external() {
@@ -236,7 +266,7 @@ fn flow(cohort: &Cohort, split: &Split, failures: &[Failure]) -> Vec<CohortRow> 
             Some(Set::Train) => (0, "train".to_owned()),
             Some(Set::Validation) => (1, "validation".to_owned()),
             Some(Set::Test) => (2, "test".to_owned()),
-            Some(Set::Fold(_)) => (3, "out-of-fold".to_owned()),
+            Some(Set::Fold(_) | Set::OutOfFold) => (3, "out-of-fold".to_owned()),
             Some(external @ Set::External(_)) => (4, external.to_string()),
         };
         rows_of.entry(place).or_default().push(row);

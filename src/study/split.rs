@@ -7,7 +7,8 @@ use crate::{
     tables::write_csv,
 };
 
-/// The stage's artefact in the run folder: an explicit list, so that nobody has to draw it again.
+/// The stage's artefact in the run folder: an explicit list, so that nobody has to draw it again. Nested cross-validation
+/// has a column of fold numbers for each repeat, `repeat_1`, `repeat_2`, ...
 pub const FILE: &str = "split.csv";
 
 const STAGE: &str = "split";
@@ -42,6 +43,7 @@ impl StudyRun {
         let mut header = ["row", "slice_id", "patient_id", "label", "site", "set"]
             .map(str::to_owned)
             .to_vec();
+        header.extend((1..=split.repeats().len()).map(|repeat| format!("repeat_{repeat}")));
         if split.is_leaky() {
             header.push("warning".to_owned());
         }
@@ -55,6 +57,8 @@ impl StudyRun {
                 text(&rows.site[row]),
                 split.sets()[row].as_ref().map(Set::to_string).unwrap_or_default(),
             ];
+            let fold = |folds: &Vec<Option<usize>>| folds[row].map_or(String::new(), |fold| fold.to_string());
+            cells.extend(split.repeats().iter().map(fold));
             if split.is_leaky() {
                 cells.push(LEAKAGE.to_owned());
             }

@@ -368,3 +368,306 @@ fn help_is_there_without_a_study() {
     assert!(shop.hounsfield(&["--version"]).out.starts_with("hounsfield "));
     assert!(!shop.path("runs").exists());
 }
+
+/// `results.json` as it is.
+fn json(shop: &Workshop) -> serde_json::Value {
+    serde_json::from_str(&shop.text("results.json")).unwrap()
+}
+
+#[test]
+fn scores_are_pooled_as_the_recipe_says_in_the_study_and_in_predictions() {
+    let mut table = made(80, 1.0, 0.5, 4);
+    // Two scans a patient: of three slices and of two.
+    table.rows.scan_id = (0..400).map(|row| format!("scn-{}-{}", row / 5, row % 5 / 3)).collect();
+    let shop = workshop(&table, HOLDOUT);
+    let one = ["--set", "probe.heads=[\"logistic\"]"];
+    let said = shop.run(&[&one[..], &["--set", "probe.unit=scan", "--set", "probe.pool={top-k=2}"]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let row = json(&shop)["results"][0].clone();
+    assert_eq!(
+        (&row["unit"], &row["pool"]["top-k"]),
+        (&"scan".into(), &2.into()),
+        "{row}"
+    );
+    let method = row["method"].as_str().unwrap();
+    assert!(
+        method.starts_with("mean of the 2 highest scores per scan; AUC"),
+        "{method}"
+    );
+
+    let model = shop.artefact("models/features.logistic.safetensors");
+    let features = shop.path("features.parquet");
+    let predicted = shop.hounsfield(&["predict", model.to_str().unwrap(), features.to_str().unwrap()]);
+    assert_eq!(predicted.code, Some(0), "{}", predicted.err);
+    shop.write("scores.csv", &predicted.out);
+    let scores = read_table(&shop.path("scores.csv")).unwrap();
+    let numbers = |name: &str| -> Vec<f64> {
+        let cells = scores.column(name).unwrap().iter().flatten();
+        cells.map(|cell| cell.parse().unwrap()).collect()
+    };
+    let (score, scan) = (numbers("score"), numbers("scan_score"));
+    let mut first = score[..3].to_vec();
+    first.sort_by(f64::total_cmp);
+    assert!((scan[0] - (first[1] + first[2]) / 2.0).abs() < 1e-9);
+    assert!(scan[0] == scan[2] && (scan[3] - (score[3] + score[4]) / 2.0).abs() < 1e-9);
+
+    // A changed pool is a changed probe, and a noisy-or takes probabilities only.
+    let said = shop.run(&[&one[..], &["--set", "probe.pool=median"]].concat());
+    assert!(
+        said.out.contains("patient (median score of its slices)"),
+        "{}",
+        said.out
+    );
+    let linear = ["--set", "probe.heads=[\"linear\"]", "--set", "probe.pool=noisy-or"];
+    let said = shop.run(&linear);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.err.contains("scores lie outside 0 to 1") && said.err.contains("platt"),
+        "{}",
+        said.err
+    );
+    let said = shop.run(&[&linear[..], &["--set", "probe.calibration=platt"]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
+#[test]
+fn calibrated_scores_are_probabilities_in_the_study_and_from_the_saved_head() {
+    let table = made(80, 1.0, 0.5, 6);
+    for (recipe, on) in [(HOLDOUT, "validation set"), (FOLDS, "other folds")] {
+        let shop = workshop(&table, recipe);
+        let heads = [
+            "--set",
+            "probe.heads=[\"svm-linear\", \"knn\"]",
+            "--set",
+            "probe.unit=slice",
+        ];
+        assert_eq!(shop.run(&heads).code, Some(0));
+        let plain = results(&shop);
+        for kind in ["platt", "isotonic"] {
+            let said = shop.run(&[&heads[..], &["--set", &format!("probe.calibration={kind}")]].concat());
+            assert_eq!(said.code, Some(0), "{}", said.err);
+            assert!(shop.text("report.html").contains(on), "{kind}");
+            let set = if recipe == HOLDOUT { "test" } else { "out-of-fold" };
+            for head in ["svm-linear", "knn"] {
+                let (before, after) = (plain[&key(head, set, "auc")], results(&shop)[&key(head, set, "auc")]);
+                assert!((before - after).abs() < 0.08, "{head}, {kind}: {before} and {after}");
+                let predictions = ParquetTable::open(&shop.artefact("predictions.parquet")).unwrap();
+                let name = format!("features.{head}");
+                let scores = predictions.f64s(predictions.position(&name).unwrap()).unwrap();
+                let scores: Vec<f64> = scores.into_iter().flatten().collect();
+                assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "{head}, {kind}");
+
+                let model = shop.artefact(&format!("models/features.{head}.safetensors"));
+                let features = shop.path("features.parquet");
+                let said = shop.hounsfield(&["predict", model.to_str().unwrap(), features.to_str().unwrap()]);
+                shop.write("scores.csv", &said.out);
+                let again = read_table(&shop.path("scores.csv")).unwrap();
+                let again = again.column("score").unwrap().iter().flatten();
+                let again: Vec<f64> = again.map(|cell| cell.parse().unwrap()).collect();
+                assert!(again.iter().all(|score| (0.0..=1.0).contains(score)), "{head}, {kind}");
+                if recipe == HOLDOUT {
+                    assert!(
+                        scores.iter().zip(&again).all(|(a, b)| (a - b).abs() < 1e-9),
+                        "{head}, {kind}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+const NESTED: &str = r#"
+seed = 2
+[cohort]
+positive = "covid"
+salt = "salt"
+[split]
+kind = "nested-cv"
+external = ["far"]
+k = 4
+inner = 3
+repeats = 3
+[features]
+table = "features.parquet"
+[probe]
+heads = ["logistic", { kind = "knn", k = 5 }]
+bootstrap = { resamples = 200 }
+"#;
+
+#[test]
+fn nested_cross_validation_says_every_repeat_and_fold_and_one_number_of_all() {
+    let shop = workshop(&made(60, 1.0, 0.5, 8), NESTED);
+    let said = shop.run(&["--set", "probe.calibration=platt"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        said.out.contains("SD over") && said.out.contains("external: far"),
+        "{}",
+        said.out
+    );
+    let report = json(&shop);
+    let areas = &report["repeats"][0];
+    assert_eq!(
+        (areas["repeats"].as_array().unwrap().len(), &areas["head"]),
+        (3, &"logistic".into())
+    );
+    let repeats = areas["repeats"].as_array().unwrap();
+    let pooled: Vec<f64> = repeats
+        .iter()
+        .map(|repeat| repeat["pooled"]["value"].as_f64().unwrap())
+        .collect();
+    let auc = results(&shop)[&key("logistic", "out-of-fold", "auc")];
+    assert!((auc - pooled.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+    for repeat in repeats {
+        let folds = repeat["folds"].as_array().unwrap();
+        assert_eq!(folds.len(), 4);
+        let patients: u64 = folds.iter().map(|fold| fold["n_patients"].as_u64().unwrap()).sum();
+        assert_eq!(patients, 48);
+        assert!(folds.iter().all(|fold| fold["ci"].is_array()));
+    }
+    let method = report["results"][0]["method"].as_str().unwrap();
+    assert!(method.contains("one draw of patients for all repeats"), "{method}");
+
+    let split = read_table(&shop.artefact("split.csv")).unwrap();
+    for repeat in ["repeat_1", "repeat_2", "repeat_3"] {
+        let folds: Vec<&str> = split
+            .column(repeat)
+            .unwrap()
+            .iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(folds.len(), 240);
+        assert!(["0", "1", "2", "3"].iter().all(|fold| folds.contains(fold)));
+    }
+    let open = |name: &str| ParquetTable::open(&shop.artefact(name)).unwrap();
+    let (mean, all) = (open("predictions.parquet"), open("predictions_repeats.parquet"));
+    let column = |table: &ParquetTable, name: &str| table.f64s(table.position(name).unwrap()).unwrap();
+    let (means, every) = (column(&mean, "features.knn"), column(&all, "features.knn"));
+    assert_eq!((means.len(), every.len()), (300, 720));
+    let row = column(&mean, "row").iter().position(|row| *row == Some(8.0)).unwrap();
+    let of_row: Vec<f64> = (0..720)
+        .filter(|at| column(&all, "row")[*at] == Some(8.0))
+        .filter_map(|at| every[at])
+        .collect();
+    assert_eq!(of_row.len(), 3);
+    assert!((means[row].unwrap() - of_row.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+
+    // A second run does nothing; more repeats are another study.
+    let again = shop.run(&["--set", "probe.calibration=platt"]);
+    assert_eq!(again.err.matches("up to date").count(), 4, "{}", again.err);
+    let other = shop.run(&["--set", "probe.calibration=platt", "--set", "split.repeats=2"]);
+    assert_eq!(other.err.matches("up to date").count(), 1, "{}", other.err);
+    let refused = shop.run(&["--set", "probe.tuning.folds=4"]);
+    assert!(
+        refused.code == Some(2) && refused.err.contains("`split.inner`"),
+        "{}",
+        refused.err
+    );
+}
+
+/// No signal at all: labels are given to patients by chance, and a split by slice finds them all the same.
+#[test]
+fn permuted_labels_are_predicted_where_slices_are_split_and_nowhere_else() {
+    let table = made(60, 0.0, 3.0, 0);
+    let shop = workshop(&table, FOLDS);
+    let study = shop.path("study.toml");
+    let probe = |unit: &str| {
+        let said = shop.hounsfield(&["probe", study.to_str().unwrap(), "--set", unit, "--null", "19"]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let nulls = json(&shop)["nulls"].as_array().unwrap().clone();
+        let knn = nulls.into_iter().find(|null| null["head"] == "knn").unwrap();
+        assert_eq!(knn["values"].as_array().unwrap().len(), 19);
+        (said, knn["mean"].as_f64().unwrap(), knn["p"].as_f64().unwrap())
+    };
+    let (said, mean, p) = probe("split.unit=slice");
+    assert!(mean > 0.9, "{mean}");
+    assert!(p > 0.05, "the real labels are as meaningless: {p}");
+    assert!(
+        said.out.contains("labels without meaning are predicted"),
+        "{}",
+        said.out
+    );
+    let (said, mean, _) = probe("split.unit=patient");
+    assert!((0.4..0.6).contains(&mean), "{mean}");
+    assert!(!said.out.contains("labels without meaning"), "{}", said.out);
+    assert!(said.out.contains("AUC of permuted labels"), "{}", said.out);
+    assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+}
+
+#[test]
+fn a_real_signal_stands_out_from_permuted_labels_on_every_set() {
+    let shop = workshop(&made(100, 1.5, 0.5, 1), HOLDOUT);
+    let run = [
+        "--set",
+        "probe.heads=[\"logistic\"]",
+        "--set",
+        "probe.null=19",
+        "--set",
+        "probe.null_tuning=frozen",
+    ];
+    let said = shop.run(&run);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let report = json(&shop);
+    let nulls = report["nulls"].as_array().unwrap();
+    let sets: Vec<&str> = nulls.iter().map(|null| null["set"].as_str().unwrap()).collect();
+    assert_eq!(sets, ["validation", "test", "external:far"]);
+    for null in nulls {
+        assert_eq!(null["p"], 0.05, "{null}");
+        assert!(null["method"].as_str().unwrap().contains("that the real labels chose"));
+    }
+    assert!(shop.text("report.html").contains("Permuted labels"));
+    assert!(shop.text("report.md").contains("| p |"));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_null_and_no_repeat() {
+    let shop = workshop(&made(40, 0.8, 0.5, 3), NESTED);
+    let overrides = ["probe.null=4", "split.repeats=2", "split.external=[]"].map(str::to_owned);
+    let run = |threads: usize| {
+        let study = hounsfield::Study::load(&shop.path("study.toml"), &overrides).unwrap();
+        let folder = shop.path(&format!("threads-{threads}"));
+        let mut run = hounsfield::study::StudyRun::open(study, "study", &folder).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run.run(&hounsfield::study::ExtractOptions::default()))
+            .unwrap();
+        std::fs::read_to_string(folder.join("results.json")).unwrap()
+    };
+    assert_eq!(run(1), run(4));
+}
+
+#[test]
+fn features_are_pooled_by_the_command_and_a_study_starts_from_them() {
+    let table = made(60, 1.0, 0.5, 3);
+    let shop = workshop(&table, &HOLDOUT.replace("features.parquet", "patients.parquet"));
+    let (from, to) = (shop.path("features.parquet"), shop.path("patients.parquet"));
+    let pool = |with: &str| {
+        let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+        shop.hounsfield(&["features", "pool", from, "--by", "patient", "--with", with, "--out", to])
+    };
+    let refused = pool("noisy-or");
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.err.contains("features are none") && !to.exists(),
+        "{}",
+        refused.err
+    );
+    assert!(pool("best").err.contains("top-k:3"));
+    let said = pool("top-k:2");
+    assert!(
+        said.code == Some(0) && said.out.contains("300 rows pooled to 60"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    let pooled = hounsfield::features::read_features(&to).unwrap();
+    assert_eq!(
+        pooled.provenance.pooled,
+        "mean of the 2 highest values of the rows of each patient, 300 to 60"
+    );
+    let mut first: Vec<f32> = table.values.column(0).to_vec()[..5].to_vec();
+    first.sort_by(f32::total_cmp);
+    assert!((pooled.values[[0, 0]] - (first[3] + first[4]) / 2.0).abs() < 1e-6);
+    let said = shop.run(&["--set", "probe.heads=[\"linear\"]"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(shop.text("report.html").contains("mean of the 2 highest values"));
+}

@@ -36,6 +36,7 @@ impl ReportFormat for Html {
             "</header>\n<main>\n".to_owned(),
             tables::cohort(report),
             tables::results(report),
+            tables::checks(report),
             roc::figures(report),
             tables::heads(report),
             tables::facts(report),

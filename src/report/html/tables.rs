@@ -3,7 +3,10 @@
 use super::{
     super::{
         StudyReport,
-        panel::{count, estimate, panels, set_label},
+        panel::{
+            NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, count, estimate, null_lines, null_words, panels, repeat_lines,
+            set_label,
+        },
     },
     escape,
 };
@@ -49,6 +52,38 @@ pub(super) fn results(report: &StudyReport) -> String {
         section += &table(&caption, "results", columns, rows);
     }
     section + "</section>\n"
+}
+
+/// The areas of repeats, and what permuted labels gave.
+pub(super) fn checks(report: &StudyReport) -> String {
+    let mut section = String::new();
+    if !report.repeats.is_empty() {
+        let rows = repeat_lines(report).map(cells);
+        section += &format!(
+            "<section>\n<h2>Repeats</h2>\n{}</section>\n",
+            table(REPEAT_WORDS, "heads", REPEAT_COLUMNS, rows)
+        );
+    }
+    if let Some(words) = null_words(report) {
+        let rows = null_lines(report).map(cells);
+        let methods = report.nulls.first().map_or("", |null| &null.method);
+        section += &format!(
+            "<section>\n<h2>Permuted labels</h2>\n{}<p>{}.</p>\n</section>\n",
+            table(&escape(&words), "heads", NULL_COLUMNS, rows),
+            escape(methods)
+        );
+    }
+    section
+}
+
+/// One line of text cells, numbers from the third on.
+fn cells(row: [String; 6]) -> String {
+    let cells = row.iter().enumerate().map(|(at, cell)| match at {
+        0 => format!("<th scope=\"row\">{}</th>", escape(cell)),
+        1 | 2 => format!("<td>{}</td>", escape(cell)),
+        _ => format!("<td class=\"num\">{}</td>", escape(cell)),
+    });
+    format!("<tr>{}</tr>\n", cells.collect::<String>())
 }
 
 /// Who is in which set.
