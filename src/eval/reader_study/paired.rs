@@ -29,7 +29,8 @@ pub struct PairedRates {
     pub interval: Option<[f64; 2]>,
     /// McNemar's test on the cases that one side alone called as they are.
     pub mcnemar: McNemar,
-    /// The test that takes patients as independent; `None` with fewer than two patients or where no case differs.
+    /// The test that takes patients as independent; `None` with fewer than two patients, or where all cases differ alike or
+    /// none does.
     pub clustered: Option<ZTest>,
 }
 
