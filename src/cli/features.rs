@@ -1,13 +1,14 @@
 //! `hounsfield features`: tables of features in and out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use hounsfield::{
     ct::Pseudonymizer,
+    eval::Pooling,
     features::{
-        FeatureColumns, ImportOptions, export_csv, export_npy, export_safetensors, import, read_features,
-        write_features,
+        FeatureColumns, ImportOptions, PoolBy, PoolOptions, export_csv, export_npy, export_safetensors, import,
+        pool_features, read_features, write_features,
     },
     study::user_pseudonymizer,
 };
@@ -20,6 +21,8 @@ pub enum Command {
     Import(Box<ImportArgs>),
     /// Write a table of features as csv, npy or safetensors
     Export(ExportArgs),
+    /// Pool rows of slices to one row a scan or patient
+    Pool(PoolArgs),
     /// Say what is in a table of features
     Show(ShowArgs),
 }
@@ -88,6 +91,21 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct PoolArgs {
+    /// The table: a Parquet file or a folder of parts
+    table: PathBuf,
+    /// What a row becomes: `scan` or `patient`
+    #[arg(long)]
+    by: PoolBy,
+    /// How the values of a column become one: `mean`, `median`, `max` or `top-k:K`, the mean of the K largest
+    #[arg(long, value_name = "POOLING")]
+    with: Pooling,
+    /// Where the pooled table goes
+    #[arg(long, value_name = "FILE.parquet")]
+    out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct ShowArgs {
     /// The table: a Parquet file or a folder of parts
     table: PathBuf,
@@ -97,21 +115,13 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
     match command {
         Command::Import(args) => bring_in(args),
         Command::Export(args) => write_out(args),
+        Command::Pool(args) => pool(args),
         Command::Show(args) => show(args),
     }
 }
 
 fn bring_in(args: &ImportArgs) -> anyhow::Result<Done> {
-    if args
-        .out
-        .extension()
-        .is_none_or(|ending| !ending.eq_ignore_ascii_case("parquet"))
-    {
-        bail!(
-            "features are written as Parquet: end the name in .parquet: {:?}",
-            args.out
-        );
-    }
+    check_parquet(&args.out)?;
     let features = match (&args.prefix, &args.columns[..]) {
         (Some(prefix), _) => FeatureColumns::Prefix(prefix.clone()),
         (None, []) => FeatureColumns::NumericRest,
@@ -171,6 +181,38 @@ fn write_out(args: &ExportArgs) -> anyhow::Result<Done> {
     Ok(Done::Whole)
 }
 
+/// Whether a table of features can be called so.
+fn check_parquet(out: &Path) -> anyhow::Result<()> {
+    if out
+        .extension()
+        .is_none_or(|ending| !ending.eq_ignore_ascii_case("parquet"))
+    {
+        bail!("features are written as Parquet: end the name in .parquet: {out:?}");
+    }
+    Ok(())
+}
+
+fn pool(args: &PoolArgs) -> anyhow::Result<Done> {
+    check_parquet(&args.out)?;
+    let options = PoolOptions {
+        by: args.by,
+        with: args.with,
+    };
+    let table = read_features(&args.table)?;
+    let pooled = pool_features(&table, options).with_context(|| format!("pool the rows of {:?}", args.table))?;
+    for note in &pooled.notes {
+        tracing::warn!("{note}");
+    }
+    write_features(&args.out, &pooled.table)?;
+    let (rows, columns) = pooled.table.values.dim();
+    let before = table.rows.len();
+    say!(
+        "features: {} ({before} rows pooled to {rows}, {columns} features)",
+        args.out.display()
+    );
+    Ok(Done::Whole)
+}
+
 fn show(args: &ShowArgs) -> anyhow::Result<Done> {
     let table = read_features(&args.table)?;
     let (rows, columns) = table.values.dim();
@@ -220,6 +262,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<Done> {
         ("weights", weights),
         ("preprocess", made.preprocess.clone()),
         ("source", made.source.clone()),
+        ("pooled", made.pooled.clone()),
         ("watermarks", made.watermarks.join("; ")),
         (
             "pseudonyms",

@@ -8,7 +8,8 @@ use std::{
 
 use hounsfield::{
     FeatureTable, FittedHead,
-    features::read_features,
+    eval::Pooling,
+    features::{Rows, read_features},
     tables::{Column, ColumnData, write_csv, write_parquet},
 };
 
@@ -30,7 +31,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let table = read_features(&args.features)?;
     warn(&head, &table);
     let scores = head.score(table.values.mapv(f64::from).view())?;
-    let columns = columns(&head, &table, &scores);
+    let columns = columns(&head, &table, &scores)?;
     match &args.out {
         Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
             let mut metadata = BTreeMap::new();
@@ -44,9 +45,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     Ok(Done::Whole)
 }
 
-/// The unit that the threshold was frozen on decides what is called positive: a slice, or a patient by the mean score of
-/// the patient's slices in this table.
-fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Column> {
+/// The unit that the threshold was frozen on decides what is called positive: a slice, or a patient (or scan) by the
+/// pooled score of its slices in this table.
+fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> anyhow::Result<Vec<Column>> {
     let fact = |name: &str| head.metadata.get(name).map_or("", String::as_str);
     let positive = if fact("positive").is_empty() {
         "positive"
@@ -54,18 +55,18 @@ fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Colum
         fact("positive")
     };
     let threshold: Option<f64> = fact("threshold").parse().ok();
-    let by_patient = fact("unit") == "patient";
     let rows = &table.rows;
-    let mut of_patient = BTreeMap::<&str, (f64, f64)>::new();
-    for (patient, score) in rows.patient_id.iter().zip(scores) {
-        let (sum, n) = of_patient.entry(patient).or_default();
-        *sum += score;
-        *n += 1.0;
-    }
-    let mean = |patient: &String| of_patient.get(patient.as_str()).map(|(sum, n)| sum / n);
-    let decided: Vec<Option<f64>> = match by_patient {
-        true => rows.patient_id.iter().map(mean).collect(),
-        false => scores.iter().copied().map(Some).collect(),
+    let unit = Some(fact("unit")).filter(|unit| ["patient", "scan"].contains(unit));
+    let decided: Vec<Option<f64>> = match unit {
+        Some(unit) => {
+            // Heads that were saved before pooling was a choice were frozen on means.
+            let pooling = match fact("pool") {
+                "" => Pooling::Mean,
+                word => word.parse()?,
+            };
+            pooled(rows, unit == "scan", pooling, scores)?
+        }
+        None => scores.iter().copied().map(Some).collect(),
     };
     let call = |score: &Option<f64>| {
         let is_positive = (*score)? >= threshold?;
@@ -84,11 +85,34 @@ fn columns(head: &FittedHead, table: &FeatureTable, scores: &[f64]) -> Vec<Colum
         text("patient_id", &rows.patient_id),
         Column::new("score", ColumnData::Float64(scores.iter().copied().map(Some).collect())),
     ];
-    if by_patient {
-        columns.push(Column::new("patient_score", ColumnData::Float64(decided)));
+    if let Some(unit) = unit {
+        columns.push(Column::new(format!("{unit}_score"), ColumnData::Float64(decided)));
     }
     columns.push(Column::new("called", ColumnData::Text(called)));
-    columns
+    Ok(columns)
+}
+
+/// The pooled score of each row's patient or scan.
+fn pooled(rows: &Rows, by_scan: bool, pooling: Pooling, scores: &[f64]) -> anyhow::Result<Vec<Option<f64>>> {
+    let outside = scores.iter().filter(|score| !(0.0..=1.0).contains(*score)).count();
+    anyhow::ensure!(
+        pooling != Pooling::NoisyOr || outside == 0,
+        "noisy-or pools probabilities, but {outside} of {} scores lie outside 0 to 1: take a head that was calibrated",
+        scores.len()
+    );
+    let unit = |row: usize| {
+        let scan = by_scan.then(|| rows.scan_id[row].as_str());
+        (rows.patient_id[row].as_str(), scan)
+    };
+    let mut slices = BTreeMap::<_, Vec<f64>>::new();
+    for (row, score) in scores.iter().enumerate() {
+        slices.entry(unit(row)).or_default().push(*score);
+    }
+    let of_unit: BTreeMap<_, f64> = slices
+        .into_iter()
+        .map(|(unit, scores)| (unit, pooling.pool(scores)))
+        .collect();
+    Ok((0..scores.len()).map(|row| of_unit.get(&unit(row)).copied()).collect())
 }
 
 /// What the head carries with it, and whether the table is of the same making.
@@ -103,6 +127,7 @@ fn warn(head: &FittedHead, table: &FeatureTable) {
         ("layer", &made.layer),
         ("weights", &made.weights),
         ("preprocess_sha256", &made.preprocess_sha256),
+        ("pooled", &made.pooled),
     ];
     let differing: Vec<&str> = pairs
         .iter()

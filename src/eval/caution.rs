@@ -37,7 +37,7 @@ impl Size {
         }
     }
 
-    pub fn warnings(&self, set: &str, mixed: usize) -> Vec<String> {
+    pub fn warnings(&self, set: &str, unit: Unit, mixed: usize) -> Vec<String> {
         let (positives, negatives) = (self.positive_patients, self.negative_patients);
         let held = format!("{set} holds {positives} positive and {negatives} negative patients");
         let mut warnings = Vec::new();
@@ -51,7 +51,13 @@ impl Size {
             )),
             _ => {}
         }
-        if mixed > 0 {
+        if mixed > 0 && unit == Unit::Scan {
+            let scans = (self.positives + self.negatives) as usize - mixed;
+            warnings.push(format!(
+                "{mixed} of {scans} scans of {set} have slices of both classes: each counts once a class, and belongs to \
+                 one patient in the resamples"
+            ));
+        } else if mixed > 0 {
             warnings.push(format!(
                 "{mixed} of {} patients of {set} have slices of both classes: each counts once a class, and is one \
                  patient in the resamples",

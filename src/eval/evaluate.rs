@@ -24,7 +24,7 @@ pub struct Evaluation {
 /// Measures one head on one set at a threshold that was frozen before. Scores with thresholds of their own are decided
 /// by these; `threshold` then only says where they come from.
 ///
-/// `scores` has one row a slice; they are pooled to `unit` here. Intervals are percentile intervals of resampled
+/// `scores` has one row a slice; they are pooled to `unit` here, as those were that the threshold was chosen on. Intervals are percentile intervals of resampled
 /// patients, whatever the unit. Where a metric is 0 or 1, every resample says the same, and the interval is a score
 /// interval on the number of patients instead (Wilson for proportions, Newcombe for the AUC): independent evidence
 /// comes from patients, so it is wide enough for slices too. A class that is absent leaves its metrics without a value,
@@ -48,7 +48,8 @@ pub fn evaluate(
             evaluated: unit,
         });
     }
-    let pooled = scores.pool(unit)?;
+    let pooling = threshold.pool;
+    let pooled = scores.pool(unit, pooling)?;
     let (units, mixed) = (pooled.scores.as_ref(), pooled.mixed);
     let size = Size::of(units);
     let ranking = Ranking::new(units.positive(), units.score());
@@ -90,10 +91,10 @@ pub fn evaluate(
         percentile += &format!(", {} one-class resamples redrawn", replicates.redraws);
     }
     let source = match unit {
-        Unit::Patient => "mean score per patient",
-        Unit::Slice => "score per slice",
+        Unit::Slice => "score per slice".to_owned(),
+        unit => format!("{} per {unit}", pooling.pooled("score")),
     };
-    let mut warnings = size.warnings(set, mixed);
+    let mut warnings = size.warnings(set, unit, mixed);
     let mut rows = Vec::new();
     for (index, metric) in METRICS.into_iter().enumerate() {
         let (positives, negatives) = (size.positive_patients, size.negative_patients);
@@ -140,6 +141,7 @@ pub fn evaluate(
             head: head.to_owned(),
             set: set.to_owned(),
             unit,
+            pool: (unit != Unit::Slice).then_some(pooling),
             n_patients: size.patients,
             n_rows: scores.len(),
             n_positive: size.positives as usize,
@@ -207,7 +209,7 @@ fn metrics(ranking: &Ranking, positive: &[bool], called: &[bool], weights: &[u32
 #[cfg(test)]
 mod tests {
     use super::{Bootstrap, EvalError, Evaluation, Scores, Threshold, Unit, evaluate};
-    use crate::eval::{ThresholdRule, choose_threshold};
+    use crate::eval::{Pooling, ThresholdRule, choose_threshold};
 
     fn at(value: f64, unit: Unit) -> Threshold {
         Threshold {
@@ -215,6 +217,7 @@ mod tests {
             rule: ThresholdRule::Youden,
             set: "validation".to_owned(),
             unit,
+            pool: Pooling::Mean,
             sensitivity: 0.9,
             specificity: 0.9,
         }
@@ -303,7 +306,8 @@ mod tests {
     #[test]
     fn a_threshold_of_another_unit_is_refused() {
         let scores = Scores::new(vec![true, false], vec![1.0, 0.0], vec![0, 1]).unwrap();
-        let threshold = choose_threshold("validation", Unit::Slice, &scores, ThresholdRule::Youden).unwrap();
+        let threshold =
+            choose_threshold("validation", Unit::Slice, Pooling::Mean, &scores, ThresholdRule::Youden).unwrap();
         let bootstrap = Bootstrap::default();
         let error = evaluate("f", "knn", "test", Unit::Patient, &scores, &threshold, &bootstrap).unwrap_err();
         assert!(matches!(error, EvalError::ThresholdUnit { .. }));

@@ -1,18 +1,25 @@
 //! How good scores are: the positive class is named, the unit is said, every number has its interval.
 
+mod assess;
 mod caution;
 mod evaluate;
+mod pooling;
 mod roc;
 mod scores;
+mod table;
 mod threshold;
 
 pub use self::{
+    assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
     evaluate::{Evaluation, METRICS, evaluate},
+    pooling::Pooled,
     roc::{BandPoint, RocCurve, RocPoint},
-    scores::{Pooled, Scores},
+    scores::Scores,
+    table::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError},
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
 use crate::stats::StatsError;
+pub use crate::stats::{Pooling, PoolingError};
 
 /// One number of a study, as `results.json` holds it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -25,11 +32,14 @@ pub struct ResultRow {
     pub set: String,
     /// What one score is of.
     pub unit: Unit,
+    /// How scores of slices became one of the unit; `None` where slices are the unit.
+    #[serde(default)]
+    pub pool: Option<Pooling>,
     /// Patients in the set.
     pub n_patients: usize,
     /// Slices in the set, whatever the unit.
     pub n_rows: usize,
-    /// Units (patients or slices) of the positive class.
+    /// Units (patients, scans or slices) of the positive class.
     pub n_positive: usize,
     /// `auc`, `sensitivity`, `specificity` or `accuracy`.
     pub metric: String,
@@ -47,9 +57,11 @@ pub struct ResultRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Scores of a patient's slices are pooled by their mean first.
+    /// Scores of a patient's slices are pooled first.
     #[default]
     Patient,
+    /// Scores of a scan's slices are pooled first.
+    Scan,
     /// Every slice counts.
     Slice,
 }
@@ -58,6 +70,7 @@ impl std::fmt::Display for Unit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
             Self::Patient => "patient",
+            Self::Scan => "scan",
             Self::Slice => "slice",
         })
     }
@@ -102,6 +115,36 @@ pub enum EvalError {
         /// All patients.
         patients: usize,
     },
+    /// Labels of slices, pooled as if they were labels of scans.
+    #[error(
+        "{mixed} of {scans} scans have slices of both classes, expected labels of scans; \
+         with labels of slices set `unit = \"slice\"`"
+    )]
+    MixedScans {
+        /// Scans with both labels.
+        mixed: usize,
+        /// All scans.
+        scans: usize,
+    },
+    /// Scans are to be pooled, and no one said which slices are of one scan.
+    #[error(
+        "{rows} scores are to be pooled by scan, but no scans came with them: name their column or use another unit"
+    )]
+    NoScans {
+        /// Rows without a scan.
+        rows: usize,
+    },
+    /// A noisy-or of scores that are no probabilities.
+    #[error(
+        "noisy-or pools probabilities, but {outside} of {rows} scores lie outside 0 to 1: calibrate them \
+         (`probe.calibration = \"platt\"`) or pool by mean, median, max or top-k"
+    )]
+    NotProbabilities {
+        /// Scores below 0 or above 1.
+        outside: usize,
+        /// All scores.
+        rows: usize,
+    },
     /// A threshold can't be chosen where one class is absent.
     #[error(
         "no threshold can be chosen on {positives} positive and {negatives} negative units, both classes are needed; \
@@ -129,6 +172,45 @@ pub enum EvalError {
         /// The unit to evaluate.
         evaluated: Unit,
     },
+    /// A prevalence that is none.
+    #[error("a prevalence lies above 0 and below 1, found {found} (2 % is 0.02)")]
+    Prevalence {
+        /// What was asked for.
+        found: f64,
+    },
+    /// A threshold that is no number.
+    #[error("a threshold is a finite number, found {found}")]
+    Cut {
+        /// What was asked for.
+        found: f64,
+    },
+    /// A set that the table does not have.
+    #[error("no row is of the set `{set}`; the sets are {sets}")]
+    NoSuchSet {
+        /// What was asked for.
+        set: String,
+        /// What there is.
+        sets: String,
+    },
+    /// A comparison of scores that are not there, or of one with itself.
+    #[error(
+        "the comparison `{pair}` is none: it takes two different columns of scores as A:B; the scores are {scores}"
+    )]
+    Pair {
+        /// What was asked for.
+        pair: String,
+        /// The columns of scores.
+        scores: String,
+    },
+    /// Fewer than two scores to compare.
+    #[error("a comparison takes at least 2 columns of scores, found {found}: name them with `--score A,B`")]
+    OneScore {
+        /// How many there are.
+        found: usize,
+    },
+    /// Probabilities that can't be judged.
+    #[error(transparent)]
+    Calibration(#[from] crate::stats::CalibrationError),
     /// The bootstrap's settings or resamples make no interval.
     #[error(transparent)]
     Stats(#[from] StatsError),

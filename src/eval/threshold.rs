@@ -3,7 +3,7 @@
 
 use serde::de::Error as _;
 
-use super::{EvalError, Scores, Unit};
+use super::{EvalError, Pooling, Scores, Unit};
 use crate::stats::{OperatingRule, Ranking, operating_point};
 
 /// By which rule the threshold is chosen. In a recipe `"youden"`, `{ sensitivity = 0.98 }` or `{ specificity = 0.9 }`.
@@ -31,6 +31,9 @@ pub struct Threshold {
     pub set: String,
     /// What one score was of.
     pub unit: Unit,
+    /// How scores of slices became one of the unit.
+    #[serde(default)]
+    pub pool: Pooling,
     /// Sensitivity that it had on that set: optimistic, since it was chosen there.
     pub sensitivity: f64,
     /// Specificity that it had on that set: optimistic, since it was chosen there.
@@ -65,11 +68,17 @@ impl Threshold {
     }
 }
 
-/// Chooses the threshold on one set's scores, pooled to `unit`.
+/// Chooses the threshold on one set's scores, pooled to `unit` by `pool`.
 ///
 /// Candidates are those of [`operating_point`]: half-way between neighbouring scores.
-pub fn choose_threshold(set: &str, unit: Unit, scores: &Scores, rule: ThresholdRule) -> Result<Threshold, EvalError> {
-    let pooled = scores.pool(unit)?.scores;
+pub fn choose_threshold(
+    set: &str,
+    unit: Unit,
+    pool: Pooling,
+    scores: &Scores,
+    rule: ThresholdRule,
+) -> Result<Threshold, EvalError> {
+    let pooled = scores.pool(unit, pool)?.scores;
     let positives = pooled.positive().iter().filter(|&&positive| positive).count();
     let negatives = pooled.len() - positives;
     if positives == 0 || negatives == 0 {
@@ -92,6 +101,7 @@ pub fn choose_threshold(set: &str, unit: Unit, scores: &Scores, rule: ThresholdR
         rule,
         set: set.to_owned(),
         unit,
+        pool,
         sensitivity: point.sensitivity,
         specificity: point.specificity,
     })
@@ -112,13 +122,13 @@ fn target<'de, D: serde::Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EvalError, Scores, ThresholdRule, Unit, choose_threshold};
+    use super::{EvalError, Pooling, Scores, ThresholdRule, Unit, choose_threshold};
 
     fn chosen(positive: &[u8], score: &[f64], rule: ThresholdRule) -> (f64, f64, f64) {
         let positive = positive.iter().map(|&positive| positive == 1).collect();
         let patients = (0..score.len()).collect();
         let scores = Scores::new(positive, score.to_vec(), patients).unwrap();
-        let threshold = choose_threshold("validation", Unit::Slice, &scores, rule).unwrap();
+        let threshold = choose_threshold("validation", Unit::Slice, Pooling::Mean, &scores, rule).unwrap();
         (threshold.value, threshold.sensitivity, threshold.specificity)
     }
 
@@ -160,7 +170,14 @@ mod tests {
     #[test]
     fn one_class_has_no_threshold() {
         let scores = Scores::new(vec![true, true], vec![0.0, 1.0], vec![0, 1]).unwrap();
-        let error = choose_threshold("validation", Unit::Patient, &scores, ThresholdRule::Youden).unwrap_err();
+        let error = choose_threshold(
+            "validation",
+            Unit::Patient,
+            Pooling::Mean,
+            &scores,
+            ThresholdRule::Youden,
+        )
+        .unwrap_err();
         assert!(matches!(
             error,
             EvalError::OneClass {
@@ -191,7 +208,8 @@ mod tests {
     #[test]
     fn a_threshold_says_where_it_comes_from() {
         let scores = Scores::new(vec![true, false], vec![0.524, 0.3], vec![0, 1]).unwrap();
-        let threshold = choose_threshold("validation", Unit::Slice, &scores, ThresholdRule::Youden).unwrap();
+        let threshold =
+            choose_threshold("validation", Unit::Slice, Pooling::Mean, &scores, ThresholdRule::Youden).unwrap();
         assert_eq!(threshold.to_string(), "0.4120 (Youden on validation)");
     }
 }

@@ -264,4 +264,46 @@ pub enum FeatureError {
         /// The file or folder.
         path: PathBuf,
     },
+    /// A noisy-or of features.
+    #[error(
+        "noisy-or pools probabilities, and features are none: pool them by mean, median, max or top-k, or pool the \
+         scores of a head (`probe.pool = \"noisy-or\"`)"
+    )]
+    NoisyOr,
+    /// Values that can't be pooled.
+    #[error("{count} values are NaN or infinite (first: row {row}, feature `{column}`): mend or leave out these rows")]
+    PoolNotFinite {
+        /// How many.
+        count: usize,
+        /// The first such row, from 1.
+        row: usize,
+        /// Its column.
+        column: String,
+    },
+    /// Labels of slices, pooled as if they were labels of scans or patients.
+    #[error(
+        "{mixed} of {units} {by}s have slices of several labels, expected labels of {by}s: with labels of slices there \
+         is nothing to pool"
+    )]
+    MixedLabels {
+        /// Units with several labels.
+        mixed: usize,
+        /// All units.
+        units: usize,
+        /// What a unit is.
+        by: super::PoolBy,
+    },
+    /// Units with slices in several sets of a split.
+    #[error(
+        "{torn} of {units} {by}s have slices in several sets of the split, one pooled row can't stand in two: split by \
+         patient, or pool before the split"
+    )]
+    TornUnits {
+        /// Units in several sets.
+        torn: usize,
+        /// All units.
+        units: usize,
+        /// What a unit is.
+        by: super::PoolBy,
+    },
 }

@@ -1,5 +1,6 @@
 //! The feature table: the waist between encoders and everything that is read from them.
 
+mod aggregate;
 mod columns;
 mod error;
 mod export;
@@ -16,6 +17,7 @@ use std::collections::HashSet;
 use ndarray::Array2;
 
 pub use self::{
+    aggregate::{PoolBy, PoolOptions, PooledFeatures, pool_features},
     error::FeatureError,
     export::{export_csv, export_npy, export_safetensors},
     import::{FeatureColumns, ImportOptions, Imported, import},
@@ -81,6 +83,9 @@ pub struct Provenance {
     pub pseudonyms: bool,
     /// Where the table came from: the source file's name and SHA-256 for an imported one.
     pub source: String,
+    /// How rows of slices became rows of scans or patients; empty where a row is a slice.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pooled: String,
     /// Version of the program that wrote it.
     pub hounsfield: String,
 }
@@ -249,6 +254,7 @@ impl Provenance {
             ("watermarks", self.watermarks != other.watermarks),
             ("pseudonyms", self.pseudonyms != other.pseudonyms),
             ("source", self.source != other.source),
+            ("pooled", self.pooled != other.pooled),
             ("hounsfield", self.hounsfield != other.hounsfield),
         ]
         .into_iter()

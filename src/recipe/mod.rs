@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cohort::{Classes, Columns, SplitPlan},
     encoder::{EncoderConfig, Layer, Weights},
-    eval::{ThresholdRule, Unit},
+    eval::{Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
     transforms::Preprocess,
 };
@@ -123,8 +123,11 @@ pub struct ProbeSection {
     pub features: Option<OneOrMany>,
     /// The classifiers. Default: all five.
     pub heads: Vec<HeadConfig>,
-    /// What one score is of.
+    /// What one score is of: `patient`, `scan` or `slice`.
     pub unit: Unit,
+    /// How the scores of a patient's (or scan's) slices become one: `mean`, `median`, `max`, `{ top-k = 3 }` or
+    /// `noisy-or`.
+    pub pool: Pooling,
     /// How the decision threshold is chosen on the validation set.
     pub threshold: ThresholdRule,
     /// How hyperparameters are chosen inside the training set.
@@ -139,6 +142,7 @@ impl Default for ProbeSection {
             features: None,
             heads: HeadConfig::all(),
             unit: Unit::default(),
+            pool: Pooling::default(),
             threshold: ThresholdRule::default(),
             tuning: Tuning::default(),
             bootstrap: BootstrapSection::default(),

@@ -77,11 +77,13 @@ fn rank(set: &str) -> usize {
 }
 
 impl Panel<'_> {
-    /// `25 patients (12 positive), 310 slices`, or `25 patients, 310 slices (150 positive)`.
+    /// `25 patients (12 positive), 310 slices`, `25 patients, 310 slices, 14 positive scans`, or
+    /// `25 patients, 310 slices (150 positive)`.
     pub fn size(&self) -> String {
         let (patients, slices) = (count(self.n_patients, "patient"), count(self.n_rows, "slice"));
         match self.unit {
             Unit::Patient => format!("{patients} ({} positive), {slices}", self.n_positive),
+            Unit::Scan => format!("{patients}, {slices}, {}", count(self.n_positive, "positive scan")),
             Unit::Slice => format!("{patients}, {slices} ({} positive)", self.n_positive),
         }
     }
@@ -135,7 +137,11 @@ pub(super) fn headline(report: &StudyReport) -> String {
     let mut units: Vec<String> = Vec::new();
     let mut levels: Vec<String> = Vec::new();
     for row in &report.results {
-        let (unit, level) = (row.unit.to_string(), format!("{} %", 100.0 * row.level));
+        let unit = match row.pool {
+            Some(pool) => format!("{} ({} of its slices)", row.unit, pool.pooled("score")),
+            None => row.unit.to_string(),
+        };
+        let (unit, level) = (unit, format!("{} %", 100.0 * row.level));
         if !units.contains(&unit) {
             units.push(unit);
         }

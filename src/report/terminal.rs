@@ -59,6 +59,7 @@ mod tests {
                 head: "svm-rbf".to_owned(),
                 set: set.to_owned(),
                 unit: Unit::Patient,
+                pool: None,
                 n_patients: 1,
                 n_rows: 12,
                 n_positive: 1,

@@ -3,29 +3,44 @@
 mod auc;
 mod auc_test;
 mod bootstrap;
+mod brier;
+mod calibration;
 mod cluster_ranking;
 mod clusters;
+mod decision_curve;
 mod delong;
 pub mod distributions;
 mod folds;
+mod logistic;
 mod multiple;
 mod operating;
 mod partial_auc;
+mod pooling;
+mod prevalence;
 mod proportion;
+mod recalibration;
 mod replicates;
 
 pub use self::{
     auc::{Ranking, RocStep, auc},
     auc_test::{Alternative, AucTest, Scale},
     bootstrap::Bootstrap,
+    brier::{BrierParts, brier, brier_parts},
+    calibration::{
+        CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
+    },
     cluster_ranking::ClusterRanking,
     clusters::Clusters,
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
     delong::{AucCovariance, Components, clustered_delong, delong},
     folds::{FoldError, grouped_folds},
     multiple::{bonferroni, holm},
     operating::{OperatingPoint, OperatingRule, at_threshold, operating_point},
     partial_auc::{Axis, PartialAuc, partial_auc},
+    pooling::{Pooling, PoolingError},
+    prevalence::{negative_predictive_value, positive_predictive_value},
     proportion::{clopper_pearson, newcombe, wilson},
+    recalibration::{Isotonic, Platt},
     replicates::{Bca, Replicates, quantile},
 };
 

@@ -124,9 +124,11 @@ impl StudyRun {
                 rows.entry(set).or_default().push(row);
             }
         }
+        let scan = scans(cohort);
         let data = Data {
             cohort,
             matrix,
+            scan: &scan,
             leaky: split.is_leaky(),
             rows: &rows,
         };
@@ -258,10 +260,12 @@ impl StudyRun {
                 ("threshold", one.threshold.value.to_string()),
                 ("threshold_from", one.threshold.to_string()),
                 ("unit", self.study.probe.unit.to_string()),
+                ("pool", self.study.probe.pool.to_string()),
                 ("encoder", provenance.encoder),
                 ("layer", provenance.layer),
                 ("weights", provenance.weights),
                 ("preprocess_sha256", provenance.preprocess_sha256),
+                ("pooled", provenance.pooled),
                 ("banners", banners.join("\n")),
             ];
             one.fitted.metadata = pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -299,4 +303,12 @@ impl StudyRun {
             })
             .collect()
     }
+}
+
+/// The scan of each row as a number.
+fn scans(cohort: &Cohort) -> Vec<usize> {
+    let ids = &cohort.rows.scan_id;
+    let mut number: BTreeMap<&str, usize> = ids.iter().map(|id| (id.as_str(), 0)).collect();
+    number.values_mut().enumerate().for_each(|(at, number)| *number = at);
+    ids.iter().map(|id| number[id.as_str()]).collect()
 }

@@ -8,6 +8,7 @@ use std::{
 use super::{Failure, Key, StudyError, StudyRun, probe};
 use crate::{
     cohort::{Cohort, Set, Split, SplitPlan, SplitUnit},
+    eval::Unit,
     features::Provenance,
     heads::FitSummary,
     report::{
@@ -152,13 +153,18 @@ impl StudyRun {
                 ("preprocess", &provenance.preprocess),
                 ("preprocess SHA-256", &provenance.preprocess_sha256),
                 ("source", &provenance.source),
+                ("pooled", &provenance.pooled),
             ];
             for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
                 report.fact(&group, name, value.clone());
             }
         }
         let probe = &study.probe;
-        report.fact("Heads", "unit of evaluation", probe.unit.to_string());
+        let unit = match probe.unit {
+            Unit::Slice => "slice".to_owned(),
+            unit => format!("{unit}, by the {} of its slices", probe.pool.pooled("score")),
+        };
+        report.fact("Heads", "unit of evaluation", unit);
         report.fact(
             "Heads",
             "threshold rule",

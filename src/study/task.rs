@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Data<'a> {
     pub cohort: &'a Cohort,
     pub matrix: &'a Matrix,
+    /// The scan of each row of the cohort, as a number.
+    pub scan: &'a [usize],
     /// Whether the study asked for patients on both sides.
     pub leaky: bool,
     /// The rows of each set that have features.
@@ -223,13 +225,18 @@ impl Task<'_> {
 
     pub fn scores(&self, set: &str, rows: &[usize], scores: &[Option<f64>]) -> Result<Scores, StudyError> {
         let given = rows.iter().filter_map(|row| scores[*row]).collect();
-        Scores::new(self.positive(rows), given, self.patients(rows)).map_err(|error| self.eval_error(set, error))
+        let scores = Scores::new(self.positive(rows), given, self.patients(rows));
+        let scans = rows.iter().map(|row| self.data.scan[*row]).collect();
+        scores
+            .map(|scores| scores.with_scans(scans))
+            .map_err(|error| self.eval_error(set, error))
     }
 
     fn choose(&self, set: &str, rows: &[usize], scores: &[Option<f64>]) -> Result<Threshold, StudyError> {
         let probe = &self.run.study.probe;
         let scores = self.scores(set, rows, scores)?;
-        choose_threshold(set, probe.unit, &scores, probe.threshold).map_err(|error| self.eval_error(set, error))
+        choose_threshold(set, probe.unit, probe.pool, &scores, probe.threshold)
+            .map_err(|error| self.eval_error(set, error))
     }
 
     /// Measures scores of rows of one set.

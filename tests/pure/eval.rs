@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use hounsfield::{
-    eval::{EvalError, Evaluation, Scores, Threshold, ThresholdRule, Unit, choose_threshold, evaluate},
+    eval::{EvalError, Evaluation, Pooling, Scores, Threshold, ThresholdRule, Unit, choose_threshold, evaluate},
     report::{CohortRow, Exclusion, FORMATS, HeadFacts, HeadThreshold, StudyReport, UNTRAINED, terminal_table},
     seed,
     stats::{Bootstrap, Ranking, auc, newcombe, wilson},
@@ -76,6 +76,7 @@ fn frozen(value: f64, unit: Unit) -> Threshold {
         rule: ThresholdRule::Youden,
         set: "validation".to_owned(),
         unit,
+        pool: Pooling::Mean,
         sensitivity: 0.9,
         specificity: 0.9,
     }
@@ -204,7 +205,8 @@ fn real_curves_are_those_of_proc() {
             let patients = (0..score.len()).collect();
             let scores = Scores::new(positive.clone(), score, patients).unwrap();
             if let Some(youden) = expected[name].get("youden") {
-                let chosen = choose_threshold("all", Unit::Patient, &scores, ThresholdRule::Youden).unwrap();
+                let chosen =
+                    choose_threshold("all", Unit::Patient, Pooling::Mean, &scores, ThresholdRule::Youden).unwrap();
                 assert!((chosen.sensitivity - youden["sens"].as_f64().unwrap()).abs() < 1e-12);
                 assert!((chosen.specificity - youden["spec"].as_f64().unwrap()).abs() < 1e-12);
                 assert!(chosen.value <= youden["threshold_ge"].as_f64().unwrap());
@@ -311,7 +313,7 @@ fn the_order_of_rows_changes_nothing() {
             measure(&scores, unit, 0.8, &bootstrap),
             measure(&shuffled, unit, 0.8, &bootstrap)
         );
-        let choose = |scores| choose_threshold("validation", unit, scores, ThresholdRule::Youden);
+        let choose = |scores| choose_threshold("validation", unit, Pooling::Mean, scores, ThresholdRule::Youden);
         assert_eq!(choose(&scores), choose(&shuffled));
     }
 }
@@ -399,7 +401,7 @@ fn example() -> Result<StudyReport, EvalError> {
                 Scores::new(positive, score, patient)
             };
             let unit = Unit::Patient;
-            let threshold = choose_threshold("validation", unit, &scores(1)?, ThresholdRule::Youden)?;
+            let threshold = choose_threshold("validation", unit, Pooling::Mean, &scores(1)?, ThresholdRule::Youden)?;
             for (index, (set, ..)) in sets.into_iter().enumerate() {
                 let bootstrap = Bootstrap {
                     resamples: 500,
@@ -480,7 +482,7 @@ fn results_json_has_exactly_the_agreed_keys() {
     );
     assert_eq!(results["schema"], 1);
     let row = &results["results"][0];
-    let expected = "features head set unit n_patients n_rows n_positive metric value ci level method";
+    let expected = "features head set unit pool n_patients n_rows n_positive metric value ci level method";
     assert_eq!(keys(row), expected.split(' ').collect::<Vec<_>>());
     assert_eq!((&row["unit"], &row["metric"]), (&"patient".into(), &"auc".into()));
 }

@@ -3,6 +3,7 @@
 #[path = "../support/command.rs"]
 mod command;
 mod coverage;
+mod calibration;
 mod eval;
 mod features;
 mod heads;
