@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cluster bootstrap of two AUCs and their paired difference: hounsfield beside a loop over scikit-learn's roc_auc_score.
+"""Cluster bootstrap of two AUCs and their difference: hounsfield beside a loop over scikit-learn's roc_auc_score.
 
 Both have the same 10,000 rows of 1,000 patients. hounsfield's time is that of the bench
 `auc-cluster-bootstrap/10k-replicates-1k-patients-10k-rows`, all threads; the loop has one thread, as such loops have,
@@ -79,7 +79,8 @@ def main():
     interval = np.quantile(differences, [0.025, 0.975])
     # An end of 1000 replicates has an error of 0.085 SD, and 5 times that is beyond chance.
     assert np.allclose([lower, upper], interval, rtol=0, atol=0.42 * np.std(differences)), (lower, upper, interval)
-    print(f"95 % interval of the difference: {lower:.4f} to {upper:.4f}, in the loop {interval[0]:.4f} to {interval[1]:.4f}")
+    print(f"95 % interval of the difference: {lower:.4f} to {upper:.4f}, "
+          f"in the loop {interval[0]:.4f} to {interval[1]:.4f}")
     print(f"hounsfield, {os.cpu_count()} cores: {our_seconds:.3f} s for {REPLICATES} replicates")
     print(f"scikit-learn {sklearn.__version__}, one: {their_seconds:.1f} s ({args.replicates} measured), "
           f"{their_seconds / our_seconds:.0f} x hounsfield's time")

@@ -173,8 +173,8 @@ fn tuned(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Two scores of rows in patients of ten, every second patient positive. Whole numbers over 2^32 from splitmix64 (Steele,
-/// Lea & Flood 2014), so that compare_sklearn.py has the same ones: the patient's and the row's number weigh alike.
+/// Two scores of rows in patients of ten, every second patient positive; what is the patient's and what is the row's
+/// weighs alike. Drawn by splitmix64 (Steele, Lea & Flood 2014), so that compare_sklearn.py can have the same ones.
 fn scores(rows: u64) -> (Vec<bool>, [Vec<f64>; 2], Clusters) {
     let draw = |at: u64| {
         let mut z = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -30,8 +30,8 @@ fn truth(&(patients, _, icc, shift, mixed): &Design) -> f64 {
 
 /// Of one simulated data set, the intervals in the order of [`METHODS`]: do they hold the truth, and how wide are they?
 ///
-/// Half of the patients are positive, or with `mixed` every second row of each is. A row's score is normal with variance
-/// 1, of which the share `icc` is its patient's, around 0 or `shift`.
+/// Half of the patients are positive, or with `mixed` every second row of each is. A row's score is normal with
+/// variance 1, of which the share `icc` is its patient's, around 0 or `shift`.
 fn simulate(number: u64, design: &Design) -> [(bool, f64); METHODS.len()] {
     let &(patients, rows, icc, shift, mixed) = design;
     let mut rng = seed::stream(number, "coverage");
