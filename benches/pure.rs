@@ -1,4 +1,4 @@
-//! Heads beside the library that could have done the work: `cargo bench --bench pure`.
+//! Heads beside the library that could have done the work, and the statistics: `cargo bench --bench pure`.
 //!
 //! Made data, seed 0: two normal classes that overlap. Sizes are in the ids; linfa's linear SVM bounds the rows of its group.
 
@@ -10,6 +10,7 @@ use hounsfield::{
         Gamma, HeadConfig, KnnConfig, LinearConfig, LogisticConfig, SvmLinearConfig, SvmRbfConfig, TrainingSet, Tuning,
     },
     seed::stream,
+    stats::{Bootstrap, ClusterRanking, Clusters, Components, auc, clustered_delong, delong},
 };
 use linfa::{Dataset, prelude::Fit as _};
 use linfa_nn::{LinearSearch, NearestNeighbour as _, distance::L2Dist};
@@ -172,5 +173,84 @@ fn tuned(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, svm_rbf, svm_linear, knn, planes, tuned);
+/// Two scores of rows in patients of ten, every second patient positive; what is the patient's and what is the row's
+/// weighs alike. Drawn by splitmix64 (Steele, Lea & Flood 2014), so that compare_sklearn.py can have the same ones.
+fn scores(rows: u64) -> (Vec<bool>, [Vec<f64>; 2], Clusters) {
+    let draw = |at: u64| {
+        let mut z = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 32) as f64 / 4_294_967_296.0
+    };
+    let positive: Vec<bool> = (0..rows).map(|row| row / 10 % 2 == 0).collect();
+    let column = |start: u64, shift: f64| {
+        let row = |row: u64| {
+            let class = f64::from(u8::from(row / 10 % 2 == 0));
+            draw(start + row / 10 + 1) + draw(start + (1 << 30) + row + 1) + shift * class
+        };
+        (0..rows).map(row).collect()
+    };
+    let patients: Vec<usize> = (0..rows as usize).map(|row| row / 10).collect();
+    (
+        positive,
+        [column(0, 0.5), column(1 << 40, 0.3)],
+        Clusters::new(&patients),
+    )
+}
+
+fn cluster_bootstrap(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("auc-cluster-bootstrap");
+    group.sample_size(10);
+    let (positive, scores, patients) = scores(10_000);
+    let bootstrap = Bootstrap {
+        resamples: 10_000,
+        ..Bootstrap::default()
+    };
+    // From labels and scores to the intervals of both areas and of their paired difference.
+    let run = || {
+        let rankings = scores
+            .each_ref()
+            .map(|score| ClusterRanking::new(&positive, score, &patients));
+        let mut replicates = bootstrap
+            .resample_auc(black_box(&patients), &rankings)
+            .expect("both classes have 500 patients");
+        let difference = replicates.push_difference([0, 1]);
+        [0, 1, difference].map(|statistic| replicates.interval(statistic))
+    };
+    let [a, b] = scores
+        .each_ref()
+        .map(|score| auc(&positive, score).expect("two classes"));
+    let [_, _, [lower, upper]] = run();
+    // compare_sklearn.py reads this line.
+    println!("auc {a} {b} difference {lower} {upper}");
+    group.bench_function("10k-replicates-1k-patients-10k-rows", |bencher| {
+        bencher.iter(|| black_box(run()))
+    });
+    group.finish();
+}
+
+fn million_rows(criterion: &mut Criterion) {
+    let (positive, [score, _], patients) = scores(1_000_000);
+    let mut group = criterion.benchmark_group("delong");
+    group.sample_size(10);
+    let components = || Components::new(black_box(&positive), black_box(&score)).expect("two classes");
+    group.bench_function("1M-rows", |bencher| {
+        bencher.iter(|| black_box(delong(&[&components()]).expect("many rows")))
+    });
+    group.bench_function("clustered-100k-patients-1M-rows", |bencher| {
+        bencher.iter(|| black_box(clustered_delong(&[&components()], &patients).expect("many patients")))
+    });
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    svm_rbf,
+    svm_linear,
+    knn,
+    planes,
+    tuned,
+    cluster_bootstrap,
+    million_rows
+);
 criterion_main!(benches);

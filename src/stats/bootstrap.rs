@@ -1,5 +1,5 @@
 //! The patient-cluster bootstrap: whole patients are drawn with replacement (Davison & Hinkley, Bootstrap Methods and
-//! their Application, 1997, 3.8), and the interval is the percentile interval (Efron & Tibshirani 1993, 13.3).
+//! their Application, 1997, 3.8). What the resamples say stands in [`Replicates`].
 
 use rand::RngExt as _;
 use rayon::prelude::*;

@@ -118,6 +118,11 @@ pub fn delong(columns: &[&Components]) -> Result<AucCovariance, StatsError> {
 ///
 /// With one row a cluster it is [`delong`]'s without any difference: the clusters that hold a class are then its rows,
 /// and no cluster holds both, so that the cross term is 0.
+///
+/// In 2000 simulated sets of 100 patients with 5 rows each, an ICC of 0.5 and an AUC of 0.76, the 95 % intervals covered
+/// 94.7 % (Wald) and 95.5 % (logit), those of [`delong`] 75.5 %; with rows of both classes in each patient 94.0 and
+/// 94.2 %, against 98.5 %. Near 1 or with few patients the logit interval is the better one: at an AUC of 0.92 95.0
+/// against 92.6 %, with 40 patients 94.4 against 93.0 % (tests/pure/coverage.rs).
 pub fn clustered_delong(columns: &[&Components], clusters: &Clusters) -> Result<AucCovariance, StatsError> {
     let first = same_rows(columns);
     let Some(first) = first else {

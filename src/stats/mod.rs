@@ -33,9 +33,7 @@ pub use self::{
     auc_test::{Alternative, AucTest, Scale},
     bootstrap::Bootstrap,
     brier::{BrierParts, brier, brier_parts},
-    calibration::{
-        CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities,
-    },
+    calibration::{CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities},
     cluster_ranking::ClusterRanking,
     clusters::Clusters,
     decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
@@ -120,7 +118,8 @@ pub enum StatsError {
     },
     /// An AUC that DeLong cannot give an interval.
     #[error(
-        "an AUC of {auc} has no variance here, as no row stands otherwise than the rest (Newcombe's interval has a width)"
+        "an AUC of {auc} has no variance here, as all rows stand alike among the other class \
+         (Newcombe's interval keeps a width)"
     )]
     NoVariance {
         /// The area.
@@ -128,14 +127,19 @@ pub enum StatsError {
     },
     /// Two AUCs that cannot be tested against each other.
     #[error(
-        "the difference of the AUCs, {difference}, has no variance: the scores rank alike or are perfect, and no test can be made"
+        "the difference of the AUCs, {difference}, has no variance and no test: \
+         the scores rank alike, are perfect or are constant"
     )]
     NoDifference {
         /// First less second.
         difference: f64,
     },
     /// A part of a ROC curve that is none.
-    #[error("a range of specificity or sensitivity lies in [0, 1] and has a width, found {} to {} (90 to 100 % is 0.9 to 1)", found[0], found[1])]
+    #[error(
+        "a range of specificity or sensitivity lies in [0, 1] and has a width, found {} to {} (90 to 100 % is 0.9 to 1)",
+        found[0],
+        found[1]
+    )]
     Range {
         /// The ends asked for.
         found: [f64; 2],

@@ -1,5 +1,5 @@
-//! What a bootstrap says of a statistic: its standard error, the percentile interval, the bias-corrected and
-//! accelerated one (BCa; Efron, JASA 1987, doi:10.1080/01621459.1987.10478410), a p-value.
+//! What a bootstrap says of a statistic: its standard error, the percentile interval (Efron & Tibshirani 1993, 13.3),
+//! the bias-corrected and accelerated one (BCa; Efron, JASA 1987, doi:10.1080/01621459.1987.10478410), a p-value.
 
 use super::distributions::{normal_cdf, normal_quantile};
 
@@ -76,8 +76,10 @@ impl Replicates {
 
     /// The BCa interval of one statistic.
     ///
-    /// `observed` is its value on the data, `jackknife` its values with each cluster left out; where one of them is not
-    /// defined (a class of a single patient), hand in none.
+    /// `observed` is its value on the data, `jackknife` its values with each cluster left out
+    /// ([`ClusterRanking::jackknife`](super::ClusterRanking::jackknife),
+    /// [`Clusters::jackknife`](super::Clusters::jackknife)); where one of them is not defined (a class of a single
+    /// patient), hand in none. Of a difference, the jackknife is the difference of both jackknives.
     pub fn bca(&self, statistic: usize, observed: f64, jackknife: Option<&[f64]>) -> Bca {
         let percentile = |why| Bca {
             ci: self.interval(statistic),

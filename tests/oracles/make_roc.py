@@ -86,7 +86,8 @@ def made(rng, patients, per_patient, columns, decimals, both_classes):
         positive = positive ^ (rng.random(len(patient)) < 0.2)
     shared = rng.normal(size=(patients, 1))
     own = rng.normal(size=(patients, columns))
-    score = (shared + own)[patient] + rng.normal(size=(len(patient), columns)) + positive[:, None] * [1.2, 0.8, 0.1][:columns]
+    noise = rng.normal(size=(len(patient), columns))
+    score = (shared + own)[patient] + noise + positive[:, None] * [1.2, 0.8, 0.1][:columns]
     return positive, patient, np.round(score.T, decimals) + 0.0
 
 
@@ -109,7 +110,7 @@ def covariances():
 
 
 def bca():
-    """scipy.stats.bootstrap over patients, whose rows are looked up: few and skewed, so that BCa and percentile differ."""
+    """scipy.stats.bootstrap over patients, whose rows are looked up; few and skewed: BCa and percentile differ."""
     rng = np.random.default_rng(2)
     positive, patient, scores = made(rng, 30, 4, 2, 1, True)
     scores[0] += 1.3 * positive
