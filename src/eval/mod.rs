@@ -2,6 +2,7 @@
 
 mod assess;
 mod caution;
+mod compare;
 mod evaluate;
 mod pooling;
 mod roc;
@@ -11,6 +12,7 @@ mod threshold;
 
 pub use self::{
     assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
+    compare::{Comparison, ComparePlan, Comparisons, DifferenceTest, Family, compare},
     evaluate::{Evaluation, METRICS, evaluate},
     pooling::Pooled,
     roc::{BandPoint, RocCurve, RocPoint},

@@ -94,6 +94,8 @@ pub struct Assessment {
     pub set: String,
     /// Column and value of the subgroup, if it is one.
     pub group: Option<[String; 2]>,
+    /// How the threshold came about.
+    pub cut: String,
     /// Patients with rows of the positive and of the negative class.
     pub class_patients: [usize; 2],
     /// All numbers.
@@ -212,6 +214,7 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
         head: head.to_owned(),
         set: set.to_owned(),
         group: None,
+        cut: measures.cut(),
         class_patients: [size.positive_patients, size.negative_patients],
         measures: found,
         roc,
