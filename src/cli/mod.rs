@@ -18,15 +18,18 @@ macro_rules! say {
     }};
 }
 
+mod compare;
 mod demo;
 mod device;
 mod doctor;
+mod evaluate;
 mod extract;
 mod features;
 mod predict;
 mod probe;
 mod report;
 mod run;
+mod score_args;
 mod split;
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
@@ -59,6 +62,10 @@ enum Command {
     Report(report::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Measure the scores of any table, with the intervals and the names that reviewers ask for
+    Evaluate(Box<evaluate::Args>),
+    /// Compare scores of the same rows, paired, over a declared family
+    Compare(Box<compare::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -125,6 +132,8 @@ impl Cli {
             Command::Probe(args) => probe::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }
