@@ -157,7 +157,7 @@ impl<'a> AssessmentReport<'a> {
         let (mut roc, mut band, mut calibration, mut decision) = (vec![], vec![], vec![], vec![]);
         for (one, key) in all() {
             let row = |cells: Vec<String>| [key.clone(), cells].concat();
-            for curve in &one.roc {
+            if let Some(curve) = &one.roc {
                 roc.extend(
                     curve
                         .points

@@ -4,6 +4,7 @@
 mod command;
 mod calibration;
 mod eval;
+mod evaluate;
 mod features;
 mod heads;
 mod images;
