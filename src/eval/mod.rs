@@ -109,7 +109,7 @@ pub enum EvalError {
     /// Labels of slices, pooled as if they were labels of patients.
     #[error(
         "{mixed} of {patients} patients have slices of both classes, expected labels of patients; \
-         with labels of slices set `unit = \"slice\"`"
+         with labels of slices set `unit = \"slice\"` (`--unit slice`)"
     )]
     MixedPatients {
         /// Patients with both labels.
@@ -120,7 +120,7 @@ pub enum EvalError {
     /// Labels of slices, pooled as if they were labels of scans.
     #[error(
         "{mixed} of {scans} scans have slices of both classes, expected labels of scans; \
-         with labels of slices set `unit = \"slice\"`"
+         with labels of slices set `unit = \"slice\"` (`--unit slice`)"
     )]
     MixedScans {
         /// Scans with both labels.

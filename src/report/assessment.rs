@@ -117,7 +117,7 @@ impl<'a> AssessmentReport<'a> {
                 text += &overview(&whole);
             }
             if scores.len() <= DETAILED {
-                text.extend(whole.iter().map(|one| detail(one)));
+                text.extend(whole.iter().map(|one| detail(one, plan)));
             }
             text += &groups(&of_set);
         }
@@ -276,9 +276,9 @@ impl<'a> ComparisonReport<'a> {
                     grid.row([
                         once(one.first.clone()),
                         once(one.second.clone()),
-                        once(format!("{:+.4}", one.difference)),
+                        once(format!("{:+.3}", one.difference)),
                         test.ci.map_or("none".to_owned(), |[lower, upper]| {
-                            format!("{lower:+.4} to {upper:+.4}")
+                            format!("{lower:+.3} to {upper:+.3}")
                         }),
                         test.interval.to_string(),
                         p_value(test.p),
@@ -389,7 +389,7 @@ fn overview(all: &[&Assessment]) -> String {
     grid.render() + &lines(&format!("sensitivity and specificity at: {cut}"), "  ", "    ")
 }
 
-fn detail(one: &Assessment) -> String {
+fn detail(one: &Assessment, plan: &AssessPlan) -> String {
     let title = format!("{} on {}: {}", one.head, one.set, size(one));
     let mut text = format!("\n{}", lines(&title, "", "  "));
     text += &lines(&format!("sensitivity to NPV at: {}", one.cut), "  ", "    ");
@@ -400,7 +400,7 @@ fn detail(one: &Assessment) -> String {
         let again = row.metric == before;
         before = &row.metric;
         grid.row([
-            if again { String::new() } else { label(measure) },
+            if again { String::new() } else { label(measure, plan) },
             match row.value {
                 _ if again => String::new(),
                 Some(value) => number(&row.metric, value),
@@ -474,16 +474,29 @@ fn groups(of_set: &[&Assessment]) -> String {
     text
 }
 
-fn label(measure: &Measure) -> String {
+fn label(measure: &Measure, plan: &AssessPlan) -> String {
     let words = match measure.row.metric.as_str() {
         "auc" => "AUC",
-        "partial-auc" => "partial AUC",
+        "partial-auc" => {
+            let (axis, [from, to]) = plan.partial;
+            return format!("partial AUC, {} {from} to {to}", format!("{axis:?}").to_lowercase());
+        }
+        "specificity-at-sensitivity" => return format!("specificity at sensitivity {}", plan.sensitivity),
+        "threshold-for-sensitivity" => "  its threshold",
+        "sensitivity-at-specificity" => {
+            return format!("sensitivity at specificity {}", plan.specificity.unwrap_or_default());
+        }
+        "threshold-for-specificity" => "  its threshold",
         "partial-auc-corrected" => "partial AUC, McClish",
         "ppv" => "PPV",
         "npv" => "NPV",
-        "ppv-at-prevalence" => "PPV at prevalence",
-        "npv-at-prevalence" => "NPV at prevalence",
+        "ppv-at-prevalence" => return format!("PPV at prevalence {}", plan.prevalence.unwrap_or_default()),
+        "npv-at-prevalence" => return format!("NPV at prevalence {}", plan.prevalence.unwrap_or_default()),
         "youden" => "Youden index",
+        "youden-threshold" => "  its threshold",
+        "brier-miscalibration" => "  miscalibration",
+        "brier-discrimination" => "  discrimination",
+        "brier-uncertainty" => "  uncertainty",
         "brier" => "Brier score",
         "expected-observed" => "expected / observed",
         other => return other.replace('-', " "),

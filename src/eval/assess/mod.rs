@@ -173,7 +173,9 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
     if let Some(auc) = found.first() {
         warnings.extend(turned(&auc.row));
     }
-    warnings.extend(flat(head, set, plan.unit, &statistics.called()));
+    if measures.frozen() {
+        warnings.extend(flat(head, set, plan.unit, &statistics.called()));
+    }
 
     let value = |metric: &str| -> f64 {
         let found = found.iter().find(|measure| measure.row.metric == metric);
