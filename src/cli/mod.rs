@@ -18,9 +18,11 @@ macro_rules! say {
     }};
 }
 
+mod compare;
 mod demo;
 mod device;
 mod doctor;
+mod evaluate;
 mod extract;
 mod features;
 mod predict;
@@ -28,6 +30,7 @@ mod probe;
 mod readers;
 mod report;
 mod run;
+mod score_args;
 mod split;
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
@@ -62,6 +65,10 @@ enum Command {
     Predict(predict::Args),
     /// Measure readers: rates, agreement, arms with and without help
     Readers(Box<readers::Args>),
+    /// Measure the scores of any table, with the intervals and the names that reviewers ask for
+    Evaluate(Box<evaluate::Args>),
+    /// Compare scores of the same rows, paired, over a declared family
+    Compare(Box<compare::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -129,6 +136,8 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Readers(args) => readers::run(&args),
+            Command::Evaluate(args) => evaluate::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }

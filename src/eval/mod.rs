@@ -2,6 +2,7 @@
 
 mod assess;
 mod caution;
+mod compare;
 mod evaluate;
 mod null;
 mod pooling;
@@ -15,6 +16,7 @@ mod threshold;
 
 pub use self::{
     assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
+    compare::{Comparison, ComparePlan, Comparisons, DifferenceTest, Family, compare},
     evaluate::{Evaluation, METRICS, evaluate},
     null::NullAuc,
     pooling::Pooled,
@@ -114,7 +116,7 @@ pub enum EvalError {
     /// Labels of slices, pooled as if they were labels of patients.
     #[error(
         "{mixed} of {patients} patients have slices of both classes, expected labels of patients; \
-         with labels of slices set `unit = \"slice\"`"
+         with labels of slices set `unit = \"slice\"` (`--unit slice`)"
     )]
     MixedPatients {
         /// Patients with both labels.
@@ -125,7 +127,7 @@ pub enum EvalError {
     /// Labels of slices, pooled as if they were labels of scans.
     #[error(
         "{mixed} of {scans} scans have slices of both classes, expected labels of scans; \
-         with labels of slices set `unit = \"slice\"`"
+         with labels of slices set `unit = \"slice\"` (`--unit slice`)"
     )]
     MixedScans {
         /// Scans with both labels.

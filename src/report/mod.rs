@@ -1,5 +1,6 @@
 //! A study as a document: one file a format.
 
+mod assessment;
 mod grid;
 mod html;
 mod json;
@@ -11,6 +12,7 @@ mod terminal;
 use std::collections::BTreeMap;
 
 pub use self::{
+    assessment::{AssessmentReport, ComparisonReport},
     grid::{Grid, wrap},
     html::Html,
     json::Json,

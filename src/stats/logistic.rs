@@ -100,6 +100,11 @@ pub(super) fn logistic(x: &[f64], target: &[f64], weight: &[f64], start: Option<
         let da = -(sums[2] * gradient[0] - sums[1] * gradient[1]) / determinant;
         let db = -(sums[0] * gradient[1] - sums[1] * gradient[0]) / determinant;
         let descent = gradient[0] * da + gradient[1] * db;
+        // So near that rounding hides whether the loss falls; the full step is right there.
+        if -descent <= 1e-10 * value {
+            (a, b) = (a + da, b + db);
+            continue;
+        }
         let mut step = 1.0;
         let next = loop {
             let (next_a, next_b) = (a + step * da, b + step * db);
@@ -154,14 +159,15 @@ pub(super) fn offset(x: &[f64], positive: &[bool], weight: &[f64]) -> f64 {
             low = a
         }
         let next = a - value / slope;
+        if (next - a).abs() <= 1e-13 * (1.0 + a.abs()) {
+            return next;
+        }
+        // Asked after that: at the end the step is nothing, and the bracket's end is here.
         let next = if next > low && next < high {
             next
         } else {
             f64::midpoint(low, high)
         };
-        if (next - a).abs() <= 1e-13 * (1.0 + a.abs()) {
-            return next;
-        }
         a = next;
     }
     a

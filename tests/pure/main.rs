@@ -5,6 +5,7 @@ mod command;
 mod coverage;
 mod calibration;
 mod eval;
+mod evaluate;
 mod features;
 mod heads;
 mod images;

@@ -233,7 +233,7 @@ impl Measures<'_> {
     }
 
     /// Whether the threshold was there before the data.
-    fn frozen(&self) -> bool {
+    pub fn frozen(&self) -> bool {
         matches!(
             (self.plan.cut, self.units.thresholds()),
             (Cut::At(_), _) | (Cut::Own, Some(_))

@@ -94,6 +94,8 @@ pub struct Assessment {
     pub set: String,
     /// Column and value of the subgroup, if it is one.
     pub group: Option<[String; 2]>,
+    /// How the threshold came about.
+    pub cut: String,
     /// Patients with rows of the positive and of the negative class.
     pub class_patients: [usize; 2],
     /// All numbers.
@@ -171,7 +173,9 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
     if let Some(auc) = found.first() {
         warnings.extend(turned(&auc.row));
     }
-    warnings.extend(flat(head, set, plan.unit, &statistics.called()));
+    if measures.frozen() {
+        warnings.extend(flat(head, set, plan.unit, &statistics.called()));
+    }
 
     let value = |metric: &str| -> f64 {
         let found = found.iter().find(|measure| measure.row.metric == metric);
@@ -212,6 +216,7 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
         head: head.to_owned(),
         set: set.to_owned(),
         group: None,
+        cut: measures.cut(),
         class_patients: [size.positive_patients, size.negative_patients],
         measures: found,
         roc,

@@ -12,6 +12,9 @@ use crate::{
     stats::{CalibrationBin, brier_parts, net_benefits, wilson},
 };
 
+/// How the sentence begins that says why scores are not judged as probabilities.
+pub(super) const NO_CALIBRATION: &str = "no calibration and no decision curve";
+
 impl Measures<'_> {
     /// Brier score with its parts, expected to observed, calibration in the large, intercept and slope. Why there are
     /// none goes to the warnings.
@@ -19,10 +22,7 @@ impl Measures<'_> {
         let found = match &self.statistics.probability {
             Ok(found) => found,
             Err(error) => {
-                warnings.push(format!(
-                    "no calibration and no decision curve of {}: {error}",
-                    self.head
-                ));
+                warnings.push(format!("{NO_CALIBRATION} of {}: {error}", self.head));
                 return Ok(Vec::new());
             }
         };

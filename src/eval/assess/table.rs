@@ -1,6 +1,6 @@
 //! Every score of a table, on every set and in every subgroup.
 
-use super::{AssessPlan, Assessment, assess};
+use super::{AssessPlan, Assessment, assess, probabilities::NO_CALIBRATION};
 use crate::eval::{EvalError, ScoreTable};
 
 /// Measures every score of the table on each of the named sets (all where none is named) and in each subgroup. The second
@@ -50,11 +50,15 @@ pub fn assess_table(
                         .scores(column, &scored)
                         .and_then(|scores| assess(&score.name, &named, &scores, plan));
                     match assessed {
-                        Ok(assessed) => found.push(Assessment {
-                            set: set.clone(),
-                            group: Some([name.clone(), value.clone()]),
-                            ..assessed
-                        }),
+                        // Why there is no calibration was said of the whole set.
+                        Ok(mut assessed) => {
+                            assessed.warnings.retain(|warning| !warning.starts_with(NO_CALIBRATION));
+                            found.push(Assessment {
+                                set: set.clone(),
+                                group: Some([name.clone(), value.clone()]),
+                                ..assessed
+                            })
+                        }
                         Err(error) => warnings.push(format!("{} of {named} is not measured: {error}", score.name)),
                     }
                 }

@@ -38,6 +38,8 @@ pub struct ScoreTable {
     pub groups: Vec<(String, Vec<Option<String>>)>,
     /// The columns of scores.
     pub scores: Vec<ScoreColumn>,
+    /// Whether they were found, not named.
+    pub guessed: bool,
     /// Rows that were left out though they should have counted: without patient, label or score.
     pub left_out: usize,
     /// What a reader must know of the table.
@@ -140,6 +142,7 @@ impl ScoreTable {
             set,
             groups: Vec::new(),
             scores,
+            guessed: plan.scores.is_empty(),
             left_out: 0,
             warnings: Vec::new(),
         };
@@ -241,6 +244,17 @@ impl ScoreTable {
         self.left_out = rows - self.len() - neither.min(rows - self.len());
         let labelled = self.len();
         for column in &self.scores {
+            if let Some(own) = &column.threshold {
+                let pairs = column.score.iter().zip(own);
+                let without = pairs.filter(|(score, own)| score.is_some() && own.is_none()).count();
+                if without > 0 {
+                    self.warnings.push(format!(
+                        "{without} rows have a score in column {:?} and no threshold: sets that hold them are measured without \
+                         the table's own thresholds",
+                        column.name
+                    ));
+                }
+            }
             let missing = column.score.iter().filter(|score| score.is_none()).count();
             if missing > 0 {
                 self.left_out += missing;
