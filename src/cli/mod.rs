@@ -1,6 +1,6 @@
 //! One file a subcommand; each reads a recipe, calls the library and prints.
 //!
-//! Exit codes: 0 done, 1 done but some inputs failed, 2 error. Data goes to stdout, logs and progress to stderr.
+//! Exit codes: 0 done, 1 done but some inputs failed, 2 error, 3 an audited split leaks. Data goes to stdout, logs and progress to stderr.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,6 +18,7 @@ macro_rules! say {
     }};
 }
 
+mod audit;
 mod demo;
 mod device;
 mod doctor;
@@ -59,6 +60,8 @@ enum Command {
     Report(report::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Look for what makes results too good: leaks, duplicates, shortcuts, tables that do not add up
+    Audit(Box<audit::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -73,6 +76,8 @@ pub enum Done {
     Whole,
     /// Some inputs failed and the rest went on.
     WithFailures,
+    /// An audit found that a split leaks.
+    SplitLeaks,
 }
 
 impl Done {
@@ -86,6 +91,7 @@ impl From<Done> for ExitCode {
         match done {
             Done::Whole => Self::SUCCESS,
             Done::WithFailures => Self::from(1),
+            Done::SplitLeaks => Self::from(3),
         }
     }
 }
@@ -125,6 +131,7 @@ impl Cli {
             Command::Probe(args) => probe::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }

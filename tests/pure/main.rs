@@ -2,6 +2,7 @@
 
 #[path = "../support/command.rs"]
 mod command;
+mod audit;
 mod eval;
 mod features;
 mod heads;
