@@ -70,6 +70,27 @@ impl Check for Classes {
             .map(|(set, classes)| format!("{set} ({} only)", classes.keys().copied().collect::<Vec<_>>().join("")))
             .collect();
         let mut findings = Vec::new();
+        let mut of_table = BTreeMap::<usize, BTreeSet<&str>>::new();
+        for row in 0..material.len() {
+            of_table
+                .entry(material.source(row))
+                .or_default()
+                .extend(material.label[row].as_deref());
+        }
+        if material.sets.is_empty()
+            && of_table.len() > 1
+            && all.len() > 1
+            && of_table.values().all(|labels| labels.len() == 1)
+        {
+            let sentence = format!(
+                "each of {} holds one class only: whatever differs between the tables but the disease tells the classes apart",
+                counted(of_table.len(), "table")
+            );
+            findings.push(
+                Finding::new(self.name(), Severity::Serious, sentence, numbers.clone())
+                    .next("look at the baselines; results need a source that has both classes"),
+            );
+        }
         if !lacking.is_empty() {
             let sentence = format!(
                 "{} of {} one class only, so that nothing can be measured or learnt there: {}",
@@ -192,7 +213,7 @@ impl Check for Differences {
                 "without overlap".to_owned()
             };
             let sentence = format!(
-                "{name} differs between {} and {}: standardised difference {shown} ({words}; {} and {}; chance alone gives about {chance:.2})",
+                "`{name}` differs between sets {} and {}: standardised difference {shown} ({words}; {} and {}; chance alone gives about {chance:.2})",
                 material.sets[a],
                 material.sets[b],
                 counted(n[0], unit),
@@ -251,7 +272,11 @@ fn values<'a>(material: &Material, cells: &'a [Option<String>]) -> Option<Vec<Va
     let clusters = material.clusters(&all);
     let sets = (0..material.sets.len()).map(|set| {
         let mut of_patient = BTreeMap::<usize, Vec<&str>>::new();
-        for row in (0..material.len()).filter(|&row| material.set[row] == Some(set)) {
+        let known = |row: &usize| !material.has_patients || material.patient[*row].is_some();
+        for row in (0..material.len())
+            .filter(|&row| material.set[row] == Some(set))
+            .filter(known)
+        {
             if let Some(cell) = cells[row].as_deref() {
                 of_patient.entry(clusters[row]).or_default().push(cell);
             }
@@ -417,7 +442,7 @@ mod tests {
         assert!(
             found[0]
                 .sentence
-                .starts_with("age differs between test and train: standardised difference 1.04"),
+                .starts_with("`age` differs between sets test and train: standardised difference 1.04"),
             "{}",
             found[0].sentence
         );

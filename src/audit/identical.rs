@@ -92,18 +92,23 @@ impl Check for SameBytes {
                 .collect()
         };
         let all: Vec<&Vec<usize>> = groups.iter().collect();
+        let among = |n: usize, what: &str| {
+            if n > 0 {
+                format!(", {} of {what}", count(n))
+            } else {
+                String::new()
+            }
+        };
+        let whose = among(across_patients, "two patients") + &among(two_labels, "two labels");
         let finding = if !across_sets.is_empty() {
             let sentence = format!(
-                "{} of {} byte for byte in two sets, {} of two patients and {} of two labels among all {} repeated ones",
+                "{} of {} byte for byte in two sets{whose}",
                 counted(across_sets.len(), "image"),
                 format_args!(
                     "{} {}",
                     count(read),
                     if across_sets.len() == 1 { "stands" } else { "stand" }
                 ),
-                count(across_patients),
-                count(two_labels),
-                count(groups.len()),
             );
             Finding::new(self.name(), Severity::Leak, sentence, numbers)
                 .next("keep one row of each, or put all rows of one image (and its patients) into one set")
@@ -113,20 +118,20 @@ impl Check for SameBytes {
             Finding::new(self.name(), Severity::Ok, sentence, numbers)
         } else {
             let sentence = format!(
-                "{} of {} repeated byte for byte ({} in all), {} under two patients and {} under two labels, none in two sets",
+                "{} of {} repeated byte for byte within a set{whose}",
                 counted(groups.len(), "image"),
                 format_args!("{} {}", count(read), if groups.len() == 1 { "is" } else { "are" }),
-                counted(rows, "row"),
-                count(across_patients),
-                count(two_labels),
             );
             let severity = if across_patients + two_labels > 0 {
                 Severity::Serious
             } else {
-                Severity::Notable
+                Severity::Note
             };
             Finding::new(self.name(), severity, sentence, numbers)
-                .next("keep one row of each; an image of two patients shows that the patients are not told apart")
+                .next(match across_patients {
+                    0 => "keep one row of each",
+                    _ => "keep one row of each; an image of two patients shows that the patients are not told apart",
+                })
                 .list(material, listed(&all))
         };
         findings.push(finding);

@@ -32,6 +32,12 @@ const MANY: usize = 200;
 /// From this AUC on a baseline is a serious rival of any network.
 const STRONG: f64 = 0.8;
 
+/// Below this AUC it explains little of what a network finds.
+const WEAK: f64 = 0.6;
+
+/// Baselines that one sentence names; the others are in the numbers.
+const NAMED: usize = 10;
+
 /// Position, site, file and every metadata column, each alone.
 #[derive(Debug)]
 pub struct Baselines;
@@ -83,53 +89,70 @@ impl Check for Baselines {
         let clusters = Clusters::new(&groups);
         let unit = if material.has_patients { "patient" } else { "row" };
         let whole = format!("{} of {}", counted(rows.len(), "row"), counted(clusters.count(), unit));
-        let (mut findings, mut harmless) = (Vec::new(), Vec::new());
+        let (mut found, mut harmless) = (Vec::new(), Vec::new());
         let fitted: Vec<(&Rival, Vec<f64>)> = rivals
             .par_iter()
             .map(|rival| (rival, scores(rival, &positive, &groups, &folds, k)))
             .collect();
         for (rival, scores) in fitted {
             let Some(auc) = interval(&positive, &scores, &folds, k, &clusters, settings)? else {
-                skipped.push(format!("{}: some resamples have no fold with both classes", rival.name));
+                skipped.push(format!("{}: no fold has both classes", rival.name));
                 continue;
             };
-            let shown = format!("{:.3} ({:.3} to {:.3})", auc.value, auc.lower, auc.upper);
             let numbers = json!({"baseline": rival.name, "positive": positive_label, "auc": auc.value, "lower": auc.lower,
                 "upper": auc.upper, "level": settings.bootstrap.level, "unit": "row", "clusters": unit, "rows": rows.len(),
                 "patients": clusters.count(), "folds": k, "resamples": settings.bootstrap.resamples, "seed": settings.bootstrap.seed,
                 "method": "logistic regression (c = 1), grouped folds, AUC within folds, percentile bootstrap over clusters"});
-            if auc.lower <= 0.5 {
-                harmless.push((format!("{} {shown}", rival.name), numbers));
+            let shown = format!("{} {:.3} ({:.3} to {:.3})", rival.name, auc.value, auc.lower, auc.upper);
+            let list = if auc.lower > 0.5 { &mut found } else { &mut harmless };
+            list.push((auc.value, shown, numbers));
+        }
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let level = 100.0 * settings.bootstrap.level;
+        let (perfect, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(auc, ..)| *auc > 0.999_999);
+        let mut findings = Vec::new();
+        for (_, shown, numbers) in perfect {
+            let sentence = format!(
+                "one column alone tells `{positive_label}` from the rest completely, AUC of {shown} ({whole}): the label by another name, or a perfect shortcut"
+            );
+            findings.push(
+                Finding::new(self.name(), Severity::Serious, sentence, json!([numbers]))
+                    .next("if it is the label by another name leave it out (--meta); else no result on these rows tells the disease"),
+            );
+        }
+        for (severity, from, below) in [
+            (Severity::Serious, STRONG, f64::INFINITY),
+            (Severity::Notable, WEAK, STRONG),
+            (Severity::Note, 0.0, WEAK),
+        ] {
+            let (names, numbers): (Vec<String>, Vec<_>) = others
+                .iter()
+                .filter(|(auc, ..)| (from..below).contains(auc))
+                .map(|(_, shown, numbers)| (shown.clone(), numbers.clone()))
+                .unzip();
+            if names.is_empty() {
                 continue;
             }
-            let sentence = match auc.value > 0.999_999 {
-                true => format!(
-                    "{} alone tells {positive_label} from the rest completely (AUC {shown}; {whole}): the label by another name, or a perfect shortcut",
-                    rival.name
-                ),
-                false => format!(
-                    "{} alone predicts {positive_label} with an AUC of {shown} ({whole}, {k} folds)",
-                    rival.name
-                ),
-            };
-            let severity = if auc.value >= STRONG {
-                Severity::Serious
-            } else {
-                Severity::Notable
-            };
-            let next =
-                "print this baseline beside the network's AUC; compare within its strata, or match the classes on it";
-            findings.push((
-                auc.value,
-                Finding::new(self.name(), severity, sentence, numbers).next(next),
-            ));
-        }
-        findings.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut findings: Vec<Finding> = findings.into_iter().map(|(_, finding)| finding).collect();
-        if !harmless.is_empty() {
-            let (names, numbers): (Vec<String>, Vec<_>) = harmless.into_iter().unzip();
+            let more = names.len().saturating_sub(NAMED);
             let sentence = format!(
-                "no AUC that is clearly above 0.5 for {positive_label} from {} ({whole})",
+                "`{positive_label}` is predicted without an image, each column alone, AUC ({level} % interval): {}{} ({whole}, {k} folds)",
+                names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "),
+                if more > 0 {
+                    format!(" and {more} more (--json)")
+                } else {
+                    String::new()
+                },
+            );
+            findings.push(
+                Finding::new(self.name(), severity, sentence, json!(numbers))
+                    .next("print these baselines beside the network's AUC; compare within their strata, or match the classes on them"),
+            );
+        }
+        if !harmless.is_empty() {
+            let (names, numbers): (Vec<String>, Vec<_>) =
+                harmless.into_iter().map(|(_, shown, numbers)| (shown, numbers)).unzip();
+            let sentence = format!(
+                "no AUC that is clearly above 0.5 for `{positive_label}` from {} ({whole})",
                 names.join(", ")
             );
             findings.push(Finding::new(self.name(), Severity::Ok, sentence, json!(numbers)));
@@ -433,16 +456,15 @@ mod tests {
     #[test]
     fn a_shortcut_is_found_and_noise_is_not() {
         let findings = run(&material(&cohort()));
-        let baseline = |finding: &Finding| finding.numbers["baseline"].as_str().unwrap_or("-").to_owned();
-        let found: Vec<(String, Severity)> = findings
-            .iter()
-            .map(|finding| (baseline(finding), finding.severity))
-            .collect();
-        assert_eq!(found.len(), 3, "{findings:?}");
-        assert_eq!(found[0], ("position".to_owned(), Severity::Serious));
-        assert_eq!(found[1], ("site".to_owned(), Severity::Serious));
-        assert!(findings[2].sentence.contains("from age 0."), "{}", findings[2].sentence);
-        let auc = findings[1].numbers["auc"].as_f64().unwrap();
+        let baseline = |place: usize, row: usize| findings[place].numbers[row]["baseline"].as_str().unwrap().to_owned();
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert_eq!(
+            (baseline(0, 0), baseline(0, 1)),
+            ("position".to_owned(), "site".to_owned())
+        );
+        assert_eq!(findings[0].severity, Severity::Serious);
+        assert!(findings[1].sentence.contains("from age 0."), "{}", findings[1].sentence);
+        let auc = findings[0].numbers[1]["auc"].as_f64().unwrap();
         assert!((auc - 0.9).abs() < 0.03, "{auc}");
     }
 
@@ -461,9 +483,7 @@ mod tests {
             .collect();
         let findings = run(&material(&text.join("\n")));
         assert!(
-            findings[0]
-                .sentence
-                .starts_with("same alone tells ill from the rest completely"),
+            findings[0].sentence.contains("completely, AUC of same 1.000"),
             "{}",
             findings[0].sentence
         );

@@ -225,12 +225,8 @@ fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
         .filter(|finding| finding.severity != Severity::Ok)
         .count();
     say!(
-        "{}",
-        counted(
-            wrong,
-            "number of the printed table does",
-            "numbers of the printed table do"
-        ) + " not follow from its own numbers"
+        "audit of a printed table: {}",
+        counted(wrong, "thing does not add up", "things do not add up")
     );
     show(&found)?;
     Ok(Done::Whole)
@@ -384,6 +380,19 @@ fn could_not_run(found: &Audit) -> Vec<serde_json::Value> {
     lines.map(|(check, why)| json!({"check": check, "why": why})).collect()
 }
 
+/// `1 row` or `67,506 rows`.
+fn grouped(n: usize, what: &str) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 fn counted(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
@@ -397,8 +406,8 @@ fn heading(material: &Material) -> String {
     let text = format!(
         "audit of {}: {}, {}, {sets}",
         material.sources().join(", "),
-        counted(material.len(), "row", "rows"),
-        counted(material.n_patients(), "patient", "patients"),
+        grouped(material.len(), "row"),
+        grouped(material.n_patients(), "patient"),
     );
     wrap(&text, "", "  ").join("\n")
 }
