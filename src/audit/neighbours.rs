@@ -62,7 +62,7 @@ impl Check for NearDuplicateFeatures {
         if pairs.is_empty() {
             let sentence = format!(
                 "no two of {} of two patients or sets are near-duplicates ({compared})",
-                counted(values.nrows(), "row of features")
+                counted(values.nrows(), "feature row")
             );
             return Ok(Outcome::Ran(vec![Finding::new(
                 self.name(),
@@ -158,7 +158,7 @@ impl Check for FirstNeighbours {
             sentence += &format!("; for {} it stands in another set", counted(elsewhere, "row"));
         }
         // A split by slice is what this share would be turned into a score by: alone it is how patients are.
-        let severity = match (elsewhere > 0, share > 0.5 && share > 5.0 * chance) {
+        let severity = match (elsewhere > 0, share > 0.2 && share > 5.0 * chance) {
             (true, _) => Severity::Serious,
             (false, true) => Severity::Notable,
             _ => Severity::Note,
