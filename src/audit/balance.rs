@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::{AuditError, Check, Finding, Material, Outcome, Settings, Severity, count, counted, patients::NO_SETS};
 
+use crate::stats::distributions::normal_quantile;
+
 /// Austin's limit of what is negligible.
 const NEGLIGIBLE: f64 = 0.1;
 
@@ -173,6 +175,7 @@ impl Check for Differences {
         columns.extend(material.position.as_ref().map(|cells| ("position", &cells[..])));
         columns.extend(material.site.as_ref().map(|cells| ("site", &cells[..])));
         columns.extend(material.meta.iter().map(|(name, cells)| (name.as_str(), &cells[..])));
+        let pairs = material.sets.len() * (material.sets.len() - 1) / 2;
         let (mut worst, mut compared, mut skipped) = (Vec::new(), 0, Vec::new());
         for (name, cells) in columns {
             let Some(by_set) = values(material, cells) else {
@@ -185,13 +188,15 @@ impl Check for Differences {
             let mut found: Option<(f64, f64, usize, usize, [usize; 2], String)> = None;
             for a in 0..by_set.len() {
                 for b in a + 1..by_set.len() {
-                    let Some((difference, words)) = difference(&by_set[a], &by_set[b]) else {
+                    let Some((difference, freedom, words)) = difference(&by_set[a], &by_set[b]) else {
                         continue;
                     };
                     let n = [by_set[a].len(), by_set[b].len()];
-                    // The standard error of a difference between two draws from one population.
-                    let chance = (1.0 / n[0] as f64 + 1.0 / n[1] as f64).sqrt();
-                    if found.as_ref().is_none_or(|(most, ..)| difference.abs() > most.abs()) {
+                    let chance = by_chance(n, freedom, pairs);
+                    if found
+                        .as_ref()
+                        .is_none_or(|(most, limit, ..)| difference.abs() / chance > most.abs() / limit)
+                    {
                         found = Some((difference, chance, a, b, n, words));
                     }
                 }
@@ -203,7 +208,7 @@ impl Check for Differences {
         let mut findings = Vec::new();
         let mut small = 0;
         for (name, (difference, chance, a, b, n, words)) in worst {
-            if difference.abs() <= NEGLIGIBLE.max(2.0 * chance) {
+            if difference.abs() <= NEGLIGIBLE.max(chance) {
                 small += 1;
                 continue;
             }
@@ -213,14 +218,14 @@ impl Check for Differences {
                 "without overlap".to_owned()
             };
             let sentence = format!(
-                "`{name}` differs between sets {} and {}: standardised difference {shown} ({words}; {} and {}; chance alone gives about {chance:.2})",
+                "`{name}` differs between sets {} and {}: standardised difference {shown} ({words}; {} and {}; chance alone rarely gives more than {chance:.2})",
                 material.sets[a],
                 material.sets[b],
                 counted(n[0], unit),
                 counted(n[1], unit),
             );
             let numbers = json!({"column": name, "sets": [material.sets[a], material.sets[b]],
-                "difference": difference.is_finite().then_some(difference), "by_chance": chance, "unit": unit, "n": n});
+                "difference": difference.is_finite().then_some(difference), "rarely_by_chance": chance, "unit": unit, "n": n});
             let severity = if difference.abs() > LARGE {
                 Severity::Notable
             } else {
@@ -232,7 +237,7 @@ impl Check for Differences {
             );
         }
         let sentence = format!(
-            "{} of {} differ between sets by less than {NEGLIGIBLE} or twice what chance gives{}",
+            "{} of {} differ between sets by less than {NEGLIGIBLE} or than chance may give{}",
             count(small),
             counted(compared, "column"),
             if skipped.is_empty() {
@@ -303,8 +308,8 @@ fn values<'a>(material: &Material, cells: &'a [Option<String>]) -> Option<Vec<Va
     Some(sets.collect())
 }
 
-/// The standardised difference and the values behind it; infinite where the sets share nothing.
-fn difference(a: &Values<'_>, b: &Values<'_>) -> Option<(f64, String)> {
+/// The standardised difference, its degrees of freedom and the values behind it; infinite where the sets share nothing.
+fn difference(a: &Values<'_>, b: &Values<'_>) -> Option<(f64, usize, String)> {
     match (a, b) {
         (Values::Numbers(a), Values::Numbers(b)) => {
             let moments = |values: &[f64]| {
@@ -316,7 +321,7 @@ fn difference(a: &Values<'_>, b: &Values<'_>) -> Option<(f64, String)> {
             let ((mean_a, var_a), (mean_b, var_b)) = (moments(a)?, moments(b)?);
             let (gap, spread) = (mean_a - mean_b, ((var_a + var_b) / 2.0).sqrt());
             let value = if gap == 0.0 { 0.0 } else { gap / spread };
-            Some((value, format!("means {mean_a:.2} and {mean_b:.2}")))
+            Some((value, 1, format!("means {mean_a:.2} and {mean_b:.2}")))
         }
         (Values::Names(a), Values::Names(b)) => {
             if a.is_empty() || b.is_empty() {
@@ -337,10 +342,20 @@ fn difference(a: &Values<'_>, b: &Values<'_>) -> Option<(f64, String)> {
                 100.0 * widest.1.0,
                 100.0 * widest.1.1
             );
-            Some((mahalanobis(&shares), words))
+            Some((mahalanobis(&shares), levels.len() - 1, words))
         }
         _ => None,
     }
+}
+
+/// What two draws of `n` from one population exceed once in twenty comparisons of all `pairs` of sets: the square of the
+/// difference is near chi-squared (by Wilson & Hilferty's cube), divided by the harmonic size.
+fn by_chance(n: [usize; 2], freedom: usize, pairs: usize) -> f64 {
+    let freedom = freedom.max(1) as f64;
+    let z = normal_quantile(1.0 - 0.05 / pairs.max(1) as f64);
+    let spread = 2.0 / (9.0 * freedom);
+    let chi_squared = freedom * (1.0 - spread + z * spread.sqrt()).powi(3);
+    (chi_squared * (1.0 / n[0] as f64 + 1.0 / n[1] as f64)).sqrt()
 }
 
 /// sqrt(d' S^-1 d) of the shares of all levels but one, S the mean of both sets' multinomial covariances.
@@ -408,9 +423,19 @@ mod tests {
         let a = Values::Numbers(vec![1.0, 2.0, 3.0]);
         let b = Values::Numbers(vec![2.0, 4.0, 6.0]);
         // (2 - 4) / sqrt((1 + 4) / 2)
-        let (value, _) = difference(&a, &b).unwrap();
+        let (value, ..) = difference(&a, &b).unwrap();
         assert!((value + 2.0 / 2.5_f64.sqrt()).abs() < 1e-12, "{value}");
         assert!(difference(&Values::Numbers(vec![1.0]), &b).is_none());
+    }
+
+    #[test]
+    fn chance_is_the_quantile_of_chi_squared() {
+        // scipy.stats.chi2.ppf([0.95, 0.995], [1, 4]) = 3.841, 14.860; halved by two sets of four.
+        let squares = [(1, 1, 3.841), (4, 10, 14.860)];
+        for (freedom, pairs, expected) in squares {
+            let found = by_chance([4, 4], freedom, pairs).powi(2) / 0.5;
+            assert!((found / expected - 1.0).abs() < 0.03, "{found} {expected}");
+        }
     }
 
     #[test]

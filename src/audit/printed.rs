@@ -100,7 +100,9 @@ pub fn lint(table: &TextTable) -> Outcome {
     .replace("sum of a rows", "sums of rows")
     .replace("sum of a columns", "sums of columns");
     let numbers = json!({"row_sums": sums, "means": means, "percentages": percentages, "column_sums": parts});
-    lint.findings.push(Finding::new(CHECK, Severity::Ok, sentence, numbers));
+    if sums + means + percentages + parts > 0 {
+        lint.findings.push(Finding::new(CHECK, Severity::Ok, sentence, numbers));
+    }
     Outcome::Ran(lint.findings)
 }
 
