@@ -32,6 +32,7 @@ pub enum Error {
     ScoreTable(#[from] crate::eval::ScoreTableError),
     #[error(transparent)]
     ReaderStudy(#[from] crate::eval::reader_study::ReaderStudyError),
+    Audit(#[from] crate::audit::AuditError),
     #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]

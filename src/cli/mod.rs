@@ -1,6 +1,6 @@
 //! One file a subcommand; each reads a recipe, calls the library and prints.
 //!
-//! Exit codes: 0 done, 1 done but some inputs failed, 2 error. Data goes to stdout, logs and progress to stderr.
+//! Exit codes: 0 done, 1 done but some inputs failed, 2 error, 3 an audited split leaks. Data goes to stdout, logs and progress to stderr.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,6 +19,7 @@ macro_rules! say {
 }
 
 mod compare;
+mod audit;
 mod demo;
 mod device;
 mod doctor;
@@ -69,6 +70,8 @@ enum Command {
     Evaluate(Box<evaluate::Args>),
     /// Compare scores of the same rows, paired, over a declared family
     Compare(Box<compare::Args>),
+    /// Look for what makes results too good: leaks, duplicates, shortcuts, tables that do not add up
+    Audit(Box<audit::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -83,6 +86,8 @@ pub enum Done {
     Whole,
     /// Some inputs failed and the rest went on.
     WithFailures,
+    /// An audit found that a split leaks.
+    SplitLeaks,
 }
 
 impl Done {
@@ -96,6 +101,7 @@ impl From<Done> for ExitCode {
         match done {
             Done::Whole => Self::SUCCESS,
             Done::WithFailures => Self::from(1),
+            Done::SplitLeaks => Self::from(3),
         }
     }
 }
@@ -138,6 +144,7 @@ impl Cli {
             Command::Readers(args) => readers::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Compare(args) => compare::run(&args),
+            Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }

@@ -14,7 +14,7 @@ mod table;
 mod testing;
 
 pub use self::{
-    duplicates::{Duplicate, duplicates},
+    duplicates::{Duplicate, duplicates, same_bytes},
     split::{Fractions, Set, Split, SplitPlan, SplitUnit},
     table::Columns,
 };

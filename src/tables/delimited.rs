@@ -12,7 +12,28 @@ pub struct DelimitedText {
     text: String,
     delimiter: u8,
     names: Vec<String>,
+    header: bool,
     path: PathBuf,
+}
+
+/// What a text does not tell of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// What stands between two fields: a comma, semicolon, tab or space (runs of spaces are one); found out where
+    /// `None`, among the first three.
+    pub separator: Option<char>,
+    /// Whether the first line names the columns; else they are named `c1`, `c2`, ...
+    pub header: bool,
+}
+
+impl Default for Layout {
+    /// A header, and a separator that is found out.
+    fn default() -> Self {
+        Self {
+            separator: None,
+            header: true,
+        }
+    }
 }
 
 /// As many records are looked at to find the delimiter.
@@ -27,12 +48,27 @@ impl DelimitedText {
     ///
     /// [`TableError::Read`], [`TableError::Empty`], and the errors of names.
     pub fn open(path: &Path) -> Result<Self, TableError> {
-        let bytes = fs::read(path).map_err(|source| TableError::read(source, path))?;
-        Self::from_text(decode(bytes, path), path)
+        Self::open_as(path, Layout::default())
     }
 
-    fn from_text(text: String, path: &Path) -> Result<Self, TableError> {
-        let delimiter = sniff(&text);
+    /// Reads a file whose layout the caller knows, such as a list without a header whose fields stand between spaces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_as(path: &Path, layout: Layout) -> Result<Self, TableError> {
+        let bytes = fs::read(path).map_err(|source| TableError::read(source, path))?;
+        Self::from_text(decode(bytes, path), path, layout)
+    }
+
+    fn from_text(mut text: String, path: &Path, layout: Layout) -> Result<Self, TableError> {
+        if layout.separator == Some(' ') {
+            text = single_spaces(&text);
+        }
+        let delimiter = match layout.separator.map(u8::try_from) {
+            Some(Ok(separator)) => separator,
+            _ => sniff(&text),
+        };
         let mut header = StringRecord::new();
         let found = reader(&text, delimiter)
             .read_record(&mut header)
@@ -43,12 +79,16 @@ impl DelimitedText {
         if !found || header.iter().all(|name| name.trim().is_empty()) {
             return Err(TableError::Empty { path: path.to_owned() });
         }
-        let names: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
+        let names: Vec<String> = match layout.header {
+            true => header.iter().map(|name| name.trim().to_owned()).collect(),
+            false => (1..=header.len()).map(|place| format!("c{place}")).collect(),
+        };
         check_names(names.iter().map(String::as_str), path)?;
         Ok(Self {
             text,
             delimiter,
             names,
+            header: layout.header,
             path: path.to_owned(),
         })
     }
@@ -74,7 +114,9 @@ impl DelimitedText {
         let mut reader = reader(&self.text, self.delimiter);
         let mut record = StringRecord::new();
         let (mut n_rows, mut blank) = (0, 0);
-        reader.read_record(&mut record).map_err(csv_error)?; // the header
+        if self.header {
+            reader.read_record(&mut record).map_err(csv_error)?;
+        }
         while reader.read_record(&mut record).map_err(csv_error)? {
             if record.len() > 1 && record.iter().all(|field| field.trim().is_empty()) {
                 blank += 1; // held back: nothing, if only such rows follow
@@ -150,6 +192,14 @@ fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
+/// One space between fields, none around them.
+fn single_spaces(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// The delimiter under which most of the first records are as wide as the header; a comma where none makes two columns.
 fn sniff(text: &str) -> u8 {
     let mut best = (0, 1, b',');
@@ -210,7 +260,20 @@ mod tests {
 
     fn read(bytes: &[u8]) -> Result<TextTable, TableError> {
         let path = Path::new("t.csv");
-        DelimitedText::from_text(decode(bytes.to_vec(), path), path)?.to_text()
+        DelimitedText::from_text(decode(bytes.to_vec(), path), path, Layout::default())?.to_text()
+    }
+
+    #[test]
+    fn a_list_without_a_header_is_read_between_its_spaces() {
+        let layout = Layout {
+            separator: Some(' '),
+            header: false,
+        };
+        let path = Path::new("t.txt");
+        let text = " a.png 2  0 130\nb.png 0 9 134 \n".to_owned();
+        let table = DelimitedText::from_text(text, path, layout).unwrap().to_text().unwrap();
+        assert_eq!(cells(&table, "c1"), ["a.png", "b.png"]);
+        assert_eq!(cells(&table, "c4"), ["130", "134"]);
     }
 
     fn cells(table: &TextTable, name: &str) -> Vec<String> {

@@ -21,7 +21,7 @@ use self::error::check_names;
 pub(crate) use self::parquet_cells::float32_text;
 pub use self::{
     atomic::{WriteError, atomic_write, write_error},
-    delimited::{DelimitedText, write_csv},
+    delimited::{DelimitedText, Layout, write_csv},
     digest::{sha256_bytes, sha256_file},
     error::TableError,
     excel::read_sheet,
@@ -98,10 +98,19 @@ impl TextTable {
 ///
 /// [`TableError`], with the path.
 pub fn read_table(path: &Path) -> Result<TextTable, TableError> {
+    read_table_as(path, Layout::default())
+}
+
+/// [`read_table`] where the layout of a delimited text is known; other kinds of files know theirs.
+///
+/// # Errors
+///
+/// [`TableError`], with the path.
+pub fn read_table_as(path: &Path, layout: Layout) -> Result<TextTable, TableError> {
     match FileKind::of(path)? {
         FileKind::Parquet => ParquetTable::open(path)?.to_text(),
         FileKind::Workbook => read_sheet(path, None),
-        FileKind::Text => DelimitedText::open(path)?.to_text(),
+        FileKind::Text => DelimitedText::open_as(path, layout)?.to_text(),
         FileKind::Npy => Err(TableError::NotATable {
             what: "a NumPy array, which has no column names",
             path: path.to_owned(),

@@ -4,6 +4,7 @@
 mod command;
 mod coverage;
 mod calibration;
+mod audit;
 mod eval;
 mod evaluate;
 mod features;

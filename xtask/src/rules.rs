@@ -23,6 +23,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("heads", 5),
     ("torch", 5),
     ("eval", 5),
+    ("audit", 6),
     ("report", 6),
     ("recipe", 6),
     ("study", 7),
