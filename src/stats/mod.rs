@@ -1,16 +1,34 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
 
+mod agreement;
 mod auc;
 mod bootstrap;
+mod contingency;
 pub mod distributions;
+mod fleiss;
 mod folds;
+mod granularity;
+mod hanley_mcneil;
 mod proportion;
+mod summary_tests;
 
 pub use self::{
+    agreement::{Kappa, KappaWeights, PairTable, tables_with_kappa},
     auc::{Ranking, RocStep, auc},
     bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    contingency::{
+        ChiSquared, McNemar, ZTest, chi_squared, chi_squared_yates, cochran_armitage, fisher_exact, linear_by_linear,
+        mcnemar, smallest_expected,
+    },
+    fleiss::{FleissKappa, fleiss_kappa, fleiss_kappa_with_error},
     folds::{FoldError, grouped_folds},
+    granularity::{counts_of_percentage, smallest_n, sums_of_mean},
+    hanley_mcneil::{compare_areas, hanley_mcneil, logit_interval, wald_interval},
     proportion::{clopper_pearson, newcombe, wilson},
+    summary_tests::{
+        Anova, Summary, TTest, anova, pooled, standardised_difference, standardised_difference_of_proportions,
+        t_test_pooled, t_test_welch, weighted_mean,
+    },
 };
 
 /// A number with its confidence interval.

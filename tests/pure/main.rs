@@ -8,3 +8,4 @@ mod heads;
 mod images;
 mod study;
 mod tables;
+mod tests_of_counts;
