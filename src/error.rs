@@ -29,6 +29,8 @@ pub enum Error {
     #[error(transparent)]
     Eval(#[from] crate::eval::EvalError),
     #[error(transparent)]
+    Claims(#[from] crate::claims::ClaimsError),
+    #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),

@@ -8,10 +8,11 @@
 //!   they are and how patients are split;
 //! - [`features`] is the waist: one table of features, whoever made it;
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
-//! - [`eval`] measures scores, [`report`] shows them;
+//! - [`eval`] measures scores, [`report`] shows them, [`claims`] are what two papers printed, recomputed;
 //! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out.
 #![warn(missing_docs)]
 
+pub mod claims;
 pub mod cohort;
 pub mod ct;
 pub mod encoder;

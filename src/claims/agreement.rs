@@ -25,7 +25,11 @@ pub(super) fn kappa(
             0 => format!("no table of {of} with these margins has such a kappa"),
             count => format!("{count} tables of {of} have such a kappa"),
         };
-        return Ok(Recomputed::new(agrees(!tables.is_empty()), text, &[("tables", tables.len() as f64)]));
+        return Ok(Recomputed::new(
+            agrees(!tables.is_empty()),
+            text,
+            &[("tables", tables.len() as f64)],
+        ));
     };
     let [[both, first], [second, neither]] = *table;
     let undefined = || ClaimsError::NotDefined { test: "kappa" };
@@ -74,7 +78,11 @@ pub(super) fn paired(pairs: &[Pair], p: PrintedP) -> Result<Recomputed, ClaimsEr
         let found = test.asymptotic.ok_or_else(undefined)?.p;
         least = least.min(found);
         let exact = shown_p(test.exact_p);
-        words.push(format!("{} {} ({first} against {second}, exact {exact})", pair.name, shown_p(found)));
+        words.push(format!(
+            "{} {} ({first} against {second}, exact {exact})",
+            pair.name,
+            shown_p(found)
+        ));
         numbers.push((pair.name.as_str(), found));
     }
     let text = format!("McNemar: {}", words.join(", "));

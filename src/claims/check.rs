@@ -18,7 +18,12 @@ pub enum Check {
     /// What is left.
     Difference { from: u64, less: u64, result: u64 },
     /// A share in percent, printed with so many decimals.
-    Percentage { hits: u64, of: u64, percent: f64, decimals: u32 },
+    Percentage {
+        hits: u64,
+        of: u64,
+        percent: f64,
+        decimals: u32,
+    },
     /// A share of rows in whole percent, shown with the intervals that were not printed.
     Proportion {
         hits: usize,
@@ -43,21 +48,60 @@ pub enum Check {
         sd: Option<f64>,
     },
     /// Groups have one mean (analysis of variance from summaries); means are rounded to `input_decimals`.
-    EqualMeans { groups: Vec<Group>, input_decimals: u32, p: PrintedP },
+    EqualMeans {
+        groups: Vec<Group>,
+        input_decimals: u32,
+        p: PrintedP,
+    },
     /// Rows and columns of counts are independent.
-    Independence { table: Vec<Vec<u64>>, test: Independence, p: PrintedP },
+    Independence {
+        table: Vec<Vec<u64>>,
+        test: Independence,
+        p: PrintedP,
+    },
     /// A printed split and the saved numbers of rows: rows that are cut to the last one were not split by patient.
-    CutOfRows { ratio: Vec<u64>, patients: u64, rows: Vec<u64> },
+    CutOfRows {
+        ratio: Vec<u64>,
+        patients: u64,
+        rows: Vec<u64>,
+    },
     /// What the paper says and what its authors' program does.
-    TwoSources { items: Vec<String>, printed: Vec<f64>, other: Vec<f64>, source: String },
+    TwoSources {
+        items: Vec<String>,
+        printed: Vec<f64>,
+        other: Vec<f64>,
+        source: String,
+    },
     /// Whole percentages are shares of so many units (the test of Brown & Heathers 2017, doi:10.1177/1948550616673876).
-    Granularity { series: Vec<Series>, units: Vec<u64>, of: String },
+    Granularity {
+        series: Vec<Series>,
+        units: Vec<u64>,
+        of: String,
+    },
     /// An AUC is a whole number of (half) pairs of positives and negatives.
-    AucPairs { auc: f64, decimals: u32, positives: usize, negatives: usize },
+    AucPairs {
+        auc: f64,
+        decimals: u32,
+        positives: usize,
+        negatives: usize,
+    },
     /// A percentile bootstrap of rows is known exactly: binomial quantiles. Clusters make it wider.
-    ResampledProportion { hits: u64, of: u64, percent: f64, interval: [f64; 2], patients: u64 },
+    ResampledProportion {
+        hits: u64,
+        of: u64,
+        percent: f64,
+        interval: [f64; 2],
+        patients: u64,
+    },
     /// Two readers' 2 x 2 table follows from their margins and kappa.
-    KappaFromMargins { margins: [u64; 2], of: u64, kappa: f64, decimals: u32, interval: [f64; 2], patients: u64 },
+    KappaFromMargins {
+        margins: [u64; 2],
+        of: u64,
+        kappa: f64,
+        decimals: u32,
+        interval: [f64; 2],
+        patients: u64,
+    },
     /// Two readers on the same cases, by the tables that follow from margins and kappa.
     PairedReaders { pairs: Vec<Pair>, p: PrintedP },
     /// An AUC's interval lies between that of independent rows and that of as many rows as patients.
@@ -82,7 +126,11 @@ pub enum Check {
     /// A level that is said to be adjusted for multiplicity.
     Bonferroni { alpha: f64, level: f64, families: Vec<u64> },
     /// A range that is worded as an effect.
-    EffectRange { printed: [f64; 2], estimate: f64, interval: [f64; 2] },
+    EffectRange {
+        printed: [f64; 2],
+        estimate: f64,
+        interval: [f64; 2],
+    },
     /// The number of classes in a formula and in the task.
     ClassCount { printed: u64, classes: Vec<String> },
     /// Only data can tell.
@@ -193,7 +241,10 @@ impl Recomputed {
     pub(super) fn new(verdict: Verdict, text: String, numbers: &[(&str, f64)]) -> Self {
         Self {
             text,
-            numbers: numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+            numbers: numbers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), *value))
+                .collect(),
             verdict,
         }
     }
@@ -211,7 +262,13 @@ pub(super) fn agrees(agrees: bool) -> Verdict {
 
 /// Three decimals, two digits for what is smaller.
 pub(super) fn shown_p(p: f64) -> String {
-    if p < 1e-3 { format!("{p:.1e}") } else if p < 0.01 { format!("{p:.4}") } else { format!("{p:.3}") }
+    if p < 1e-3 {
+        format!("{p:.1e}")
+    } else if p < 0.01 {
+        format!("{p:.4}")
+    } else {
+        format!("{p:.3}")
+    }
 }
 
 impl Check {
@@ -220,41 +277,92 @@ impl Check {
             Self::Sum { parts, total } => counts::sum(parts, *total),
             Self::EqualSums { sides } => counts::equal_sums(sides),
             Self::Difference { from, less, result } => counts::difference(*from, *less, *result),
-            Self::Percentage { hits, of, percent, decimals } => counts::percentage(*hits, *of, *percent, *decimals),
+            Self::Percentage {
+                hits,
+                of,
+                percent,
+                decimals,
+            } => counts::percentage(*hits, *of, *percent, *decimals),
             Self::CutOfRows { ratio, patients, rows } => counts::cut_of_rows(ratio, *patients, rows),
-            Self::TwoSources { items, printed, other, source } => counts::two_sources(items, printed, other, source),
+            Self::TwoSources {
+                items,
+                printed,
+                other,
+                source,
+            } => counts::two_sources(items, printed, other, source),
             Self::Granularity { series, units, of } => counts::granularity(series, units, of)?,
             Self::ClassCount { printed, classes } => counts::class_count(*printed, classes),
             Self::Independence { table, test, p } => counts::independence(table, *test, *p)?,
             Self::Mean { values, mean, decimals } => means::mean(values, *mean, *decimals),
-            Self::WeightedMean { groups, input_decimals, mean, decimals, sd } => {
-                means::weighted(groups, *input_decimals, (*mean, *sd), *decimals)?
-            }
-            Self::EqualMeans { groups, input_decimals, p } => means::equal(groups, *input_decimals, *p)?,
-            Self::Proportion { hits, of, percent, patients, interval } => {
-                performance::proportion([*hits, *of], *percent, *patients, *interval)?
-            }
-            Self::AucPairs { auc, decimals, positives, negatives } => {
-                performance::pairs(*auc, *decimals, *positives, *negatives)?
-            }
-            Self::ResampledProportion { hits, of, percent, interval, patients } => {
-                performance::resampled([*hits, *of], *percent, *interval, *patients)
-            }
-            Self::AucInterval { auc, interval, decimals, level, positives, negatives, positive_patients } => {
+            Self::WeightedMean {
+                groups,
+                input_decimals,
+                mean,
+                decimals,
+                sd,
+            } => means::weighted(groups, *input_decimals, (*mean, *sd), *decimals)?,
+            Self::EqualMeans {
+                groups,
+                input_decimals,
+                p,
+            } => means::equal(groups, *input_decimals, *p)?,
+            Self::Proportion {
+                hits,
+                of,
+                percent,
+                patients,
+                interval,
+            } => performance::proportion([*hits, *of], *percent, *patients, *interval)?,
+            Self::AucPairs {
+                auc,
+                decimals,
+                positives,
+                negatives,
+            } => performance::pairs(*auc, *decimals, *positives, *negatives)?,
+            Self::ResampledProportion {
+                hits,
+                of,
+                percent,
+                interval,
+                patients,
+            } => performance::resampled([*hits, *of], *percent, *interval, *patients),
+            Self::AucInterval {
+                auc,
+                interval,
+                decimals,
+                level,
+                positives,
+                negatives,
+                positive_patients,
+            } => {
                 let sizes = [*positives, *positive_patients, *negatives];
                 performance::interval(*auc, *interval, *decimals, *level, sizes)?
             }
-            Self::AucDifference { aucs, positives, negatives, positive_patients, correlations, p } => {
+            Self::AucDifference {
+                aucs,
+                positives,
+                negatives,
+                positive_patients,
+                correlations,
+                p,
+            } => {
                 let sizes = [*positives, *positive_patients, *negatives];
                 performance::difference(*aucs, sizes, *correlations, *p)?
             }
             Self::Bonferroni { alpha, level, families } => performance::bonferroni(*alpha, *level, families),
-            Self::EffectRange { printed, estimate, interval } => {
-                performance::effect_range(*printed, *estimate, *interval)
-            }
-            Self::KappaFromMargins { margins, of, kappa, decimals, interval, patients } => {
-                agreement::kappa(*margins, *of, (*kappa, *decimals), *interval, *patients)?
-            }
+            Self::EffectRange {
+                printed,
+                estimate,
+                interval,
+            } => performance::effect_range(*printed, *estimate, *interval),
+            Self::KappaFromMargins {
+                margins,
+                of,
+                kappa,
+                decimals,
+                interval,
+                patients,
+            } => agreement::kappa(*margins, *of, (*kappa, *decimals), *interval, *patients)?,
             Self::PairedReaders { pairs, p } => agreement::paired(pairs, *p)?,
             Self::Data { needs } => Recomputed::new(Verdict::Data, format!("needs {needs}"), &[]),
             Self::Config {} => Recomputed::new(Verdict::Config, "a setting".to_owned(), &[]),

@@ -27,7 +27,11 @@ pub(super) fn equal_sums(sides: &[Vec<u64>]) -> Recomputed {
 pub(super) fn difference(from: u64, less: u64, result: u64) -> Recomputed {
     let left = from as f64 - less as f64;
     let text = format!("{from} - {less} = {left}");
-    Recomputed::new(holds(from.checked_sub(less) == Some(result)), text, &[("difference", left)])
+    Recomputed::new(
+        holds(from.checked_sub(less) == Some(result)),
+        text,
+        &[("difference", left)],
+    )
 }
 
 pub(super) fn percentage(hits: u64, of: u64, percent: f64, decimals: u32) -> Recomputed {
@@ -55,7 +59,10 @@ pub(super) fn cut_of_rows(ratio: &[u64], patients: u64, rows: &[u64]) -> Recompu
         100.0 * rows.first().map_or(0.0, |&first| first as f64) / all as f64,
         shares.join("/"),
     );
-    let numbers = [("rows", all as f64), ("first_share_percent", 100.0 * rows[0] as f64 / all as f64)];
+    let numbers = [
+        ("rows", all as f64),
+        ("first_share_percent", 100.0 * rows[0] as f64 / all as f64),
+    ];
     Recomputed::new(agrees(!by_rows), text, &numbers)
 }
 
@@ -63,13 +70,21 @@ pub(super) fn two_sources(items: &[String], printed: &[f64], other: &[f64], sour
     let pairs = items.iter().zip(printed).zip(other);
     let words: Vec<String> = pairs
         .map(|((item, printed), other)| {
-            let relation = if printed == other { "as printed" } else { "not as printed" };
+            let relation = if printed == other {
+                "as printed"
+            } else {
+                "not as printed"
+            };
             format!("{item} {other} {relation}")
         })
         .collect();
     let text = format!("{source}: {}", words.join(", "));
     let apart = printed.iter().zip(other).filter(|(a, b)| a != b).count();
-    Recomputed::new(agrees(apart == 0 && printed.len() == other.len()), text, &[("differences", apart as f64)])
+    Recomputed::new(
+        agrees(apart == 0 && printed.len() == other.len()),
+        text,
+        &[("differences", apart as f64)],
+    )
 }
 
 pub(super) fn granularity(series: &[Series], units: &[u64], of: &str) -> Result<Recomputed, ClaimsError> {
@@ -77,16 +92,28 @@ pub(super) fn granularity(series: &[Series], units: &[u64], of: &str) -> Result<
         let possible = |percent: &f64| counts_of_percentage(*percent, 0, n).is_some();
         series.percents.iter().all(possible)
     };
-    let possible: Vec<u64> = units.iter().copied().filter(|&n| series.iter().all(|one| fits(n, one))).collect();
+    let possible: Vec<u64> = units
+        .iter()
+        .copied()
+        .filter(|&n| series.iter().all(|one| fits(n, one)))
+        .collect();
     let mut numbers = Vec::new();
     let mut least = Vec::new();
     for one in series {
         let smallest = smallest_n(&one.percents, 0, MOST_UNITS);
-        least.push(format!("{} {}", smallest.map_or(format!("over {MOST_UNITS}"), |n| n.to_string()), one.name));
+        least.push(format!(
+            "{} {}",
+            smallest.map_or(format!("over {MOST_UNITS}"), |n| n.to_string()),
+            one.name
+        ));
         numbers.extend(smallest.map(|n| (one.name.as_str(), n as f64)));
     }
     let text = match possible.is_empty() {
-        true => format!("impossible of {} {of}; smallest possible: {}", joined(units, ", "), least.join(", ")),
+        true => format!(
+            "impossible of {} {of}; smallest possible: {}",
+            joined(units, ", "),
+            least.join(", ")
+        ),
         false => format!("possible of {} {of}", joined(&possible, ", ")),
     };
     Ok(Recomputed::new(agrees(!possible.is_empty()), text, &numbers))
@@ -95,8 +122,15 @@ pub(super) fn granularity(series: &[Series], units: &[u64], of: &str) -> Result<
 pub(super) fn class_count(printed: u64, classes: &[String]) -> Recomputed {
     let count = classes.len() as u64;
     let ratio = count as f64 / printed as f64;
-    let text = format!("{count} classes ({}): the loss is scaled by {ratio:.3}", classes.join(", "));
-    Recomputed::new(holds(printed == count), text, &[("classes", count as f64), ("scale", ratio)])
+    let text = format!(
+        "{count} classes ({}): the loss is scaled by {ratio:.3}",
+        classes.join(", ")
+    );
+    Recomputed::new(
+        holds(printed == count),
+        text,
+        &[("classes", count as f64), ("scale", ratio)],
+    )
 }
 
 pub(super) fn independence(table: &[Vec<u64>], test: Independence, p: PrintedP) -> Result<Recomputed, ClaimsError> {
@@ -138,15 +172,30 @@ mod tests {
 
     #[test]
     fn a_split_of_patients_is_told_from_a_cut_of_slices() {
-        assert_eq!(cut_of_rows(&[80, 10, 10], 166, &[6692, 836, 838]).verdict, Verdict::Mismatch);
-        assert_eq!(cut_of_rows(&[80, 10, 10], 166, &[6650, 890, 826]).verdict, Verdict::Consistent);
+        assert_eq!(
+            cut_of_rows(&[80, 10, 10], 166, &[6692, 836, 838]).verdict,
+            Verdict::Mismatch
+        );
+        assert_eq!(
+            cut_of_rows(&[80, 10, 10], 166, &[6650, 890, 826]).verdict,
+            Verdict::Consistent
+        );
     }
 
     #[test]
     fn percentages_that_the_units_allow_are_consistent() {
-        let series = [Series { name: "x".to_owned(), percents: vec![75.0, 38.0] }];
-        assert_eq!(granularity(&series, &[8, 9], "patients").unwrap().verdict, Verdict::Consistent);
-        assert_eq!(granularity(&series, &[9], "patients").unwrap().verdict, Verdict::Mismatch);
+        let series = [Series {
+            name: "x".to_owned(),
+            percents: vec![75.0, 38.0],
+        }];
+        assert_eq!(
+            granularity(&series, &[8, 9], "patients").unwrap().verdict,
+            Verdict::Consistent
+        );
+        assert_eq!(
+            granularity(&series, &[9], "patients").unwrap().verdict,
+            Verdict::Mismatch
+        );
     }
 
     #[test]

@@ -30,9 +30,7 @@ pub enum ClaimsError {
         expected: String,
     },
     /// No score column of a name that the paper's heads go by.
-    #[error(
-        "no column holds scores of {wanted}, say which: --score {example}=COLUMN (the columns are {columns})"
-    )]
+    #[error("no column holds scores of {wanted}, say which: --score {example}=COLUMN (the columns are {columns})")]
     NoScores {
         /// The scores that the paper's claims are of.
         wanted: String,
@@ -70,15 +68,13 @@ pub enum ClaimsError {
         /// The sets found.
         found: String,
     },
-    /// A label that is neither class.
-    #[error("{count} rows have neither the positive nor a negative label, the first is row {row} (from 1): {label:?}")]
-    Label {
-        /// How many.
-        count: usize,
-        /// The first, from 1.
-        row: usize,
-        /// Its label.
-        label: String,
+    /// A positive class that no row is of.
+    #[error("no row in a set has the positive label {positive:?} (labels are {labels}), name it: --positive LABEL")]
+    Positive {
+        /// The label looked for.
+        positive: String,
+        /// The labels found.
+        labels: String,
     },
     /// The positive class is not known.
     #[error("the table does not say which class is positive, name it: --positive LABEL")]

@@ -32,7 +32,9 @@ pub(super) fn weighted(
     let mut text = format!("{mean:.2} ({:.2} to {:.2} by rounding)", reachable[0], reachable[1]);
     let mut numbers = vec![("mean", mean), ("mean_low", reachable[0]), ("mean_high", reachable[1])];
     if let Some(printed_sd) = printed_sd {
-        let sd = pooled(&summaries(groups)?).ok_or(ClaimsError::NotDefined { test: "pooled SD" })?.sd;
+        let sd = pooled(&summaries(groups)?)
+            .ok_or(ClaimsError::NotDefined { test: "pooled SD" })?
+            .sd;
         // All deviations up or down by half a unit move the pooled one by as much; the means' rounding moves it less.
         found = found.max(verdict(sd, [sd - half, sd + half], printed_sd, decimals));
         text += &format!(", SD {sd:.2}");
@@ -44,7 +46,9 @@ pub(super) fn weighted(
 /// The p-value at the printed means, and its range when every mean is moved within its rounding.
 pub(super) fn equal(groups: &[Group], input_decimals: u32, p: PrintedP) -> Result<Recomputed, ClaimsError> {
     let groups = summaries(groups)?;
-    let undefined = || ClaimsError::NotDefined { test: "analysis of variance" };
+    let undefined = || ClaimsError::NotDefined {
+        test: "analysis of variance",
+    };
     let printed = anova(&groups).ok_or_else(undefined)?;
     let (mut low, mut high) = (printed.p, printed.p);
     let half = half_unit(input_decimals);
@@ -55,7 +59,10 @@ pub(super) fn equal(groups: &[Group], input_decimals: u32, p: PrintedP) -> Resul
             .map(|group| {
                 let step = f64::from(rest % (STEPS + 1)) / f64::from(STEPS);
                 rest /= STEPS + 1;
-                Summary { mean: group.mean + half * (2.0 * step - 1.0), ..*group }
+                Summary {
+                    mean: group.mean + half * (2.0 * step - 1.0),
+                    ..*group
+                }
             })
             .collect();
         let p = anova(&moved).ok_or_else(undefined)?.p;
@@ -74,8 +81,14 @@ pub(super) fn equal(groups: &[Group], input_decimals: u32, p: PrintedP) -> Resul
 
 fn summaries(groups: &[Group]) -> Result<Vec<Summary>, ClaimsError> {
     let summary = |group: &Group| {
-        let sd = group.sd.ok_or(ClaimsError::NotDefined { test: "spread of groups without SD" })?;
-        Ok(Summary { n: group.n, mean: group.mean, sd })
+        let sd = group.sd.ok_or(ClaimsError::NotDefined {
+            test: "spread of groups without SD",
+        })?;
+        Ok(Summary {
+            n: group.n,
+            mean: group.mean,
+            sd,
+        })
     };
     groups.iter().map(summary).collect()
 }
@@ -88,7 +101,11 @@ mod tests {
     /// Verdicts stand in the order of badness as far as means go: `max` is the worse.
     #[test]
     fn a_wrong_spread_spoils_a_right_mean() {
-        let group = |mean| Group { n: 10, mean, sd: Some(1.0) };
+        let group = |mean| Group {
+            n: 10,
+            mean,
+            sd: Some(1.0),
+        };
         let groups = [group(4.0), group(6.0)];
         let right = weighted(&groups, 1, (5.0, Some(1.4)), 1).unwrap();
         assert_eq!(right.verdict, Verdict::Ok, "{}", right.text);
@@ -98,7 +115,11 @@ mod tests {
 
     #[test]
     fn groups_without_spread_are_an_error_and_no_nan() {
-        let group = |mean| Group { n: 10, mean, sd: Some(0.0) };
+        let group = |mean| Group {
+            n: 10,
+            mean,
+            sd: Some(0.0),
+        };
         let error = equal(&[group(4.0), group(4.0)], 0, PrintedP::Above { above: 0.05 }).unwrap_err();
         assert!(error.to_string().contains("analysis of variance"), "{error}");
     }

@@ -12,6 +12,7 @@ pub mod leakage;
 mod means;
 mod performance;
 mod rounding;
+mod simulation_table;
 mod table;
 mod yours;
 
@@ -21,7 +22,7 @@ pub use self::{
     check::{Check, PrintedP},
     error::ClaimsError,
     findings::{Finding, Findings},
-    yours::{Measure, Source, Yours},
+    yours::{Measure, Predictions, Source, Yours},
 };
 
 /// A paper with its claims.
@@ -156,7 +157,7 @@ impl Paper {
                 recomputed: recomputed.text,
                 numbers: recomputed.numbers,
                 verdict: recomputed.verdict,
-                yours: None,
+                from_your_data: None,
             })
         });
         Ok(Findings {
@@ -212,7 +213,13 @@ mod tests {
                 Check::WeightedMean { mean, sd, .. } => std::iter::once(*mean).chain(*sd).collect(),
                 Check::Percentage { hits, percent, .. } => vec![*hits as f64, *percent],
                 Check::AucPairs { auc, .. } => vec![*auc],
-                Check::ResampledProportion { hits, of, percent, interval, .. } => {
+                Check::ResampledProportion {
+                    hits,
+                    of,
+                    percent,
+                    interval,
+                    ..
+                } => {
                     vec![*hits as f64, *of as f64, *percent, interval[0], interval[1]]
                 }
                 Check::KappaFromMargins { kappa, interval, .. } => vec![*kappa, interval[0], interval[1]],
@@ -225,7 +232,12 @@ mod tests {
                 .filter_map(|word| word.parse().ok())
                 .collect();
             for value in compared {
-                assert!(numbers.contains(&value.abs()), "{}: {value} in {:?}", claim.id, claim.printed);
+                assert!(
+                    numbers.contains(&value.abs()),
+                    "{}: {value} in {:?}",
+                    claim.id,
+                    claim.printed
+                );
             }
         }
     }

@@ -19,8 +19,15 @@ pub(super) fn proportion(
     printed: Option<[f64; 2]>,
 ) -> Result<Recomputed, ClaimsError> {
     let value = 100.0 * hits as f64 / of as f64;
-    let (score, exact) = (percents(wilson(hits, of, LEVEL)?), percents(clopper_pearson(hits, of, LEVEL)?));
-    let mut text = format!("{hits}/{of} = {value:.1} % (Wilson {}, Clopper-Pearson {})", ends(score), ends(exact));
+    let (score, exact) = (
+        percents(wilson(hits, of, LEVEL)?),
+        percents(clopper_pearson(hits, of, LEVEL)?),
+    );
+    let mut text = format!(
+        "{hits}/{of} = {value:.1} % (Wilson {}, Clopper-Pearson {})",
+        ends(score),
+        ends(exact)
+    );
     let mut numbers = vec![
         ("percent", value),
         ("wilson_low", score[0]),
@@ -34,7 +41,11 @@ pub(super) fn proportion(
         numbers.extend([("patients_low", exact[0]), ("patients_high", exact[1])]);
     }
     if let Some([low, high]) = printed {
-        let wider = if high - low > exact[1] - exact[0] { "wider" } else { "no wider" };
+        let wider = if high - low > exact[1] - exact[0] {
+            "wider"
+        } else {
+            "no wider"
+        };
         text += &format!("; printed {low:.0} to {high:.0} is {wider}");
     }
     Ok(Recomputed::new(holds(reads(value, percent, 0)), text, &numbers))
@@ -46,7 +57,9 @@ pub(super) fn pairs(auc: f64, decimals: u32, positives: usize, negatives: usize)
     let nearest = (2.0 * auc * all).round() / 2.0;
     let possible = reads(nearest / all, auc, decimals);
     let (m, n) = (positives as u64, negatives as u64);
-    let undefined = ClaimsError::NotDefined { test: "interval of the AUC" };
+    let undefined = ClaimsError::NotDefined {
+        test: "interval of the AUC",
+    };
     let error = hanley_mcneil(auc, m, n).ok_or(undefined)?;
     let mut text = format!("{nearest} of {all} pairs; Hanley-McNeil SE {error:.3}");
     let mut numbers = vec![("pairs", nearest), ("standard_error", error)];
@@ -75,7 +88,12 @@ pub(super) fn resampled([hits, of]: [u64; 2], percent: f64, printed: [f64; 2], p
         (true, false) => agrees(patients < of && around && inflation >= 1.0),
         (false, _) => Verdict::Mismatch,
     };
-    let mut text = format!("{hits}/{of} = {:.1} %, bootstrap of rows {} to {}", 100.0 * share, exact[0], exact[1]);
+    let mut text = format!(
+        "{hits}/{of} = {:.1} %, bootstrap of rows {} to {}",
+        100.0 * share,
+        exact[0],
+        exact[1]
+    );
     if !equal {
         text += &format!(" (printed: {inflation:.1} times its variance)");
     }
@@ -98,7 +116,9 @@ pub(super) fn interval(
     [rows, patients, negatives]: [usize; 3],
 ) -> Result<Recomputed, ClaimsError> {
     let of = |positives: usize| -> Result<[f64; 2], ClaimsError> {
-        let undefined = || ClaimsError::NotDefined { test: "interval of the AUC" };
+        let undefined = || ClaimsError::NotDefined {
+            test: "interval of the AUC",
+        };
         let error = hanley_mcneil(auc, positives as u64, negatives as u64).ok_or_else(undefined)?;
         wald_interval(auc, error, level)?.ok_or_else(undefined)
     };
@@ -124,7 +144,11 @@ pub(super) fn interval(
         ("patients_low", wide[0]),
         ("patients_high", wide[1]),
     ];
-    Ok(Recomputed::new(agrees(between && printed[0] <= auc && auc <= printed[1]), text, &numbers))
+    Ok(Recomputed::new(
+        agrees(between && printed[0] <= auc && auc <= printed[1]),
+        text,
+        &numbers,
+    ))
 }
 
 /// The p-values of all plausible correlations, at both sizes of [`interval`].
@@ -138,8 +162,15 @@ pub(super) fn difference(
     for positives in [rows, patients] {
         for correlation in correlations {
             let error = |auc| hanley_mcneil(auc, positives as u64, negatives as u64);
-            let test = error(a).zip(error(b)).and_then(|(of_a, of_b)| compare_areas(a, of_a, b, of_b, correlation));
-            found.push(test.ok_or(ClaimsError::NotDefined { test: "difference of AUCs" })?.p);
+            let test = error(a)
+                .zip(error(b))
+                .and_then(|(of_a, of_b)| compare_areas(a, of_a, b, of_b, correlation));
+            found.push(
+                test.ok_or(ClaimsError::NotDefined {
+                    test: "difference of AUCs",
+                })?
+                .p,
+            );
         }
     }
     let low = found.iter().copied().fold(f64::INFINITY, f64::min);
@@ -161,8 +192,14 @@ pub(super) fn difference(
 }
 
 pub(super) fn bonferroni(alpha: f64, level: f64, families: &[u64]) -> Recomputed {
-    let levels: Vec<f64> = families.iter().map(|&size| 100.0 * (1.0 - alpha / size as f64)).collect();
-    let words = levels.iter().zip(families).map(|(level, size)| format!("{level:.2} % for {size}"));
+    let levels: Vec<f64> = families
+        .iter()
+        .map(|&size| 100.0 * (1.0 - alpha / size as f64))
+        .collect();
+    let words = levels
+        .iter()
+        .zip(families)
+        .map(|(level, size)| format!("{level:.2} % for {size}"));
     let text = format!("Bonferroni: {}", words.collect::<Vec<_>>().join(", "));
     let possible = levels.iter().any(|found| reads(*found, 100.0 * level, 0));
     let least = levels.iter().copied().fold(f64::INFINITY, f64::min);

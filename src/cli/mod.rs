@@ -26,6 +26,7 @@ mod features;
 mod predict;
 mod probe;
 mod report;
+mod reproduce;
 mod run;
 mod split;
 
@@ -62,6 +63,8 @@ enum Command {
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
+    /// Recompute what a paper printed: printed, recomputed, verdict
+    Reproduce(reproduce::Args),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -126,6 +129,7 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Features(command) => features::run(&command),
+            Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     }
