@@ -235,6 +235,8 @@ mod tests {
         assert_eq!(fisher_exact([[0, 9], [0, 5]]), 1.0);
         let none = mcnemar(0, 0);
         assert_eq!((none.asymptotic, none.corrected, none.exact_p), (None, None, 1.0));
+        // A correction that overshot would find a difference of -1 here.
+        assert_eq!(mcnemar(4, 4).corrected.unwrap().statistic, 0.0);
         assert_eq!(cochran_armitage(&[1, 2], &[5, 5], &[1.0, 1.0]), None);
         assert_eq!(cochran_armitage(&[0, 0], &[5, 5], &[1.0, 2.0]), None);
         assert_eq!(cochran_armitage(&[6, 0], &[5, 5], &[1.0, 2.0]), None);

@@ -50,8 +50,9 @@ def counts():
 
 
 def paired():
+    # Not b = c: statsmodels corrects a difference of 0 to -1 there, R and hounsfield leave it at 0.
     cases = []
-    for b, c in [(11, 8), (7, 5), (0, 6), (1, 1), (25, 4), (300, 340)]:
+    for b, c in [(11, 8), (7, 5), (0, 6), (2, 1), (25, 4), (300, 340)]:
         table = [[20, b], [c, 30]]
         plain, corrected, exact = (
             mcnemar(table, exact=False, correction=False), mcnemar(table, exact=False, correction=True),
