@@ -142,7 +142,7 @@ RECOMPUTED = {
 }
 
 # A simulation small enough for a test: settings as in `claims::leakage::Settings`.
-SETTINGS = {"patients": 60, "slices": 1500, "features": 40, "external": [10, 12], "external_slices": 20, "tau": 4.0}
+SETTINGS = {"patients": 60, "slices": 1500, "features": 60, "external": [10, 12], "external_slices": 20, "tau": 4.0}
 SEEDS = 20
 
 
