@@ -31,6 +31,8 @@ pub enum Error {
     #[error(transparent)]
     Claims(#[from] crate::claims::ClaimsError),
     #[error(transparent)]
+    ReaderStudy(#[from] crate::eval::reader_study::ReaderStudyError),
+    #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),

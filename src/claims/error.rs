@@ -69,7 +69,7 @@ pub enum ClaimsError {
         found: String,
     },
     /// A positive class that no row is of.
-    #[error("no row in a set has the positive label {positive:?} (labels are {labels}), name it: --positive LABEL")]
+    #[error("no row in a set has the positive label {positive:?} (the labels are {labels}), name it: --positive LABEL")]
     Positive {
         /// The label looked for.
         positive: String,
@@ -89,6 +89,20 @@ pub enum ClaimsError {
         /// The first, from 1.
         row: usize,
     },
+    /// Readers that the paper's claims are not of.
+    #[error("the table holds {found} readers, the paper's claims are of {expected}")]
+    Readers {
+        /// Readers found.
+        found: usize,
+        /// Readers of the claims.
+        expected: usize,
+    },
+    /// Readings beside a paper without claims on readers.
+    #[error("no claim of this paper can be measured on readings; pu2020 has such claims")]
+    NoReaders,
+    /// Readings that can't be read or measured.
+    #[error(transparent)]
+    Readings(#[from] crate::eval::reader_study::ReaderStudyError),
     /// A table that can't be read or lacks a column.
     #[error(transparent)]
     Table(#[from] TableError),

@@ -11,6 +11,8 @@ mod findings;
 pub mod leakage;
 mod means;
 mod performance;
+mod predictions;
+mod readings;
 mod rounding;
 mod simulation_table;
 mod table;
@@ -22,7 +24,9 @@ pub use self::{
     check::{Check, PrintedP},
     error::ClaimsError,
     findings::{Finding, Findings},
-    yours::{Measure, Predictions, Source, Yours},
+    predictions::Predictions,
+    readings::Readings,
+    yours::{Measure, Source, Yours},
 };
 
 /// A paper with its claims.

@@ -28,7 +28,7 @@ impl Leakage {
                 } else {
                     format!("seeds {} to {}", s.seed, s.seed + s.seeds as u64 - 1)
                 },
-                if s.seeds == 1 { "" } else { " (least to greatest)" },
+                if s.seeds == 1 { "" } else { ", then least-greatest" },
             ),
             "",
             "  ",
@@ -63,7 +63,7 @@ impl Leakage {
                 if let Some((_, printed)) = printed {
                     let cell =
                         |value: &Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"));
-                    grid.row(std::iter::once("  paper prints".to_owned()).chain(printed.iter().map(cell)));
+                    grid.row(std::iter::once("  printed".to_owned()).chain(printed.iter().map(cell)));
                 }
             }
             lines.extend(grid.render().lines().map(str::to_owned));
@@ -106,7 +106,7 @@ impl Leakage {
     fn cells(&self, row: &Row) -> Vec<String> {
         let shown = |area: &Area| match self.settings.seeds {
             1 => format!("{:.3}", area.mean),
-            _ => format!("{:.3} ({:.2} to {:.2})", area.mean, area.least, area.greatest),
+            _ => format!("{:.3} {:.2}-{:.2}", area.mean, area.least, area.greatest),
         };
         std::iter::once(row.head.to_owned())
             .chain(row.areas.iter().map(shown))

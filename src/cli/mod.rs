@@ -25,6 +25,7 @@ mod extract;
 mod features;
 mod predict;
 mod probe;
+mod readers;
 mod report;
 mod reproduce;
 mod run;
@@ -60,6 +61,8 @@ enum Command {
     Report(report::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Measure readers: rates, agreement, arms with and without help
+    Readers(Box<readers::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -128,6 +131,7 @@ impl Cli {
             Command::Probe(args) => probe::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Readers(args) => readers::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),

@@ -4,8 +4,11 @@ use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
 use hounsfield::{
-    claims::{Paper, Predictions, Verdict, leakage},
-    eval::Unit,
+    claims::{Paper, Predictions, Readings, Verdict, leakage},
+    eval::{
+        Unit,
+        reader_study::{ReadingColumns, ReadingPlan},
+    },
     stats::Bootstrap,
     tables::atomic_write,
 };
@@ -32,39 +35,54 @@ pub struct Args {
     simulation: SimulationArgs,
 }
 
-/// Your own scores beside the printed figures.
+/// Your own figures beside the printed ones.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Your data")]
 struct DataArgs {
     /// Scores: CSV, Parquet, xlsx or the run folder of a study
-    #[arg(long, value_name = "TABLE")]
+    #[arg(long, value_name = "TABLE", group = "data")]
     predictions: Option<PathBuf>,
+    /// Readings, one row a reading: CSV, Parquet or xlsx (pu2020)
+    #[arg(long, value_name = "TABLE", group = "data", requires = "positive")]
+    readings: Option<PathBuf>,
     /// Column of the patients
-    #[arg(long, value_name = "COL", default_value = "patient_id", requires = "predictions")]
+    #[arg(long, value_name = "COL", default_value = "patient_id", requires = "data")]
     patient: String,
     /// Column of the labels
-    #[arg(long, value_name = "COL", default_value = "label", requires = "predictions")]
+    #[arg(long, value_name = "COL", default_value = "label", requires = "data")]
     label: String,
-    /// Column of the sets: train, validation, test, external:SITE
-    #[arg(long, value_name = "COL", default_value = "set", requires = "predictions")]
-    set: String,
     /// Label of the positive class [default: what the study's file says]
-    #[arg(long, value_name = "LABEL", requires = "predictions")]
+    #[arg(long, value_name = "LABEL", requires = "data")]
     positive: Option<String>,
     /// Label of the negative class, may be repeated [default: all others]
-    #[arg(long, value_name = "LABEL", requires = "predictions")]
+    #[arg(long, value_name = "LABEL", requires = "data")]
     negative: Vec<String>,
-    /// Which column holds which scores of the paper, e.g. `linear=z_mean.linear,knn=z_mean.knn` [default: by their endings]
+    /// Scores: column of the sets train, validation, test, external:SITE
+    #[arg(long, value_name = "COL", default_value = "set", requires = "predictions")]
+    set: String,
+    /// Scores: which column holds which, e.g. `linear=z_mean.linear,knn=z_mean.knn` [default: by their endings]
     #[arg(long, value_name = "NAME=COL", value_delimiter = ',', value_parser = pair, requires = "predictions")]
     score: Vec<(String, String)>,
-    /// What one score is of: patient (mean of its slices) or slice
+    /// Scores: what one is of, patient (mean of the slices) or slice
     #[arg(long, value_parser = unit, default_value = "patient", requires = "predictions")]
     unit: Unit,
+    /// Readings: column of the reader
+    #[arg(long, value_name = "COL", default_value = "reader", requires = "readings")]
+    reader: String,
+    /// Readings: column of the case
+    #[arg(long, value_name = "COL", default_value = "case", requires = "readings")]
+    case: String,
+    /// Readings: column of what the reader said
+    #[arg(long, value_name = "COL", default_value = "rating", requires = "readings")]
+    rating: String,
+    /// Readings: the rating that calls a case positive [default: the positive label]
+    #[arg(long, value_name = "RATING", requires = "readings")]
+    called: Option<String>,
     /// Resamples of patients behind each interval
-    #[arg(long, value_name = "N", default_value_t = 2000, requires = "predictions")]
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "data")]
     bootstrap: usize,
-    /// Level of intervals of claims that print none
-    #[arg(long, default_value_t = 0.95, requires = "predictions")]
+    /// Level of the intervals, where a claim has none of its own
+    #[arg(long, default_value_t = 0.95, requires = "data")]
     level: f64,
 }
 
@@ -88,10 +106,14 @@ struct SimulationArgs {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut findings = Paper::named(&args.paper)?.recompute()?;
-    if let Some(predictions) = args.data.predictions(args.simulation.seed) {
-        predictions
-            .beside(&mut findings)
-            .context("set your scores beside the claims")?;
+    let bootstrap = args.data.bootstrap(args.simulation.seed);
+    if let Some(predictions) = args.data.predictions(bootstrap) {
+        let beside = predictions.beside(&mut findings);
+        beside.context("set your scores beside the claims")?;
+    }
+    if let Some(readings) = args.data.readings(bootstrap) {
+        let beside = readings.beside(&mut findings);
+        beside.context("set your readings beside the claims")?;
     }
     let simulated = args
         .simulation
@@ -110,7 +132,38 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
 }
 
 impl DataArgs {
-    fn predictions(&self, seed: u64) -> Option<Predictions> {
+    fn bootstrap(&self, seed: u64) -> Bootstrap {
+        Bootstrap {
+            resamples: self.bootstrap,
+            level: self.level,
+            seed,
+        }
+    }
+
+    fn readings(&self, bootstrap: Bootstrap) -> Option<Readings> {
+        let columns = ReadingColumns {
+            reader: self.reader.clone(),
+            case: self.case.clone(),
+            patient: Some(self.patient.clone()),
+            label: self.label.clone(),
+            rating: self.rating.clone(),
+            ..ReadingColumns::default()
+        };
+        let plan = ReadingPlan {
+            columns,
+            positive: self.positive.clone()?,
+            negative: self.negative.clone(),
+            called: self.called.clone(),
+            ..ReadingPlan::default()
+        };
+        Some(Readings {
+            table: self.readings.clone()?,
+            plan,
+            bootstrap,
+        })
+    }
+
+    fn predictions(&self, bootstrap: Bootstrap) -> Option<Predictions> {
         Some(Predictions {
             table: self.predictions.clone()?,
             patient: self.patient.clone(),
@@ -120,11 +173,7 @@ impl DataArgs {
             negative: Some(self.negative.clone()).filter(|names| !names.is_empty()),
             scores: self.score.iter().cloned().collect::<BTreeMap<_, _>>(),
             unit: self.unit,
-            bootstrap: Bootstrap {
-                resamples: self.bootstrap,
-                level: self.level,
-                seed,
-            },
+            bootstrap,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod caution;
 mod evaluate;
+pub mod reader_study;
 mod roc;
 mod scores;
 mod threshold;

@@ -274,6 +274,9 @@ fn a_users_scores_stand_beside_the_printed_areas_and_the_rest_stays_data() {
     assert_eq!(json["counts"]["DATA"], 15);
     assert!(
         said.out
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
             .contains("printed values are within the intervals of your data"),
         "{}",
         said.out
@@ -292,7 +295,7 @@ fn tables_that_leave_a_question_open_are_refused_with_the_way_out() {
         assert!(said.err.contains(expected), "{arguments:?}: {}", said.err);
     };
     refuse(&[], "--positive LABEL");
-    refuse(&["--positive", "COVID"], "labels are cap, covid");
+    refuse(&["--positive", "COVID"], "the labels are cap, covid");
     refuse(
         &["--positive", "covid", "--score", "lasso=z_mean.linear"],
         "expected knn, linear, svm",
@@ -348,4 +351,58 @@ fn tables_that_leave_a_question_open_are_refused_with_the_way_out() {
             .iter()
             .any(|claim| claim.expected == Verdict::Config)
     );
+}
+
+/// Pu 2020's own tables, with one patient a case: the readers' rates and kappas come out as printed.
+#[test]
+fn readings_stand_beside_the_readers() {
+    let shop = Workshop::new("");
+    let mut text = "reader,case,patient_id,label,rating\n".to_owned();
+    let mut case = 0;
+    for (label, counts) in [("covid", [35, 7, 5, 3]), ("cap", [11, 11, 8, 20])] {
+        for (count, calls) in counts.into_iter().zip([[1, 1], [1, 0], [0, 1], [0, 0]]) {
+            for _ in 0..count {
+                case += 1;
+                for (reader, call) in calls.into_iter().enumerate() {
+                    let called = ["cap", "covid"][call];
+                    text += &format!("r{},{case},{case},{label},{called}\n", reader + 1);
+                }
+            }
+        }
+    }
+    shop.write("readings.csv", &text);
+    let (table, file) = (shop.path("readings.csv"), shop.path("out.json"));
+    let arguments = ["--readings", table.to_str().unwrap(), "--positive", "covid"];
+    let json = ["--json", file.to_str().unwrap()];
+    let said = reproduce(&shop, &[&["pu2020"], &arguments[..], &json].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let json: serde_json::Value = serde_json::from_str(&read(&file)).unwrap();
+    let claims = json["findings"].as_array().unwrap();
+    let ids = [
+        "P-r1-sens",
+        "P-r2-sens",
+        "P-r1-spec",
+        "P-r2-spec",
+        "P-kappa-cap",
+        "P-kappa-covid",
+    ];
+    for id in ids {
+        let claim = claims.iter().find(|claim| claim["id"] == id).unwrap();
+        let (yours, printed) = (&claim["from_your_data"], claim["yours"]["value"].as_f64().unwrap());
+        assert_eq!(yours["within"], true, "{id}: {yours}");
+        assert!(
+            (yours["value"].as_f64().unwrap() - printed).abs() < 0.005,
+            "{id}: {yours}"
+        );
+        assert_eq!(yours["n_rows"], 50, "{id}");
+    }
+    let said = reproduce(&shop, &[&["song2020"], &arguments[..]].concat());
+    assert!(
+        said.code == Some(2) && said.err.contains("pu2020 has such claims"),
+        "{}",
+        said.err
+    );
+    shop.write("readings.csv", &text.replace("r2,", "r1,"));
+    let said = reproduce(&shop, &[&["pu2020"], &arguments[..]].concat());
+    assert!(said.code == Some(2) && said.out.is_empty(), "{}", said.err);
 }

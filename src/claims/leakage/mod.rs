@@ -11,7 +11,6 @@ mod kernel;
 use std::collections::BTreeMap;
 
 use ndarray::Axis;
-use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
 use self::data::{Made, made};
@@ -279,41 +278,6 @@ impl Area {
             least: values.iter().copied().fold(f64::INFINITY, f64::min),
             greatest: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         }
-    }
-}
-
-impl Made {
-    /// 80:10:10 of all slices, the last part takes the rest: 6692, 836 and 838 of 8,366.
-    fn cut_of_slices(&self, rng: &mut impl rand::Rng) -> [Vec<usize>; 3] {
-        let mut rows: Vec<usize> = (0..self.patient.len()).collect();
-        rows.shuffle(rng);
-        let (train, tenth) = (rows.len() * 8 / 10, rows.len() / 10);
-        [
-            rows[..train].to_vec(),
-            rows[train..train + tenth].to_vec(),
-            rows[train + tenth..].to_vec(),
-        ]
-    }
-
-    /// 80:10:10 of the patients: 133, 16 and 17 of 166. Rows of the training set are shuffled, since a part of them stands
-    /// for all.
-    fn cut_of_patients(&self, rng: &mut impl rand::Rng) -> [Vec<usize>; 3] {
-        let count = self.patient.iter().max().map_or(0, |last| last + 1);
-        let mut patients: Vec<usize> = (0..count).collect();
-        patients.shuffle(rng);
-        let (train, tenth) = ((count * 8).div_ceil(10), count / 10);
-        let mut place = vec![0; count];
-        for (at, patient) in patients.into_iter().enumerate() {
-            place[patient] = usize::from(at >= train) + usize::from(at >= train + tenth);
-        }
-        let of = |set: usize| {
-            (0..self.patient.len())
-                .filter(|row| place[self.patient[*row]] == set)
-                .collect()
-        };
-        let mut sets: [Vec<usize>; 3] = [of(0), of(1), of(2)];
-        sets[0].shuffle(rng);
-        sets
     }
 }
 
