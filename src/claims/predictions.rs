@@ -257,7 +257,13 @@ impl Predictions {
             Measure::Auc => ranking.auc(weights),
             measure => share(units.positive(), &called, weights, measure == Measure::Sensitivity),
         };
-        let Some(value) = statistic(&once) else { return Ok(None) };
+        let Some(value) = statistic(&once) else {
+            let set = source.set.as_deref().unwrap_or_default();
+            tracing::warn!(
+                "a class is missing from the scored rows of the set {set:?}, its claims stay without your figure"
+            );
+            return Ok(None);
+        };
         let patients = |class: bool| {
             let of_class = units
                 .patient()

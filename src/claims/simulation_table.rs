@@ -26,7 +26,7 @@ impl Leakage {
                 if s.seeds == 1 {
                     format!("seed {}", s.seed)
                 } else {
-                    format!("seeds {} to {}", s.seed, s.seed + s.seeds as u64 - 1)
+                    format!("{} seeds from {}", s.seeds, s.seed)
                 },
                 if s.seeds == 1 { "" } else { ", then least-greatest" },
             ),

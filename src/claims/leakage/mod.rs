@@ -19,6 +19,7 @@ use super::ClaimsError;
 use crate::{
     eval::{Scores, Unit},
     heads::{Gamma, HeadConfig, KnnConfig, LinearConfig, SvmRbfConfig, TrainingSet, Tuning},
+    progress::Progress,
     seed,
     stats::auc,
 };
@@ -185,6 +186,12 @@ impl Settings {
         }
     }
 
+    /// The seeds, one after the other.
+    pub(super) fn each_seed(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed;
+        (0..self.seeds as u64).map(move |step| first.wrapping_add(step))
+    }
+
     /// Draws, splits both ways, fits all heads and measures them, seed after seed.
     ///
     /// # Errors
@@ -193,7 +200,8 @@ impl Settings {
     pub fn simulate(&self) -> Result<Leakage, ClaimsError> {
         self.check()?;
         let mut found: BTreeMap<(SplitBy, usize), Vec<([f64; 5], bool)>> = BTreeMap::new();
-        for seed in (self.seed..).take(self.seeds) {
+        let progress = Progress::new("simulate", "seeds", self.seeds as u64);
+        for seed in self.each_seed() {
             let made = made(self, self.tau, seed);
             let mut rng = seed::stream(seed, "leakage split");
             for split in [SplitBy::Slice, SplitBy::Patient] {
@@ -211,7 +219,9 @@ impl Settings {
                     }
                 }
             }
+            progress.tick(1);
         }
+        progress.finish();
         let rows = found.into_iter().map(|((split, at), seeds)| Row {
             split,
             head: heads()[at].0,
