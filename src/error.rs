@@ -30,6 +30,7 @@ pub enum Error {
     Eval(#[from] crate::eval::EvalError),
     #[error(transparent)]
     ScoreTable(#[from] crate::eval::ScoreTableError),
+    Claims(#[from] crate::claims::ClaimsError),
     #[error(transparent)]
     ReaderStudy(#[from] crate::eval::reader_study::ReaderStudyError),
     Audit(#[from] crate::audit::AuditError),

@@ -13,6 +13,11 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+//! - [`eval`] measures scores, [`report`] shows them, [`claims`] are what two papers printed, recomputed;
+//! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out.
+#![warn(missing_docs)]
+
+pub mod claims;
 pub mod cohort;
 pub mod ct;
 pub mod encoder;

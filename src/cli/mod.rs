@@ -30,6 +30,7 @@ mod predict;
 mod probe;
 mod readers;
 mod report;
+mod reproduce;
 mod run;
 mod score_args;
 mod split;
@@ -75,6 +76,8 @@ enum Command {
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
+    /// Recompute what a paper printed: printed, recomputed, verdict
+    Reproduce(reproduce::Args),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -146,6 +149,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
+            Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     }

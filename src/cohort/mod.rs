@@ -64,7 +64,7 @@ pub struct Classes {
 
 impl Classes {
     /// Whether a label is of the positive class; `None` where it belongs to neither side.
-    fn side(&self, label: &str) -> Option<bool> {
+    pub(crate) fn side(&self, label: &str) -> Option<bool> {
         if label == self.positive {
             return Some(true);
         }

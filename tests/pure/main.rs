@@ -1,5 +1,6 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
+mod claims;
 #[path = "../support/command.rs"]
 mod command;
 mod coverage;

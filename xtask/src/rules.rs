@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("audit", 6),
     ("report", 6),
     ("recipe", 6),
+    ("claims", 7),
     ("study", 7),
     ("error", 8),
     ("cli", 8),
