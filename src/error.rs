@@ -30,9 +30,11 @@ pub enum Error {
     Eval(#[from] crate::eval::EvalError),
     #[error(transparent)]
     ScoreTable(#[from] crate::eval::ScoreTableError),
+    #[error(transparent)]
     Claims(#[from] crate::claims::ClaimsError),
     #[error(transparent)]
     ReaderStudy(#[from] crate::eval::reader_study::ReaderStudyError),
+    #[error(transparent)]
     Audit(#[from] crate::audit::AuditError),
     #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),

@@ -9,14 +9,11 @@
 //! - [`features`] is the waist: one table of features, whoever made it;
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
-//! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out.
+//! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out;
+//! - [`claims`] are what two papers printed, recomputed.
 #![warn(missing_docs)]
 
 pub mod audit;
-//! - [`eval`] measures scores, [`report`] shows them, [`claims`] are what two papers printed, recomputed;
-//! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out.
-#![warn(missing_docs)]
-
 pub mod claims;
 pub mod cohort;
 pub mod ct;

@@ -8,7 +8,7 @@ use std::{
 use super::{ClaimsError, Findings, Measure, Source, Yours};
 use crate::{
     cohort::Classes,
-    eval::{Scores, Unit},
+    eval::{Pooling, Scores, Unit},
     stats::{Bootstrap, Clusters, Ranking, newcombe, wilson},
     tables::{FileKind, ParquetTable, TextTable, read_table},
 };
@@ -245,7 +245,7 @@ impl Predictions {
         if decided {
             scores = scores.with_thresholds(numbers(table, &thresholds, &row)?);
         }
-        let pooled = scores.pool(self.unit)?.scores;
+        let pooled = scores.pool(self.unit, Pooling::Mean)?.scores;
         let units = pooled.as_ref();
         let once = vec![1; units.len()];
         let ranking = Ranking::new(units.positive(), units.score());

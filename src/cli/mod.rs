@@ -18,8 +18,8 @@ macro_rules! say {
     }};
 }
 
-mod compare;
 mod audit;
+mod compare;
 mod demo;
 mod device;
 mod doctor;

@@ -6,8 +6,8 @@ mod compare;
 mod evaluate;
 mod null;
 mod pooling;
-pub mod reader_study;
 mod probability;
+pub mod reader_study;
 mod repeats;
 mod roc;
 mod scores;
@@ -16,7 +16,7 @@ mod threshold;
 
 pub use self::{
     assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
-    compare::{Comparison, ComparePlan, Comparisons, DifferenceTest, Family, compare},
+    compare::{ComparePlan, Comparison, Comparisons, DifferenceTest, Family, compare},
     evaluate::{Evaluation, METRICS, evaluate},
     null::NullAuc,
     pooling::Pooled,

@@ -8,15 +8,15 @@ mod brier;
 mod calibration;
 mod cluster_ranking;
 mod clusters;
-mod decision_curve;
 mod contingency;
+mod decision_curve;
 mod delong;
 pub mod distributions;
 mod fleiss;
 mod folds;
-mod logistic;
 mod granularity;
 mod hanley_mcneil;
+mod logistic;
 mod multiple;
 mod operating;
 mod partial_auc;
@@ -36,11 +36,11 @@ pub use self::{
     calibration::{CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities},
     cluster_ranking::ClusterRanking,
     clusters::Clusters,
-    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
     contingency::{
         ChiSquared, McNemar, ZTest, chi_squared, chi_squared_yates, cochran_armitage, fisher_exact, linear_by_linear,
         mcnemar, smallest_expected,
     },
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
     delong::{AucCovariance, Components, clustered_delong, delong},
     fleiss::{FleissKappa, fleiss_kappa, fleiss_kappa_with_error},
     folds::{FoldError, grouped_folds},

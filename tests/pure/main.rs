@@ -1,11 +1,11 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
+mod audit;
+mod calibration;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
 mod coverage;
-mod calibration;
-mod audit;
 mod eval;
 mod evaluate;
 mod features;

@@ -17,7 +17,7 @@ use self::data::{Made, made};
 pub use self::kernel::{KernelRow, KernelTable};
 use super::ClaimsError;
 use crate::{
-    eval::{Scores, Unit},
+    eval::{Pooling, Scores, Unit},
     heads::{Gamma, HeadConfig, KnnConfig, LinearConfig, SvmRbfConfig, TrainingSet, Tuning},
     progress::Progress,
     seed,
@@ -268,7 +268,7 @@ impl Settings {
         let scores = head.score(external.x.view())?;
         let of_slices = defined(&external.positive, &scores)?;
         let scores = Scores::new(external.positive.clone(), scores, external.patient.clone())?;
-        let pooled = scores.pool(Unit::Patient)?.scores;
+        let pooled = scores.pool(Unit::Patient, Pooling::Mean)?.scores;
         let of_patients = defined(pooled.positive(), pooled.score())?;
         Ok(([of_train, of_validation, of_test, of_slices, of_patients], one_score))
     }
