@@ -29,6 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Eval(#[from] crate::eval::EvalError),
     #[error(transparent)]
+    ScoreTable(#[from] crate::eval::ScoreTableError),
+    #[error(transparent)]
+    ReaderStudy(#[from] crate::eval::reader_study::ReaderStudyError),
+    #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),

@@ -25,6 +25,7 @@ mod extract;
 mod features;
 mod predict;
 mod probe;
+mod readers;
 mod report;
 mod run;
 mod split;
@@ -59,6 +60,8 @@ enum Command {
     Report(report::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Measure readers: rates, agreement, arms with and without help
+    Readers(Box<readers::Args>),
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
@@ -125,6 +128,7 @@ impl Cli {
             Command::Probe(args) => probe::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::Readers(args) => readers::run(&args),
             Command::Features(command) => features::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }

@@ -1,16 +1,20 @@
 //! How good scores are: the positive class is named, the unit is said, every number has its interval.
 
+mod assess;
 mod caution;
 mod evaluate;
 mod null;
 mod pooling;
 mod probability;
+pub mod reader_study;
 mod repeats;
 mod roc;
 mod scores;
+mod table;
 mod threshold;
 
 pub use self::{
+    assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
     evaluate::{Evaluation, METRICS, evaluate},
     null::NullAuc,
     pooling::Pooled,
@@ -18,6 +22,7 @@ pub use self::{
     repeats::{FoldAuc, RepeatAuc, RepeatedAuc, areas_of_repeats, evaluate_repeats},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
+    table::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError},
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
 use crate::stats::{CalibrationError, StatsError};
@@ -174,7 +179,43 @@ pub enum EvalError {
         /// The unit to evaluate.
         evaluated: Unit,
     },
-    /// Probabilities can't be made of the scores.
+    /// A prevalence that is none.
+    #[error("a prevalence lies above 0 and below 1, found {found} (2 % is 0.02)")]
+    Prevalence {
+        /// What was asked for.
+        found: f64,
+    },
+    /// A threshold that is no number.
+    #[error("a threshold is a finite number, found {found}")]
+    Cut {
+        /// What was asked for.
+        found: f64,
+    },
+    /// A set that the table does not have.
+    #[error("no row is of the set `{set}`; the sets are {sets}")]
+    NoSuchSet {
+        /// What was asked for.
+        set: String,
+        /// What there is.
+        sets: String,
+    },
+    /// A comparison of scores that are not there, or of one with itself.
+    #[error(
+        "the comparison `{pair}` is none: it takes two different columns of scores as A:B; the scores are {scores}"
+    )]
+    Pair {
+        /// What was asked for.
+        pair: String,
+        /// The columns of scores.
+        scores: String,
+    },
+    /// Fewer than two scores to compare.
+    #[error("a comparison takes at least 2 columns of scores, found {found}: name them with `--score A,B`")]
+    OneScore {
+        /// How many there are.
+        found: usize,
+    },
+    /// Probabilities that can't be judged, or made of the scores.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// The bootstrap's settings or resamples make no interval.

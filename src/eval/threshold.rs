@@ -4,7 +4,7 @@
 use serde::de::Error as _;
 
 use super::{EvalError, Pooling, Scores, Unit};
-use crate::stats::{Ranking, RocStep};
+use crate::stats::{OperatingRule, Ranking, operating_point};
 
 /// By which rule the threshold is chosen. In a recipe `"youden"`, `{ sensitivity = 0.98 }` or `{ specificity = 0.9 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
@@ -70,8 +70,7 @@ impl Threshold {
 
 /// Chooses the threshold on one set's scores, pooled to `unit` by `pool`.
 ///
-/// Candidates lie half-way between neighbouring scores, so that a rounded score stays on its side; below all scores the
-/// lowest score itself (everyone is positive), above them the next larger number (no one is).
+/// Candidates are those of [`operating_point`]: half-way between neighbouring scores.
 pub fn choose_threshold(
     set: &str,
     unit: Unit,
@@ -90,59 +89,27 @@ pub fn choose_threshold(
             set,
         });
     }
-    let weights = vec![1; pooled.len()];
-    let steps: Vec<RocStep> = Ranking::new(pooled.positive(), pooled.score())
-        .steps(&weights)
-        .collect();
-    let sensitivity = |step: &RocStep| step.true_positives as f64 / positives as f64;
-    let specificity = |step: &RocStep| (negatives as u64 - step.false_positives) as f64 / negatives as f64;
-    // Youden's index times positives times negatives: whole numbers, so that ties are ties.
-    let youden = |step: &RocStep| {
-        i128::from(step.true_positives) * negatives as i128 - i128::from(step.false_positives) * positives as i128
+    let operating = match rule {
+        ThresholdRule::Youden => OperatingRule::Youden,
+        ThresholdRule::Sensitivity(wanted) => OperatingRule::Sensitivity(check(wanted)?),
+        ThresholdRule::Specificity(wanted) => OperatingRule::Specificity(check(wanted)?),
     };
-
-    let chosen = match rule {
-        // The last of equal maxima is the lowest threshold.
-        ThresholdRule::Youden => (0..steps.len()).max_by_key(|&at| youden(&steps[at])),
-        ThresholdRule::Sensitivity(wanted) => {
-            check(wanted)?;
-            steps.iter().position(|step| sensitivity(step) >= wanted)
-        }
-        ThresholdRule::Specificity(wanted) => {
-            check(wanted)?;
-            steps.iter().rposition(|step| specificity(step) >= wanted)
-        }
-    };
-    let (value, sensitivity, specificity) = match chosen {
-        Some(at) => {
-            let here = &steps[at];
-            let value = match steps.get(at + 1) {
-                None => here.threshold,
-                // Neighbouring floats have no number between them; the midpoint may then be the lower one.
-                Some(next) => match here.threshold.midpoint(next.threshold) {
-                    middle if middle > next.threshold => middle,
-                    _ => here.threshold,
-                },
-            };
-            (value, sensitivity(here), specificity(here))
-        }
-        // A negative has the highest score and the wanted specificity forbids to call it positive.
-        None => (steps[0].threshold.next_up(), 0.0, 1.0),
-    };
+    let ranking = Ranking::new(pooled.positive(), pooled.score());
+    let point = operating_point(&ranking, &vec![1; pooled.len()], operating).expect("both classes were counted");
     Ok(Threshold {
-        value,
+        value: point.threshold,
         rule,
         set: set.to_owned(),
         unit,
         pool,
-        sensitivity,
-        specificity,
+        sensitivity: point.sensitivity,
+        specificity: point.specificity,
     })
 }
 
-fn check(found: f64) -> Result<(), EvalError> {
+fn check(found: f64) -> Result<f64, EvalError> {
     if found > 0.0 && found <= 1.0 {
-        Ok(())
+        Ok(found)
     } else {
         Err(EvalError::Target { found })
     }
@@ -150,8 +117,7 @@ fn check(found: f64) -> Result<(), EvalError> {
 
 /// Refuses a target with the recipe's line and caret.
 fn target<'de, D: serde::Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
-    let target = serde::Deserialize::deserialize(input)?;
-    check(target).map(|()| target).map_err(D::Error::custom)
+    check(serde::Deserialize::deserialize(input)?).map_err(D::Error::custom)
 }
 
 #[cfg(test)]

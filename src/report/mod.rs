@@ -5,6 +5,7 @@ mod html;
 mod json;
 mod markdown;
 mod panel;
+mod reader_tables;
 mod terminal;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ pub use self::{
     html::Html,
     json::Json,
     markdown::Markdown,
+    reader_tables::reader_tables,
     terminal::terminal_table,
 };
 use crate::eval::{Evaluation, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold};

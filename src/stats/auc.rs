@@ -56,6 +56,14 @@ impl Ranking {
         Self { order, ties }
     }
 
+    /// Row and class of every run of equal scores, from the highest to the lowest.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &[(u32, bool)]> {
+        let mut start = 0;
+        self.ties
+            .iter()
+            .map(move |&(_, end)| &self.order[std::mem::replace(&mut start, end)..end])
+    }
+
     /// One step for each distinct score, from the highest to the lowest.
     pub fn steps<'a>(&'a self, weights: &'a [u32]) -> impl Iterator<Item = RocStep> + 'a {
         assert_eq!(weights.len(), self.order.len(), "one weight a row");

@@ -1,13 +1,11 @@
 //! The patient-cluster bootstrap: whole patients are drawn with replacement (Davison & Hinkley, Bootstrap Methods and
 //! their Application, 1997, 3.8), and the interval is the percentile interval (Efron & Tibshirani 1993, 13.3).
 
-use std::collections::BTreeMap;
-
 use rand::RngExt as _;
 use rayon::prelude::*;
 use serde::de::Error as _;
 
-use super::StatsError;
+use super::{Clusters, Replicates, StatsError};
 
 /// How intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -39,44 +37,6 @@ impl Default for Bootstrap {
     }
 }
 
-/// Which rows belong together: rows of one cluster (patient) are drawn together.
-#[derive(Debug, Clone)]
-pub struct Clusters {
-    /// The cluster of each row, from 0.
-    of_row: Vec<u32>,
-    count: usize,
-}
-
-impl Clusters {
-    /// Clusters from any integers, one a row. Their numerical order is the order in which they are drawn, so that the
-    /// order of the rows changes nothing.
-    pub fn new(ids: &[usize]) -> Self {
-        let mut index: BTreeMap<usize, u32> = ids.iter().map(|&id| (id, 0)).collect();
-        for (position, value) in index.values_mut().enumerate() {
-            *value = u32::try_from(position).expect("a set has fewer than 2^32 patients");
-        }
-        Self {
-            of_row: ids.iter().map(|id| index[id]).collect(),
-            count: index.len(),
-        }
-    }
-
-    /// Number of clusters.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-}
-
-/// The values of every statistic in every resample.
-#[derive(Debug, Clone)]
-pub struct Replicates {
-    /// `[statistics][resamples]`, each in rising order.
-    sorted: Vec<Vec<f64>>,
-    level: f64,
-    /// Resamples that were drawn again because a statistic was undefined in them.
-    pub redraws: usize,
-}
-
 impl Bootstrap {
     /// Whether an interval can be made with these settings at all.
     pub fn check(&self) -> Result<(), StatsError> {
@@ -102,25 +62,48 @@ impl Bootstrap {
     where
         F: Fn(&[u32]) -> Option<Vec<f64>> + Sync,
     {
+        let weights = || vec![0; clusters.of_row().len()];
+        self.draw(clusters, weights, |weights, times| {
+            for (weight, &cluster) in weights.iter_mut().zip(clusters.of_row()) {
+                *weight = times[cluster as usize];
+            }
+            statistics(weights)
+        })
+    }
+
+    /// As [`resample`](Self::resample), for statistics that are computed from how often each cluster was drawn.
+    pub fn resample_times<F>(&self, clusters: &Clusters, statistics: F) -> Result<Replicates, StatsError>
+    where
+        F: Fn(&[u32]) -> Option<Vec<f64>> + Sync,
+    {
+        self.draw(clusters, || (), |(), times| statistics(times))
+    }
+
+    /// `room` is made once a thread and handed to `statistics` with the times that each cluster was drawn.
+    fn draw<R, F>(
+        &self,
+        clusters: &Clusters,
+        room: impl Fn() -> R + Sync + Send,
+        statistics: F,
+    ) -> Result<Replicates, StatsError>
+    where
+        F: Fn(&mut R, &[u32]) -> Option<Vec<f64>> + Sync,
+    {
         self.check()?;
-        if clusters.count == 0 {
+        let count = clusters.count();
+        if count == 0 {
             return Err(StatsError::Undefined { draws: 0 });
         }
         let streams = crate::seed::stream(self.seed, "bootstrap");
-        let draw = |replicate: usize| {
+        let draw = |(times, room): &mut (Vec<u32>, R), replicate: usize| {
             let mut rng = streams.clone();
             rng.set_stream(replicate as u64);
-            let mut times = vec![0_u32; clusters.count];
-            let mut weights = vec![0_u32; clusters.of_row.len()];
             for redraws in 0..DRAWS {
                 times.fill(0);
-                for _ in 0..clusters.count {
-                    times[rng.random_range(0..clusters.count)] += 1;
+                for _ in 0..count {
+                    times[rng.random_range(0..count)] += 1;
                 }
-                for (weight, &cluster) in weights.iter_mut().zip(&clusters.of_row) {
-                    *weight = times[cluster as usize];
-                }
-                if let Some(values) = statistics(&weights) {
+                if let Some(values) = statistics(room, times) {
                     return Ok((values, redraws));
                 }
             }
@@ -128,40 +111,16 @@ impl Bootstrap {
         };
         let drawn = (0..self.resamples)
             .into_par_iter()
-            .map(draw)
+            .map_init(|| (vec![0; count], room()), draw)
             .collect::<Result<Vec<_>, _>>()?;
 
         let statistics = drawn.iter().map(|(values, _)| values.len()).min().unwrap_or(0);
-        let sorted = (0..statistics)
-            .map(|statistic| {
-                let mut values: Vec<f64> = drawn.iter().map(|(values, _)| values[statistic]).collect();
-                values.sort_unstable_by(f64::total_cmp);
-                values
-            })
+        let values = (0..statistics)
+            .map(|statistic| drawn.iter().map(|(values, _)| values[statistic]).collect())
             .collect();
         let redraws = drawn.iter().map(|(_, redraws)| redraws).sum();
-        Ok(Replicates {
-            sorted,
-            level: self.level,
-            redraws,
-        })
+        Ok(Replicates::new(values, self.level, redraws))
     }
-}
-
-impl Replicates {
-    /// The percentile interval of one statistic.
-    pub fn interval(&self, statistic: usize) -> [f64; 2] {
-        let values = &self.sorted[statistic];
-        [(1.0 - self.level) / 2.0, (1.0 + self.level) / 2.0].map(|p| quantile(values, p))
-    }
-}
-
-/// Type-7 quantile (Hyndman & Fan 1996; the default of R and numpy) of values in rising order, at least one.
-pub fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let place = p * (sorted.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 
 fn enough<'de, D: serde::Deserializer<'de>>(input: D) -> Result<usize, D::Error> {
@@ -184,7 +143,7 @@ fn between_zero_and_one<'de, D: serde::Deserializer<'de>>(input: D) -> Result<f6
 
 #[cfg(test)]
 mod tests {
-    use super::{Bootstrap, Clusters, quantile};
+    use super::{Bootstrap, Clusters};
 
     /// Share of the drawn rows that are even, and redraws where none is.
     fn share(weights: &[u32]) -> Option<Vec<f64>> {
@@ -201,13 +160,12 @@ mod tests {
             pool.install(|| Bootstrap::default().resample(&clusters, share).unwrap())
         };
         let (one, four) = (run(1), run(4));
-        assert_eq!(one.sorted, four.sorted);
-        assert_eq!(one.redraws, four.redraws);
+        assert_eq!(one, four);
         let other = Bootstrap {
             seed: 1,
             ..Bootstrap::default()
         };
-        assert_ne!(one.sorted, other.resample(&clusters, share).unwrap().sorted);
+        assert_ne!(one, other.resample(&clusters, share).unwrap());
     }
 
     #[test]
@@ -237,16 +195,6 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.contains("10000"), "{message}");
-    }
-
-    #[test]
-    fn quantiles_are_those_of_type_7() {
-        let values = [1.0, 2.0, 4.0, 8.0];
-        // numpy.quantile([1, 2, 4, 8], [0, 0.1, 0.5, 0.9, 1])
-        let expected = [(0.0, 1.0), (0.1, 1.3), (0.5, 3.0), (0.9, 6.8), (1.0, 8.0)];
-        for (p, expected) in expected {
-            assert!((quantile(&values, p) - expected).abs() < 1e-12);
-        }
     }
 
     #[test]

@@ -278,6 +278,11 @@ impl CalibrationBins {
         self.count
     }
 
+    /// The bin of each row.
+    pub fn of_row(&self) -> &[usize] {
+        &self.of_row
+    }
+
     /// The share of positives in each bin where each row counts `weights` times; `None` where none does.
     pub fn observed(&self, positive: &[bool], weights: &[u32]) -> Vec<Option<f64>> {
         let mut counts = vec![[0_u64; 2]; self.count];

@@ -1,6 +1,9 @@
 //! Net benefit over threshold probabilities (Vickers & Elkin, Med Decis Making 2006, doi:10.1177/0272989x06295361).
 
-use super::calibration::{CalibrationError, check_probabilities};
+use super::{
+    Ranking,
+    calibration::{CalibrationError, check_probabilities},
+};
 
 /// Net benefit of three policies at one threshold probability, in true positives a row.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -12,22 +15,33 @@ pub struct NetBenefit {
     pub all: f64,
 }
 
-/// Net benefit at a threshold probability between 0 and 1, where each row counts `weights` times; `None` where none
-/// does. A row is called positive from the threshold on, as everywhere here.
-pub fn net_benefit(positive: &[bool], probability: &[f64], weights: &[u32], threshold: f64) -> Option<NetBenefit> {
-    // [called][actual class]
-    let mut counts = [[0_u64; 2]; 2];
-    for ((&positive, &p), &weight) in positive.iter().zip(probability).zip(weights) {
-        counts[usize::from(p >= threshold)][usize::from(positive)] += u64::from(weight);
+/// Net benefits at threshold probabilities in rising order, each above 0 and below 1, where each row counts `weights`
+/// times; `None` where none does. A row is called positive from the threshold on, as everywhere here.
+///
+/// One pass over the ranked rows for all thresholds, so that a bootstrap can band the curve.
+pub fn net_benefits(ranking: &Ranking, weights: &[u32], thresholds: &[f64]) -> Option<Vec<NetBenefit>> {
+    debug_assert!(thresholds.is_sorted(), "thresholds rise");
+    let mut called = vec![[0, 0]; thresholds.len()];
+    let (mut open, mut before) = (thresholds.len(), [0, 0]);
+    for step in ranking.steps(weights) {
+        // The thresholds above this step's score call what stood before it.
+        while open > 0 && thresholds[open - 1] > step.threshold {
+            open -= 1;
+            called[open] = before;
+        }
+        before = [step.true_positives, step.false_positives];
     }
-    let [[tn, fneg], [fp, tp]] = counts;
-    let rows = tn + fneg + fp + tp;
-    let odds = threshold / (1.0 - threshold);
-    let benefit = |hits: u64, alarms: u64| (hits as f64 - odds * alarms as f64) / rows as f64;
-    (rows > 0).then(|| NetBenefit {
-        model: benefit(tp, fp),
-        all: benefit(tp + fneg, fp + tn),
-    })
+    called[..open].fill(before);
+    let [positives, negatives] = before;
+    let benefit = |[hits, alarms]: [u64; 2], threshold: f64| {
+        let odds = threshold / (1.0 - threshold);
+        (hits as f64 - odds * alarms as f64) / (positives + negatives) as f64
+    };
+    let of_threshold = |(&called, &threshold): (&[u64; 2], &f64)| NetBenefit {
+        model: benefit(called, threshold),
+        all: benefit([positives, negatives], threshold),
+    };
+    (positives + negatives > 0).then(|| called.iter().zip(thresholds).map(of_threshold).collect())
 }
 
 /// One threshold of a decision curve.
@@ -42,7 +56,7 @@ pub struct DecisionPoint {
     pub all: f64,
 }
 
-/// The decision curve at these thresholds, each above 0 and below 1.
+/// The decision curve at these thresholds, each above 0 and below 1, in rising order.
 ///
 /// ```
 /// use hounsfield::stats::decision_curve;
@@ -60,19 +74,21 @@ pub fn decision_curve(
     thresholds: &[f64],
 ) -> Result<Vec<DecisionPoint>, CalibrationError> {
     check_probabilities(probability)?;
-    let weights = vec![1; positive.len()];
-    let point = |&threshold: &f64| {
-        if !(threshold > 0.0 && threshold < 1.0) {
-            return Err(CalibrationError::Threshold { found: threshold });
-        }
-        let found = net_benefit(positive, probability, &weights, threshold);
-        let NetBenefit { model, all } = found.ok_or(CalibrationError::OneClass {
-            positives: 0,
-            negatives: 0,
-        })?;
-        Ok(DecisionPoint { threshold, model, all })
-    };
-    thresholds.iter().map(point).collect()
+    let outside = thresholds
+        .iter()
+        .find(|threshold| !(**threshold > 0.0 && **threshold < 1.0));
+    if let Some(&found) = outside {
+        return Err(CalibrationError::Threshold { found });
+    }
+    let mut rising = thresholds.to_vec();
+    rising.sort_unstable_by(f64::total_cmp);
+    let benefits = net_benefits(&Ranking::new(positive, probability), &vec![1; positive.len()], &rising);
+    let benefits = benefits.ok_or(CalibrationError::OneClass {
+        positives: 0,
+        negatives: 0,
+    })?;
+    let point = |(&threshold, NetBenefit { model, all }): (&f64, NetBenefit)| DecisionPoint { threshold, model, all };
+    Ok(rising.iter().zip(benefits).map(point).collect())
 }
 
 #[cfg(test)]
@@ -82,10 +98,13 @@ mod tests {
     #[test]
     fn a_threshold_below_all_scores_treats_everyone() {
         let (positive, p) = ([true, false, false], [0.3, 0.4, 0.9]);
-        let low = net_benefit(&positive, &p, &[1, 2, 1], 0.3).unwrap();
-        assert_eq!(low.model, low.all);
-        assert!((low.all - (1.0 - 3.0 * 3.0 / 7.0) / 4.0).abs() < 1e-15);
-        assert_eq!(net_benefit(&positive, &p, &[0; 3], 0.3), None);
+        let ranking = Ranking::new(&positive, &p);
+        let benefits = net_benefits(&ranking, &[1, 2, 1], &[0.3, 0.35, 0.95]).unwrap();
+        assert_eq!(benefits[0].model, benefits[0].all);
+        assert!((benefits[0].all - (1.0 - 3.0 * 3.0 / 7.0) / 4.0).abs() < 1e-15);
+        assert!((benefits[1].model + 3.0 * 0.35 / 0.65 / 4.0).abs() < 1e-15);
+        assert_eq!(benefits[2].model, 0.0);
+        assert_eq!(net_benefits(&ranking, &[0; 3], &[0.3]), None);
         assert!(decision_curve(&positive, &p, &[1.0]).is_err() && decision_curve(&[], &[], &[0.5]).is_err());
         assert!(decision_curve(&positive, &[3.0; 3], &[0.5]).is_err());
     }

@@ -1,29 +1,63 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
 
+mod agreement;
 mod auc;
+mod auc_test;
 mod bootstrap;
 mod brier;
 mod calibration;
+mod cluster_ranking;
+mod clusters;
+mod contingency;
 mod decision_curve;
+mod delong;
 pub mod distributions;
+mod fleiss;
 mod folds;
+mod granularity;
+mod hanley_mcneil;
 mod logistic;
+mod multiple;
+mod operating;
+mod partial_auc;
 mod pooling;
 mod prevalence;
 mod proportion;
 mod recalibration;
+mod replicates;
+mod summary_tests;
 
 pub use self::{
+    agreement::{Kappa, KappaWeights, PairTable, tables_with_kappa},
     auc::{Ranking, RocStep, auc},
-    bootstrap::{Bootstrap, Clusters, Replicates, quantile},
+    auc_test::{Alternative, AucTest, Scale},
+    bootstrap::Bootstrap,
     brier::{BrierParts, brier, brier_parts},
     calibration::{CalibrationBin, CalibrationBins, CalibrationError, CalibrationLine, LogOdds, check_probabilities},
-    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefit},
+    cluster_ranking::ClusterRanking,
+    clusters::Clusters,
+    contingency::{
+        ChiSquared, McNemar, ZTest, chi_squared, chi_squared_yates, cochran_armitage, fisher_exact, linear_by_linear,
+        mcnemar, smallest_expected,
+    },
+    decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
+    delong::{AucCovariance, Components, clustered_delong, delong},
+    fleiss::{FleissKappa, fleiss_kappa, fleiss_kappa_with_error},
     folds::{FoldError, grouped_folds},
+    granularity::{counts_of_percentage, smallest_n, sums_of_mean},
+    hanley_mcneil::{compare_areas, hanley_mcneil, logit_interval, wald_interval},
+    multiple::{bonferroni, holm},
+    operating::{OperatingPoint, OperatingRule, at_threshold, operating_point},
+    partial_auc::{Axis, PartialAuc, partial_auc},
     pooling::{Pooling, PoolingError},
     prevalence::{negative_predictive_value, positive_predictive_value},
     proportion::{clopper_pearson, newcombe, wilson},
     recalibration::{Isotonic, Platt},
+    replicates::{Bca, Replicates, quantile},
+    summary_tests::{
+        Anova, Summary, TTest, anova, pooled, standardised_difference, standardised_difference_of_proportions,
+        t_test_pooled, t_test_welch, weighted_mean,
+    },
 };
 
 /// A number with its confidence interval.
@@ -60,5 +94,54 @@ pub enum StatsError {
     Undefined {
         /// Draws that were tried.
         draws: usize,
+    },
+    /// An AUC or an operating point of one class.
+    #[error("a ROC curve takes both classes, found {positives} positive and {negatives} negative rows")]
+    OneClass {
+        /// Positive rows.
+        positives: usize,
+        /// Negative rows.
+        negatives: usize,
+    },
+    /// A variance from one row or patient of a class.
+    #[error(
+        "a variance takes two {unit} of each class, found {positives} positive and {negatives} negative {unit} \
+         (an interval from counts alone is Newcombe's)"
+    )]
+    FewInClass {
+        /// What is independent: rows or patients.
+        unit: &'static str,
+        /// Units with the positive class.
+        positives: usize,
+        /// Units with the negative class.
+        negatives: usize,
+    },
+    /// An AUC that DeLong cannot give an interval.
+    #[error(
+        "an AUC of {auc} has no variance here, as no row stands otherwise than the rest (Newcombe's interval has a width)"
+    )]
+    NoVariance {
+        /// The area.
+        auc: f64,
+    },
+    /// Two AUCs that cannot be tested against each other.
+    #[error(
+        "the difference of the AUCs, {difference}, has no variance: the scores rank alike or are perfect, and no test can be made"
+    )]
+    NoDifference {
+        /// First less second.
+        difference: f64,
+    },
+    /// A part of a ROC curve that is none.
+    #[error("a range of specificity or sensitivity lies in [0, 1] and has a width, found {} to {} (90 to 100 % is 0.9 to 1)", found[0], found[1])]
+    Range {
+        /// The ends asked for.
+        found: [f64; 2],
+    },
+    /// A p-value that is none.
+    #[error("a p-value lies in [0, 1], found {found}: take comparisons without one out of the family")]
+    PValue {
+        /// The number given.
+        found: f64,
     },
 }

@@ -2,10 +2,14 @@
 
 #[path = "../support/command.rs"]
 mod command;
+mod coverage;
 mod calibration;
 mod eval;
 mod features;
 mod heads;
 mod images;
+mod readers;
+mod roc;
 mod study;
 mod tables;
+mod tests_of_counts;

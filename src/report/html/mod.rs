@@ -1,5 +1,6 @@
 //! `report.html`: one file that needs no network and no script.
 
+mod plot;
 mod roc;
 mod tables;
 

@@ -6,16 +6,9 @@ use super::{
         panel::{estimate, panels, set_label},
     },
     escape,
+    plot::{Axis, DASHES, Frame, sample},
 };
-use crate::eval::{RocCurve, Unit};
-
-/// Side of the unit square in SVG units, and where it stands.
-const SIDE: f64 = 260.0;
-const LEFT: f64 = 46.0;
-const TOP: f64 = 10.0;
-
-/// Dash patterns beside colours, so that no head is told by colour alone. As many as `--head-N` colours in style.css.
-const DASHES: [&str; 8] = ["none", "8 3", "2 2.5", "9 3 2 3", "14 3 2 3 2 3", "4 4", "14 5", "1 4"];
+use crate::eval::RocCurve;
 
 /// All figures, evidence first.
 pub(super) fn figures(report: &StudyReport) -> String {
@@ -64,129 +57,73 @@ fn figure(report: &StudyReport, number: usize, curves: &[(usize, &RocCurve)]) ->
     let first = curves[0].1;
     let (label, features) = (escape(&set_label(&first.set, report)), escape(&first.features));
     let unit = first.unit;
-    let bands: String = curves.iter().map(|(index, curve)| band(*index, curve)).collect();
-    let lines: String = curves.iter().map(|(index, curve)| line(*index, curve)).collect();
+    let frame = Frame {
+        across: Axis::unit(format!("1 - specificity (per {unit})")),
+        up: Axis::unit(format!("sensitivity (per {unit})")),
+    };
+    let bands: String = curves
+        .iter()
+        .map(|(index, curve)| band(&frame, *index, curve))
+        .collect();
+    let lines: String = curves
+        .iter()
+        .map(|(index, curve)| line(&frame, *index, curve))
+        .collect();
+    let (axes, chance) = (frame.axes(), frame.guide((0.0, 0.0), (1.0, 1.0)));
     let legend: String = curves
         .iter()
         .map(|(index, curve)| entry(report, *index, curve))
         .collect();
-    let mark = match report.banners.first() {
-        Some(banner) => format!(
-            "<text class=\"mark\" x=\"{}\" y=\"{}\" transform=\"rotate(-45 {0} {1})\">{}</text>\n",
-            LEFT + SIDE / 2.0,
-            TOP + SIDE / 2.0,
-            escape(short(banner))
-        ),
-        None => String::new(),
-    };
     format!(
-        "<figure>\n<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-labelledby=\"roc-{number}-title roc-{number}-words\">\n\
+        "<figure>\n<svg viewBox=\"{}\" role=\"img\" aria-labelledby=\"roc-{number}-title roc-{number}-words\">\n\
          <title id=\"roc-{number}-title\">ROC curves on {label}, features {features}</title>\n\
-         <desc id=\"roc-{number}-words\">{}</desc>\n{mark}{}{bands}{lines}</svg>\n\
+         <desc id=\"roc-{number}-words\">{}</desc>\n{}{axes}{chance}{bands}{lines}</svg>\n\
          <figcaption><strong>{label}</strong>, features {features}, per {unit}\n<ul class=\"legend\">\n{legend}</ul>\n\
          </figcaption>\n</figure>\n",
-        LEFT + SIDE + 12.0,
-        TOP + SIDE + 42.0,
+        Frame::view_box(),
         words(report, curves),
-        axes(unit)
+        mark(report)
     )
 }
 
-/// A banner's first words, to stand across a plot: a plot that was cut out still carries them.
+/// A banner across the plot: one that was cut out still carries it.
+pub(super) fn mark(report: &StudyReport) -> String {
+    let (x, y) = Frame::middle();
+    match report.banners.first() {
+        Some(banner) => format!(
+            "<text class=\"mark\" x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{}</text>\n",
+            escape(short(banner))
+        ),
+        None => String::new(),
+    }
+}
+
+/// A banner's first words.
 fn short(banner: &str) -> &str {
     let head = banner.split(':').next().unwrap_or(banner);
     let end = head.char_indices().nth(24).map_or(head.len(), |(end, _)| end);
     &head[..end]
 }
 
-fn x(rate: f64) -> f64 {
-    LEFT + SIDE * rate
-}
-
-fn y(rate: f64) -> f64 {
-    TOP + SIDE * (1.0 - rate)
-}
-
-fn axes(unit: Unit) -> String {
-    let mut axes = String::new();
-    for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let (across, up, left, bottom) = (x(tick), y(tick), x(0.0), y(0.0));
-        axes += &format!(
-            "<path class=\"grid\" d=\"M{across:.1} {bottom:.1}V{:.1}M{left:.1} {up:.1}H{:.1}\"/>\n\
-             <text class=\"tick\" x=\"{across:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{tick}</text>\n\
-             <text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>\n",
-            y(1.0),
-            x(1.0),
-            bottom + 15.0,
-            left - 6.0,
-            up + 4.0
-        );
-    }
-    let middle = TOP + SIDE / 2.0;
-    axes += &format!(
-        "<path class=\"chance\" d=\"M{:.1} {:.1}L{:.1} {:.1}\"/>\n\
-         <text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">1 - specificity (per {unit})</text>\n\
-         <text class=\"axis\" x=\"12\" y=\"{middle:.1}\" text-anchor=\"middle\" \
-         transform=\"rotate(-90 12 {middle:.1})\">\
-         sensitivity (per {unit})</text>\n",
-        x(0.0),
-        y(0.0),
-        x(1.0),
-        y(1.0),
-        LEFT + SIDE / 2.0,
-        TOP + SIDE + 34.0
-    );
-    axes
-}
-
-fn band(index: usize, curve: &RocCurve) -> String {
+fn band(frame: &Frame, index: usize, curve: &RocCurve) -> String {
     if curve.band.is_empty() {
         return String::new();
     }
     let upper = curve.band.iter().map(|point| (point.fpr, point.upper));
     let lower = curve.band.iter().rev().map(|point| (point.fpr, point.lower));
-    let points: Vec<String> = upper
-        .chain(lower)
-        .map(|(fpr, tpr)| format!("{:.1},{:.1}", x(fpr), y(tpr)))
-        .collect();
-    format!(
-        "<polygon class=\"band h{}\" points=\"{}\"/>\n",
-        index % DASHES.len(),
-        points.join(" ")
-    )
+    frame.band(index, upper.chain(lower))
 }
 
-fn line(index: usize, curve: &RocCurve) -> String {
-    let mut points: Vec<String> = curve
-        .points
-        .iter()
-        .map(|p| format!("{:.1},{:.1}", x(p.fpr), y(p.tpr)))
-        .collect();
-    // Steps finer than a tenth of a unit fall together: sets of many slices stay small.
-    points.dedup();
-    let class = index % DASHES.len();
-    format!(
-        "<polyline class=\"curve h{class}\" stroke-dasharray=\"{}\" points=\"{}\"/>\n\
-         <circle class=\"dot h{class}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/>\n",
-        dashes(index),
-        points.join(" "),
-        x(curve.operating.fpr),
-        y(curve.operating.tpr)
-    )
-}
-
-/// The ninth head has the first one's colour and the second one's dashes, and so on.
-fn dashes(index: usize) -> &'static str {
-    DASHES[(index + index / DASHES.len()) % DASHES.len()]
+fn line(frame: &Frame, index: usize, curve: &RocCurve) -> String {
+    let points = curve.points.iter().map(|point| (point.fpr, point.tpr));
+    frame.line(index, points) + &frame.dot(index, curve.operating.fpr, curve.operating.tpr, 4.0)
 }
 
 fn entry(report: &StudyReport, index: usize, curve: &RocCurve) -> String {
     format!(
-        "<li class=\"h{0}\"><svg class=\"sample\" viewBox=\"0 0 34 10\" aria-hidden=\"true\">\
-         <path class=\"curve h{0}\" stroke-dasharray=\"{1}\" d=\"M1 5H33\"/></svg> {2} \
-         <span class=\"num\">{3}</span></li>\n",
+        "<li class=\"h{}\">{} {} <span class=\"num\">{}</span></li>\n",
         index % DASHES.len(),
-        dashes(index),
+        sample(index),
         escape(&curve.head),
         auc(report, curve)
     )
