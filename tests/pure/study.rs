@@ -671,3 +671,26 @@ fn features_are_pooled_by_the_command_and_a_study_starts_from_them() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(shop.text("report.html").contains("mean of the 2 highest values"));
 }
+
+#[test]
+fn labels_of_slices_are_permuted_among_patients_of_as_many_slices_or_refused() {
+    let mut table = made(40, 0.5, 0.5, 9);
+    for (row, label) in table.rows.label.iter_mut().enumerate() {
+        *label = Some(if row % 5 < 1 + row / 5 % 3 { "covid" } else { "cap" }.to_owned());
+    }
+    let shop = workshop(&table, FOLDS);
+    let said = shop.run(&["--set", "probe.null=5"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(json(&shop)["nulls"][0]["permutations"], 5);
+
+    // Of 1, 2, 3, ... slices: no patient has a partner.
+    let mut alone = table.clone();
+    for (row, patient) in alone.rows.patient_id.iter_mut().enumerate() {
+        let number = (0..20).find(|n| row < (n + 1) * (n + 2) / 2 + n).unwrap_or(20);
+        *patient = format!("pat-{number:04}");
+    }
+    let shop = workshop(&alone, FOLDS);
+    let said = shop.run(&["--set", "probe.null=5", "--set", "split.k=2"]);
+    assert_eq!(said.code, Some(2), "{}", said.out);
+    assert!(said.err.contains("their labels can't be permuted"), "{}", said.err);
+}
