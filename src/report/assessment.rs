@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Grid, wrap};
 use crate::{
-    eval::{AssessPlan, Assessment, ComparePlan, Comparisons, Measure, ScoreTable, Unit},
+    eval::{AssessPlan, Assessment, ComparePlan, Comparisons, Family, Measure, ScoreTable, Unit},
     tables::{WriteError, atomic_write, write_csv},
 };
 
@@ -267,13 +267,20 @@ impl<'a> ComparisonReport<'a> {
                 "Holm",
                 "Bonferroni",
             ];
+            // One score is compared with all others: the line above names it, and the column gives its room to the rest.
+            let against = matches!(plan.family, Family::Against(_));
+            let shown = |column: usize| !against || column != 1;
+            let headings: Vec<&str> = (0..headings.len())
+                .filter(|&at| shown(at))
+                .map(|at| headings[at])
+                .collect();
             let mut grid = Grid::new(&headings);
             let mut notes = BTreeSet::new();
             for one in &set.comparisons {
                 for (at, test) in one.tests.iter().enumerate() {
                     let once = |text: String| if at == 0 { text } else { String::new() };
                     notes.extend(test.note.iter().map(|note| format!("{}: {note}", test.interval)));
-                    grid.row([
+                    let cells = [
                         once(one.first.clone()),
                         once(one.second.clone()),
                         once(format!("{:+.3}", one.difference)),
@@ -284,7 +291,9 @@ impl<'a> ComparisonReport<'a> {
                         p_value(test.p),
                         p_value(test.p_holm),
                         p_value(test.p_bonferroni),
-                    ]);
+                    ];
+                    let cells = cells.into_iter().enumerate().filter(|(at, _)| shown(*at));
+                    grid.row(cells.map(|(_, cell)| cell));
                 }
             }
             text += &grid.render();
