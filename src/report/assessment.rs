@@ -1,4 +1,4 @@
-//! Assessed scores for the terminal and for programs.
+//! Assessed scores for the terminal, for programs and as tables of curves.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Grid, wrap};
 use crate::{
-    eval::{AssessPlan, Assessment, ComparePlan, Comparisons, Family, Measure, ScoreTable, Unit},
+    eval::{AssessPlan, Assessment, Measure, ScoreTable, Unit},
     tables::{WriteError, atomic_write, write_csv},
 };
 
@@ -21,7 +21,7 @@ const SHOWN: [f64; 6] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7];
 
 /// What both commands say of their table.
 #[derive(Serialize)]
-struct Head<'a> {
+pub(super) struct Head<'a> {
     schema: u32,
     hounsfield: &'static str,
     positive: &'a str,
@@ -31,7 +31,7 @@ struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    fn of(table: &'a ScoreTable) -> Self {
+    pub(super) fn of(table: &'a ScoreTable) -> Self {
         Self {
             schema: SCHEMA,
             hounsfield: env!("CARGO_PKG_VERSION"),
@@ -50,18 +50,6 @@ pub struct AssessmentReport<'a> {
     head: Head<'a>,
     plan: &'a AssessPlan,
     assessments: &'a [Assessment],
-    warnings: &'a [String],
-    #[serde(skip)]
-    guessed: bool,
-}
-
-/// What `compare` found, as `--json` writes it.
-#[derive(Serialize)]
-pub struct ComparisonReport<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
-    plan: &'a ComparePlan,
-    sets: &'a [Comparisons],
     warnings: &'a [String],
     #[serde(skip)]
     guessed: bool,
@@ -196,114 +184,7 @@ impl<'a> AssessmentReport<'a> {
     }
 }
 
-impl<'a> ComparisonReport<'a> {
-    /// Puts together what comparisons are shown with.
-    pub fn new(table: &'a ScoreTable, plan: &'a ComparePlan, sets: &'a [Comparisons]) -> Self {
-        Self {
-            head: Head::of(table),
-            plan,
-            sets,
-            warnings: &table.warnings,
-            guessed: table.guessed,
-        }
-    }
-
-    /// Writes all numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`].
-    pub fn write_json(&self, path: &Path) -> Result<(), WriteError> {
-        write_json(self, path)
-    }
-
-    /// Plain text of at most 100 columns.
-    pub fn text(&self) -> String {
-        let plan = self.plan;
-        let scores = names(
-            self.sets
-                .iter()
-                .flat_map(|set| set.auc.iter().map(|(name, _)| name.as_str())),
-        );
-        let mut text = heading(&self.head, &scores, self.guessed);
-        text += &lines(
-            &format!(
-                "{}; {} % intervals, {} patient-cluster bootstrap resamples, seed {}",
-                unit_words(plan.unit, &plan.pool.pooled("score")),
-                percent(plan.bootstrap.level),
-                plan.bootstrap.resamples,
-                plan.bootstrap.seed
-            ),
-            "",
-            "  ",
-        );
-        text += &warnings(
-            self.warnings
-                .iter()
-                .chain(self.sets.iter().flat_map(|set| &set.warnings)),
-        );
-        for set in self.sets {
-            let size = format!(
-                "{}: {} patients, {} units ({} positive), {} rows",
-                set.set, set.n_patients, set.n_units, set.n_positive, set.n_rows
-            );
-            text += &format!("\n{}", lines(&size, "", "  "));
-            let mut grid = Grid::new(&["score", "AUC"]);
-            for (name, auc) in &set.auc {
-                grid.row([name.clone(), format!("{auc:.4}")]);
-            }
-            text += &grid.render();
-            text += &format!(
-                "\n{}",
-                lines(&format!("family of comparisons, {}", set.family), "", "  ")
-            );
-            let headings = [
-                "first",
-                "second",
-                "difference",
-                "interval",
-                "by",
-                "p",
-                "Holm",
-                "Bonferroni",
-            ];
-            // One score is compared with all others: the line above names it, and the column gives its room to the rest.
-            let against = matches!(plan.family, Family::Against(_));
-            let shown = |column: usize| !against || column != 1;
-            let headings: Vec<&str> = (0..headings.len())
-                .filter(|&at| shown(at))
-                .map(|at| headings[at])
-                .collect();
-            let mut grid = Grid::new(&headings);
-            let mut notes = BTreeSet::new();
-            for one in &set.comparisons {
-                for (at, test) in one.tests.iter().enumerate() {
-                    let once = |text: String| if at == 0 { text } else { String::new() };
-                    notes.extend(test.note.iter().map(|note| format!("{}: {note}", test.interval)));
-                    let cells = [
-                        once(one.first.clone()),
-                        once(one.second.clone()),
-                        once(format!("{:+.3}", one.difference)),
-                        test.ci.map_or("none".to_owned(), |[lower, upper]| {
-                            format!("{lower:+.3} to {upper:+.3}")
-                        }),
-                        test.interval.to_string(),
-                        p_value(test.p),
-                        p_value(test.p_holm),
-                        p_value(test.p_bonferroni),
-                    ];
-                    let cells = cells.into_iter().enumerate().filter(|(at, _)| shown(*at));
-                    grid.row(cells.map(|(_, cell)| cell));
-                }
-            }
-            text += &grid.render();
-            text.extend(notes.iter().map(|note| lines(note, "  ", "    ")));
-        }
-        text
-    }
-}
-
-fn write_json(report: &impl Serialize, path: &Path) -> Result<(), WriteError> {
+pub(super) fn write_json(report: &impl Serialize, path: &Path) -> Result<(), WriteError> {
     use std::io::Write as _;
     // Strings, numbers and options only, with string keys: nothing that JSON can't hold.
     let text = serde_json::to_string_pretty(report).expect("results are plain data");
@@ -311,27 +192,27 @@ fn write_json(report: &impl Serialize, path: &Path) -> Result<(), WriteError> {
 }
 
 /// The names in their first order, each once.
-fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = BTreeSet::new();
     all.filter(|name| seen.insert(*name)).collect()
 }
 
-fn lines(text: &str, first: &str, next: &str) -> String {
+pub(super) fn lines(text: &str, first: &str, next: &str) -> String {
     wrap(text, first, next).join("\n") + "\n"
 }
 
-fn percent(level: f64) -> f64 {
+pub(super) fn percent(level: f64) -> f64 {
     (level * 1e8).round() / 1e6
 }
 
-fn unit_words(unit: Unit, pooled: &str) -> String {
+pub(super) fn unit_words(unit: Unit, pooled: &str) -> String {
     match unit {
         Unit::Slice => "unit slice: every row counts, patients are drawn whole".to_owned(),
         unit => format!("unit {unit}: {pooled} per {unit}"),
     }
 }
 
-fn heading(head: &Head, scores: &[&str], guessed: bool) -> String {
+pub(super) fn heading(head: &Head, scores: &[&str], guessed: bool) -> String {
     let mut text = lines(
         &format!("positive class {}, negative {}", head.positive, head.negative),
         "",
@@ -348,7 +229,7 @@ fn heading(head: &Head, scores: &[&str], guessed: bool) -> String {
 }
 
 /// Each warning once.
-fn warnings<'a>(all: impl Iterator<Item = &'a String>) -> String {
+pub(super) fn warnings<'a>(all: impl Iterator<Item = &'a String>) -> String {
     let once = names(all.map(String::as_str));
     once.into_iter()
         .map(|warning| lines(warning, "warning: ", "         "))
@@ -523,12 +404,4 @@ fn number(metric: &str, value: f64) -> String {
         size => (3 - size.log10().floor() as i32).clamp(0, 12) as usize,
     };
     format!("{value:.decimals$}")
-}
-
-fn p_value(p: Option<f64>) -> String {
-    match p {
-        None => "none".to_owned(),
-        Some(p) if p < 0.0001 => "<0.0001".to_owned(),
-        Some(p) => format!("{p:.4}"),
-    }
 }

@@ -1,6 +1,7 @@
 //! A study as a document: one file a format.
 
 mod assessment;
+mod comparison;
 mod grid;
 mod html;
 mod json;
@@ -12,7 +13,8 @@ mod terminal;
 use std::collections::BTreeMap;
 
 pub use self::{
-    assessment::{AssessmentReport, ComparisonReport},
+    assessment::AssessmentReport,
+    comparison::ComparisonReport,
     grid::{Grid, wrap},
     html::Html,
     json::Json,
