@@ -185,7 +185,7 @@ fn scores(rows: u64) -> (Vec<bool>, [Vec<f64>; 2], Clusters) {
     let positive: Vec<bool> = (0..rows).map(|row| row / 10 % 2 == 0).collect();
     let column = |start: u64, shift: f64| {
         let row = |row: u64| {
-            let class = f64::from(u8::from(row / 10 % 2 == 0));
+            let class = f64::from(u8::from((row / 10).is_multiple_of(2)));
             draw(start + row / 10 + 1) + draw(start + (1 << 30) + row + 1) + shift * class
         };
         (0..rows).map(row).collect()

@@ -77,7 +77,7 @@ enum Command {
     #[command(subcommand)]
     Features(features::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
-    Reproduce(reproduce::Args),
+    Reproduce(Box<reproduce::Args>),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }

@@ -453,7 +453,7 @@ mod tests {
             "knn",
             "out-of-fold",
             Unit::Patient,
-            &[scores.clone()],
+            std::slice::from_ref(&scores),
             &frozen(),
             &bootstrap(),
         );

@@ -9,7 +9,7 @@ const GAP: usize = 2;
 /// No column is squeezed below this while a wider one can give.
 const NARROWEST: usize = 8;
 
-/// A table of text: columns are as wide as their content, and cells wrap where a line would pass [`WIDTH`].
+/// A table of text: columns are as wide as their content, and cells wrap where a line would pass 100.
 ///
 /// ```
 /// use hounsfield::report::Grid;
@@ -91,7 +91,7 @@ impl Grid {
     }
 }
 
-/// Lines of at most [`WIDTH`] columns; a word that is longer than a line is cut.
+/// Lines of at most 100 columns; a word that is longer than a line is cut.
 pub fn wrap(text: &str, first: &str, next: &str) -> Vec<String> {
     let room = WIDTH - first.chars().count().max(next.chars().count());
     let indent = |(index, line): (usize, String)| format!("{}{line}", if index == 0 { first } else { next });

@@ -189,11 +189,11 @@ impl Shares {
         let share = |counts: Vec<u64>| -> Vec<f64> { counts.into_iter().map(|count| count as f64 / n).collect() };
         let (first, second) = (share(rows), share(columns));
         let (mut observed, mut expected) = (0.0, 0.0);
-        for i in 0..k {
-            for j in 0..k {
+        for (i, in_first) in first.iter().enumerate() {
+            for (j, in_second) in second.iter().enumerate() {
                 let credit = weights.credit(i, j, k);
                 observed += credit * table.count(i, j) as f64 / n;
-                expected += credit * first[i] * second[j];
+                expected += credit * in_first * in_second;
             }
         }
         Some(Self {

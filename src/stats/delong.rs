@@ -185,14 +185,9 @@ fn same_rows<'a>(columns: &[&'a Components]) -> Option<&'a Components> {
 }
 
 fn symmetric(size: usize, value: impl Fn(usize, usize) -> f64) -> Vec<Vec<f64>> {
-    let mut matrix = vec![vec![0.0; size]; size];
-    for a in 0..size {
-        for b in 0..=a {
-            matrix[a][b] = value(a, b);
-            matrix[b][a] = matrix[a][b];
-        }
-    }
-    matrix
+    let below: Vec<Vec<f64>> = (0..size).map(|a| (0..=a).map(|b| value(a, b)).collect()).collect();
+    let row = |a: usize| (0..size).map(|b| below[a.max(b)][a.min(b)]).collect();
+    (0..size).map(row).collect()
 }
 
 #[cfg(test)]

@@ -376,7 +376,9 @@ fn a_million_tied_rows_are_like_any_others() {
         resamples: 100,
         ..Bootstrap::default()
     };
-    let replicates = bootstrap.resample_auc(&patients, &[ranking.clone()]).unwrap();
+    let replicates = bootstrap
+        .resample_auc(&patients, std::slice::from_ref(&ranking))
+        .unwrap();
     assert_eq!(replicates.interval(0), [0.5, 0.5]);
     let bca = replicates.bca(0, 0.5, ranking.jackknife().as_deref());
     assert!(bca.percentile_since.is_some() && bca.ci == [0.5, 0.5]);

@@ -24,6 +24,9 @@ use crate::{
     stats::auc,
 };
 
+/// One head's areas (train, validation, test, slices and patients elsewhere), and whether all test rows had one score.
+type Areas = ([f64; 5], bool);
+
 /// What is simulated; the defaults are Song 2020's first hospital and its external set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Settings {
@@ -199,7 +202,7 @@ impl Settings {
     /// Settings from which nothing can be drawn, and all that a head refuses.
     pub fn simulate(&self) -> Result<Leakage, ClaimsError> {
         self.check()?;
-        let mut found: BTreeMap<(SplitBy, usize), Vec<([f64; 5], bool)>> = BTreeMap::new();
+        let mut found: BTreeMap<(SplitBy, usize), Vec<Areas>> = BTreeMap::new();
         let progress = Progress::new("simulate", "seeds", self.seeds as u64);
         for seed in self.each_seed() {
             let made = made(self, self.tau, seed);
@@ -242,7 +245,7 @@ impl Settings {
         [train, validation, test]: &[Vec<usize>; 3],
         config: &HeadConfig,
         seed: u64,
-    ) -> Result<([f64; 5], bool), ClaimsError> {
+    ) -> Result<Areas, ClaimsError> {
         let rows = match config {
             HeadConfig::SvmRbf(_) => &train[..train.len().min(self.svm_rows)],
             _ => &train[..],
