@@ -104,6 +104,8 @@ pub struct Material {
     pub(super) position: Option<Vec<Option<String>>>,
     pub(super) meta: Vec<(String, Vec<Option<String>>)>,
     pub(super) paths: Vec<Option<PathBuf>>,
+    /// Hashes of the images, where they are known already.
+    pub(super) sha256: Vec<Option<String>>,
     /// `[M, F]` features and the row of each.
     pub(super) features: Option<(Array2<f32>, Vec<usize>)>,
 }
@@ -177,6 +179,7 @@ impl Material {
             positive: cohort.positive.clone(),
             meta: cohort.rows.extra.clone(),
             paths: (0..n).map(|row| cohort.paths.get(row).cloned()).collect(),
+            sha256: cohort.sha256.clone(),
             ..Self::default()
         };
         material.number_patients(&cohort.rows.patient_id.iter().cloned().map(Some).collect::<Vec<_>>());

@@ -1,6 +1,7 @@
 //! A study as a document: one file a format.
 
 mod assessment;
+mod audit;
 mod grid;
 mod html;
 mod json;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use self::{
     assessment::{AssessmentReport, ComparisonReport},
+    audit::{AuditGap, AuditLine, AuditReport},
     grid::{Grid, wrap},
     html::Html,
     json::Json,
@@ -64,6 +66,8 @@ pub struct StudyReport {
     pub cohort: Vec<CohortRow>,
     /// Who is in no set, and why.
     pub exclusions: Vec<Exclusion>,
+    /// What could make the figures too good.
+    pub audit: AuditReport,
     /// What was chosen when the heads were fitted.
     pub heads: Vec<HeadFacts>,
     /// The frozen thresholds.
