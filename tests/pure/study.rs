@@ -36,7 +36,7 @@ fn results(shop: &Workshop) -> BTreeMap<(String, String, String), f64> {
 }
 
 /// Patients of five slices; slices of one patient resemble each other (`clustered`), and the classes differ by `signal`.
-fn made(patients: usize, signal: f64, clustered: f64, seed: u64) -> FeatureTable {
+pub(crate) fn made(patients: usize, signal: f64, clustered: f64, seed: u64) -> FeatureTable {
     const SLICES: usize = 5;
     const WIDTH: usize = 12;
     let mut rng = stream(seed, "made study");
