@@ -12,7 +12,6 @@ mod material;
 mod neighbours;
 mod patients;
 pub mod printed;
-mod printed_cell;
 mod shortcut;
 mod similar;
 mod thumbnail;
