@@ -33,6 +33,7 @@ pub mod tables;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod transforms;
+pub mod words;
 
 pub use crate::{
     cohort::{Cohort, Split},

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     AuditError, Check, Finding, Listed, Material, Outcome, Settings, Severity, count, counted,
     identical::NO_IMAGES,
-    similar::{Pair, pairs_above},
+    similar::{Pair, Similar, pairs_above},
     thumbnail::{DETAILS, Fingerprint},
 };
 
@@ -26,6 +26,9 @@ impl Check for NearDuplicateImages {
     fn run(&self, material: &Material, settings: &Settings) -> Result<Outcome, AuditError> {
         if material.paths.iter().all(Option::is_none) {
             return Ok(Outcome::CannotRun(NO_IMAGES.to_owned()));
+        }
+        if let Some(why) = settings.too_many(material.paths.iter().flatten().count(), "image") {
+            return Ok(Outcome::CannotRun(why));
         }
         let seen: Vec<(usize, Fingerprint)> = (0..material.len())
             .into_par_iter()
@@ -60,7 +63,8 @@ impl Check for NearDuplicateImages {
             let rows = rows_of(pair);
             bits(pair) <= settings.hash_bits && (differ(&material.set, rows) || !of_one_patient(rows))
         };
-        let pairs: Vec<Pair> = pairs_above(unit.view(), settings.likely as f32, wanted)
+        let Similar { pairs, beyond } = pairs_above(unit.view(), settings.likely as f32, wanted);
+        let pairs: Vec<Pair> = pairs
             .into_iter()
             .map(|pair| Pair {
                 rows: rows_of(pair.rows),
@@ -83,7 +87,7 @@ impl Check for NearDuplicateImages {
         let numbers = json!({"images": seen.len(), "unreadable": unread, "certain_from": settings.certain,
             "likely_from": settings.likely, "hash_bits": settings.hash_bits,
             "certain_in_two_sets": across.len(), "certain_of_two_patients": strangers(certain),
-            "certain": certain.len(), "likely": likely.len(),
+            "certain": certain.len(), "likely": likely.len(), "counted_only": beyond,
             "likely_in_two_sets": likely.iter().filter(|pair| differ(&material.set, pair.rows)).count()});
         let patients = |pairs: &[Pair]| {
             if material.has_patients {
@@ -147,6 +151,17 @@ impl Check for NearDuplicateImages {
                 Finding::new(self.name(), severity, sentence, numbers.clone())
                     .next("look at the pairs (--out), the most alike come first")
                     .list(material, listed(likely)),
+            );
+        }
+        if beyond > 0 {
+            let sentence = format!(
+                "{} (details correlate from {:.2} on) are in none of these counts, so many there are",
+                counted(beyond, "further pair"),
+                settings.likely
+            );
+            findings.push(
+                Finding::new(self.name(), Severity::Notable, sentence, numbers.clone())
+                    .next("look at the pairs that are listed first: these images can't be told apart"),
             );
         }
         if pairs.is_empty() {

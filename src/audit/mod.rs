@@ -12,17 +12,19 @@ mod material;
 mod neighbours;
 mod patients;
 pub mod printed;
-mod printed_cell;
 mod shortcut;
 mod similar;
 mod thumbnail;
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::material::{Material, Metadata, Source, SourceColumns};
-use crate::stats::Bootstrap;
+use crate::{
+    stats::Bootstrap,
+    words::{count, counted},
+};
 
 /// How much a finding matters; the worst comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -149,10 +151,24 @@ pub struct Settings {
     pub hash_bits: u32,
     /// Cosine of two rows of standardised features from which on they are near-duplicates; 0.999.
     pub cosine: f64,
+    /// Images, and rows of features, up to which they are compared in pairs; `None`: all.
+    pub most_rows: Option<usize>,
     /// Folds of the baselines; fewer where a class has fewer patients.
     pub folds: usize,
     /// Intervals of the baselines; its seed draws the folds too.
     pub bootstrap: Bootstrap,
+}
+
+impl Settings {
+    /// Why so many rows are not compared in pairs, if they are not.
+    fn too_many(&self, rows: usize, what: &str) -> Option<String> {
+        let most = self.most_rows.filter(|most| rows > *most)?;
+        Some(format!(
+            "{} are more than the {} that are compared in pairs here: `hounsfield audit` compares any number",
+            counted(rows, what),
+            count(most)
+        ))
+    }
 }
 
 impl Default for Settings {
@@ -162,6 +178,7 @@ impl Default for Settings {
             likely: 0.80,
             hash_bits: 10,
             cosine: 0.999,
+            most_rows: None,
             folds: 5,
             bootstrap: Bootstrap::default(),
         }
@@ -197,6 +214,9 @@ pub const CHECKS: &[&dyn Check] = &[
     &balance::Differences,
 ];
 
+/// The format of [`Audit::to_json`].
+pub const SCHEMA: &str = "hounsfield.audit/1";
+
 /// What an audit came to.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Audit {
@@ -210,6 +230,16 @@ impl Audit {
     /// Whether two sets of a split share a patient or an image.
     pub fn leaks(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Leak)
+    }
+
+    /// All numbers, for programs.
+    pub fn to_json(&self, material: &Material, settings: &Settings) -> Value {
+        let gaps = self.could_not_run.iter();
+        let gaps: Vec<Value> = gaps.map(|(check, why)| json!({"check": check, "why": why})).collect();
+        json!({"schema": SCHEMA, "hounsfield": env!("CARGO_PKG_VERSION"),
+            "tables": material.sources(), "rows": material.len(), "patients": material.n_patients(),
+            "sets": material.sets(), "settings": settings, "leaks": self.leaks(), "findings": self.findings,
+            "could_not_run": gaps})
     }
 }
 
@@ -249,24 +279,6 @@ pub fn audit(material: &Material, settings: &Settings) -> Result<Audit, AuditErr
     }
     done.findings.sort_by_key(|finding| finding.severity);
     Ok(done)
-}
-
-/// `1,234`: counts as people read them.
-fn count(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 patient` or `2 patients`.
-fn counted(n: usize, what: &str) -> String {
-    format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
 /// Why nothing could be audited. No message holds an identifier.
@@ -336,12 +348,6 @@ pub enum AuditError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(counted(1, "row"), "1 row");
-    }
 
     #[test]
     fn checks_have_names_of_their_own() {

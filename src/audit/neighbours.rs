@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     AuditError, Check, Finding, LISTED, Listed, Material, Outcome, Settings, Severity, count, counted,
     patients::NO_PATIENTS,
-    similar::{first_neighbours, pairs_above},
+    similar::{Similar, first_neighbours, pairs_above},
 };
 
 const NO_FEATURES: &str = "there is no matrix of features: give one (--features FILE)";
@@ -29,6 +29,9 @@ impl Check for NearDuplicateFeatures {
         let Some((values, row_of)) = &material.features else {
             return Ok(Outcome::CannotRun(NO_FEATURES.to_owned()));
         };
+        if let Some(why) = settings.too_many(values.nrows(), "feature row") {
+            return Ok(Outcome::CannotRun(why));
+        }
         let unit = match directions(values.view()) {
             Ok(unit) => unit,
             Err(why) => return Ok(Outcome::CannotRun(why)),
@@ -43,7 +46,7 @@ impl Check for NearDuplicateFeatures {
             let rows = rows_of(pair);
             differ(&material.set, rows) || !one_patient(rows)
         };
-        let pairs = pairs_above(unit.view(), settings.cosine as f32, wanted);
+        let Similar { pairs, beyond } = pairs_above(unit.view(), settings.cosine as f32, wanted);
         let across = pairs
             .iter()
             .filter(|pair| differ(&material.set, rows_of(pair.rows)))
@@ -53,7 +56,7 @@ impl Check for NearDuplicateFeatures {
             .filter(|pair| differ(&material.patient, rows_of(pair.rows)))
             .count();
         let numbers = json!({"rows": values.nrows(), "features": values.ncols(), "cosine": settings.cosine,
-            "pairs": pairs.len(), "in_two_sets": across, "of_two_patients": strangers});
+            "pairs": pairs.len(), "counted_only": beyond, "in_two_sets": across, "of_two_patients": strangers});
         let compared = format!(
             "cosine of {} from {} on",
             counted(values.ncols(), "standardised feature"),
@@ -71,13 +74,16 @@ impl Check for NearDuplicateFeatures {
                 numbers,
             )]));
         }
-        let sentence = format!(
+        let mut sentence = format!(
             "{} of rows {} near-duplicates, {} in two sets and {} of two patients ({compared})",
             counted(pairs.len(), "pair"),
             if pairs.len() == 1 { "is" } else { "are" },
             count(across),
             count(strangers),
         );
+        if beyond > 0 {
+            sentence += &format!("; {} are in none of these counts", counted(beyond, "further pair"));
+        }
         let line = |pair: &super::similar::Pair| {
             let [row, other] = rows_of(pair.rows);
             Listed {
@@ -107,12 +113,15 @@ impl Check for FirstNeighbours {
         "first neighbours"
     }
 
-    fn run(&self, material: &Material, _: &Settings) -> Result<Outcome, AuditError> {
+    fn run(&self, material: &Material, settings: &Settings) -> Result<Outcome, AuditError> {
         let Some((values, row_of)) = &material.features else {
             return Ok(Outcome::CannotRun(NO_FEATURES.to_owned()));
         };
         if !material.has_patients {
             return Ok(Outcome::CannotRun(NO_PATIENTS.to_owned()));
+        }
+        if let Some(why) = settings.too_many(values.nrows(), "feature row") {
+            return Ok(Outcome::CannotRun(why));
         }
         let unit = match directions(values.view()) {
             Ok(unit) => unit,

@@ -16,6 +16,15 @@ pub(super) struct Pair {
     pub(super) cosine: f32,
 }
 
+/// What was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Similar {
+    /// The pairs, the most alike first.
+    pub(super) pairs: Vec<Pair>,
+    /// Pairs that were counted only.
+    pub(super) beyond: usize,
+}
+
 /// All pairs (the first row before the second) of at least this cosine for which `wanted` holds.
 ///
 /// # Shapes
@@ -25,29 +34,42 @@ pub(super) fn pairs_above(
     unit: ArrayView2<'_, f32>,
     least: f32,
     wanted: impl Fn([usize; 2]) -> bool + Sync,
-) -> Vec<Pair> {
+) -> Similar {
+    pairs_keeping(unit, least, wanted, KEPT)
+}
+
+fn pairs_keeping(
+    unit: ArrayView2<'_, f32>,
+    least: f32,
+    wanted: impl Fn([usize; 2]) -> bool + Sync,
+    kept: usize,
+) -> Similar {
     let n = unit.nrows();
     let blocks: Vec<usize> = (0..n).step_by(BLOCK).collect();
-    let found: Vec<Vec<Pair>> = blocks
+    let found: Vec<(Vec<Pair>, usize)> = blocks
         .into_par_iter()
         .map(|start| {
             let end = (start + BLOCK).min(n);
             let products = unit.slice(s![start..end, ..]).dot(&unit.slice(s![start.., ..]).t()); // [BLOCK, N - start]
-            let mut pairs = Vec::new();
+            let (mut pairs, mut beyond) = (Vec::new(), 0);
             for (first, row) in products.outer_iter().enumerate() {
                 for (second, &cosine) in row.iter().enumerate().skip(first + 1) {
                     let rows = [start + first, start + second];
-                    if cosine >= least && pairs.len() < KEPT && wanted(rows) {
-                        pairs.push(Pair { rows, cosine });
+                    if cosine >= least && wanted(rows) {
+                        match pairs.len() < kept {
+                            true => pairs.push(Pair { rows, cosine }),
+                            false => beyond += 1,
+                        }
                     }
                 }
             }
-            pairs
+            (pairs, beyond)
         })
         .collect();
-    let mut pairs: Vec<Pair> = found.into_iter().flatten().collect();
+    let beyond = found.iter().map(|(_, beyond)| beyond).sum();
+    let mut pairs: Vec<Pair> = found.into_iter().flat_map(|(pairs, _)| pairs).collect();
     pairs.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.rows.cmp(&b.rows)));
-    pairs
+    Similar { pairs, beyond }
 }
 
 /// The nearest other row of each, by cosine; `None` for a row that points nowhere or is alone.
@@ -97,7 +119,10 @@ mod tests {
                 plain += usize::from(unit.row(a).dot(&unit.row(b)) >= 0.9999 && (a + b) % 2 == 0);
             }
         }
-        let pairs = pairs_above(unit.view(), 0.9999, |[a, b]| (a + b) % 2 == 0);
+        let Similar { pairs, beyond } = pairs_above(unit.view(), 0.9999, |[a, b]| (a + b) % 2 == 0);
+        assert_eq!(beyond, 0);
+        let few = pairs_keeping(unit.view(), 0.9999, |[a, b]| (a + b) % 2 == 0, 10);
+        assert!(few.pairs.len() <= 30 && few.pairs.len() + few.beyond == pairs.len());
         assert!(
             plain > 100 && pairs.len().abs_diff(plain) <= 2,
             "{} and {plain}",

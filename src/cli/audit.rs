@@ -8,13 +8,16 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use hounsfield::{
     Study,
-    audit::{Audit, Finding, Material, Metadata, Outcome, Settings, Severity, Source, SourceColumns, audit, printed},
+    audit::{
+        Audit, Finding, Material, Metadata, Outcome, SCHEMA, Settings, Severity, Source, SourceColumns, audit, printed,
+    },
     ct::Pseudonymizer,
     features::read_features,
     report::wrap,
     stats::Bootstrap,
     study::{StudyRun, user_pseudonymizer},
     tables::{Layout, TextTable, atomic_write, read_table, read_table_as, write_csv},
+    words::{count, counted},
 };
 use serde_json::json;
 
@@ -178,11 +181,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     }
     let found = audit(&material, &settings)?;
     if let Some(path) = &args.json {
-        let whole = json!({"schema": "hounsfield.audit/1", "hounsfield": env!("CARGO_PKG_VERSION"),
-            "tables": material.sources(), "rows": material.len(), "patients": material.n_patients(), "sets": material.sets(),
-            "settings": settings, "leaks": found.leaks(), "findings": found.findings,
-            "could_not_run": could_not_run(&found)});
-        write_json(path, &whole)?;
+        write_json(path, &found.to_json(&material, &settings))?;
     }
     if let Some(path) = &args.out {
         let ids = if keeps {
@@ -216,7 +215,7 @@ fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
     if let Some(path) = &args.json {
         write_json(
             path,
-            &json!({"schema": "hounsfield.audit/1", "hounsfield": env!("CARGO_PKG_VERSION"), "findings": found.findings}),
+            &json!({"schema": SCHEMA, "hounsfield": env!("CARGO_PKG_VERSION"), "findings": found.findings}),
         )?;
     }
     let wrong = found
@@ -226,7 +225,10 @@ fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
         .count();
     say!(
         "audit of a printed table: {}",
-        counted(wrong, "thing does not add up", "things do not add up")
+        match wrong {
+            1 => "1 thing does not add up".to_owned(),
+            wrong => format!("{} things do not add up", count(wrong)),
+        }
     );
     show(&found)?;
     Ok(Done::Whole)
@@ -339,15 +341,12 @@ fn of_study(args: &Args, path: &Path) -> anyhow::Result<Material> {
         "a study's file says itself which column means what: leave --patient, --label and the like out"
     );
     let study = Study::load(path, &[])?;
-    let positive = study.cohort.positive.clone();
-    let has_split = study.split.is_some();
     let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let beside = || path.parent().unwrap_or(Path::new("")).join("runs").join(&name);
     let folder = args.run_dir.clone().unwrap_or_else(beside);
     let mut run = StudyRun::open(study, &name, &folder).context("open the run folder")?;
     let cohort = run.cohort()?;
-    let split = if has_split { Some(run.split(&cohort)?) } else { None };
-    let mut material = Material::of_cohort(&cohort, split.as_ref().map(|split| split.sets()), positive.as_deref());
+    let mut material = run.audit_material(&cohort)?;
     let layers = || -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder.join("features"))
             .into_iter()
@@ -368,46 +367,24 @@ fn of_study(args: &Args, path: &Path) -> anyhow::Result<Material> {
     match features {
         Some(path) => {
             tracing::info!("features: {} (another layer: --features FILE)", path.display());
-            material.add_features(read_features(&path)?, Some(&cohort.rows.slice_id))?;
+            run.add_features(&mut material, &cohort, &path)?;
         }
         None => tracing::info!("the study has no features yet: `hounsfield run` makes them"),
     }
     Ok(material)
 }
 
-fn could_not_run(found: &Audit) -> Vec<serde_json::Value> {
-    let lines = found.could_not_run.iter();
-    lines.map(|(check, why)| json!({"check": check, "why": why})).collect()
-}
-
-/// `1 row` or `67,506 rows`.
-fn grouped(n: usize, what: &str) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    format!("{text} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-fn counted(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
 fn heading(material: &Material) -> String {
     let sets = match material.sets() {
         [] => "no sets".to_owned(),
         sets if sets.len() > 8 => format!("{} sets", sets.len()),
-        sets => format!("{} ({})", counted(sets.len(), "set", "sets"), sets.join(", ")),
+        sets => format!("{} ({})", counted(sets.len(), "set"), sets.join(", ")),
     };
     let text = format!(
         "audit of {}: {}, {}, {sets}",
         material.sources().join(", "),
-        grouped(material.len(), "row"),
-        grouped(material.n_patients(), "patient"),
+        counted(material.len(), "row"),
+        counted(material.n_patients(), "patient"),
     );
     wrap(&text, "", "  ").join("\n")
 }

@@ -146,7 +146,7 @@ impl std::fmt::Display for Set {
     }
 }
 
-/// A split that was checked: no patient and no image stands in two sets, unless slices were asked for.
+/// A split that was checked ([`SplitPlan::split`]): no patient and no image stands in two sets, unless slices were asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
     sets: Vec<Option<Set>>,
@@ -159,6 +159,19 @@ impl Split {
     /// The set of each row of the cohort; `None` for rows that take no part.
     pub fn sets(&self) -> &[Option<Set>] {
         &self.sets
+    }
+
+    /// [`Self::sets`], and in nested cross-validation the folds of the first repeat: the sets between which nothing may leak.
+    pub fn first_draw(&self) -> Vec<Option<Set>> {
+        match self.repeats.first() {
+            Some(folds) => self.with_folds(folds),
+            None => self.sets.clone(),
+        }
+    }
+
+    fn with_folds(&self, folds: &[Option<usize>]) -> Vec<Option<Set>> {
+        let fold_or_set = |(fold, set): (&Option<usize>, &Option<Set>)| fold.map(Set::Fold).or(set.clone());
+        folds.iter().zip(&self.sets).map(fold_or_set).collect()
     }
 
     /// Whether patients were allowed on both sides.
@@ -220,6 +233,31 @@ impl SplitPlan {
     /// A site or column that is not there, too few patients of a class, and above all a patient or an image (by
     /// SHA-256) in two sets.
     pub fn split(&self, cohort: &Cohort, seed: u64) -> Result<Split, CohortError> {
+        let split = self.unchecked(cohort, seed)?;
+        if !split.leaky {
+            check_patients(cohort, &split.sets)?;
+            check_images(cohort, &split.sets)?;
+            for folds in &split.repeats {
+                let sets = split.with_folds(folds);
+                check_patients(cohort, &sets)?;
+                check_images(cohort, &sets)?;
+            }
+        }
+        let trains = |set: &Set| matches!(set, Set::Train | Set::Fold(_) | Set::OutOfFold);
+        if !split.sets.iter().flatten().any(trains) {
+            let why = "look at `split.external`, the labels and the split column";
+            return Err(CohortError::NoTraining { why });
+        }
+        Ok(split)
+    }
+
+    /// As [`Self::split`], but patients and images may stand in two sets: for an audit, which says so. Heads are never
+    /// fitted on it.
+    ///
+    /// # Errors
+    ///
+    /// A site or column that is not there, too few patients of a class.
+    pub fn unchecked(&self, cohort: &Cohort, seed: u64) -> Result<Split, CohortError> {
         let mut sets = self.external_sets(cohort)?;
         let mut repeats = Vec::new();
         let inside: Vec<usize> = (0..cohort.len())
@@ -289,21 +327,6 @@ impl SplitPlan {
             }
         }
         let leaky = self.unit() == SplitUnit::Slice;
-        if !leaky {
-            check_patients(cohort, &sets)?;
-            check_images(cohort, &sets)?;
-            for folds in &repeats {
-                let fold_or_set = |(fold, set): (&Option<usize>, &Option<Set>)| fold.map(Set::Fold).or(set.clone());
-                let sets: Vec<Option<Set>> = folds.iter().zip(&sets).map(fold_or_set).collect();
-                check_patients(cohort, &sets)?;
-                check_images(cohort, &sets)?;
-            }
-        }
-        let trains = |set: &Set| matches!(set, Set::Train | Set::Fold(_) | Set::OutOfFold);
-        if !sets.iter().flatten().any(trains) {
-            let why = "look at `split.external`, the labels and the split column";
-            return Err(CohortError::NoTraining { why });
-        }
         Ok(Split { sets, repeats, leaky })
     }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{ReportFormat, StudyReport};
+use super::{AuditReport, ReportFormat, StudyReport};
 use crate::eval::{NullAuc, RepeatedAuc, ResultRow};
 
 /// The format of `results.json`.
@@ -21,6 +21,8 @@ struct Results<'a> {
     repeats: &'a [RepeatedAuc],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     nulls: &'a [NullAuc],
+    #[serde(skip_serializing_if = "AuditReport::is_empty")]
+    audit: &'a AuditReport,
     warnings: &'a [String],
     banners: &'a [String],
 }
@@ -42,6 +44,7 @@ impl ReportFormat for Json {
             results: &report.results,
             repeats: &report.repeats,
             nulls: &report.nulls,
+            audit: &report.audit,
             warnings: &report.warnings,
             banners: &report.banners,
         };

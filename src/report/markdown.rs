@@ -2,6 +2,7 @@
 
 use super::{
     ReportFormat, StudyReport,
+    audit::{COLUMNS, WORDS},
     panel::{
         NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
         set_label,
@@ -33,6 +34,7 @@ impl ReportFormat for Markdown {
             page.push('\n');
         }
         page += &cohort(report);
+        page += &audit(report);
         page += &format!("## Results\n\n{}\n\n", escape(&headline(report)));
         for panel in panels(report) {
             let label = set_label(panel.set, report);
@@ -108,6 +110,25 @@ fn cohort(report: &StudyReport) -> String {
         );
     }
     table + "\n"
+}
+
+fn audit(report: &StudyReport) -> String {
+    if report.audit.is_empty() {
+        return String::new();
+    }
+    let mut page = format!("## Audit\n\n{WORDS}.\n\n| {} |\n", COLUMNS.join(" | "));
+    page += &format!("{}|\n", "|---".repeat(COLUMNS.len()));
+    for line in &report.audit.findings {
+        page += &format!("| {} |\n", line.cells().map(escape).join(" | "));
+    }
+    for gap in &report.audit.could_not_run {
+        page += &format!(
+            "\nCould not be looked at: {}: {}\n",
+            escape(&gap.check),
+            escape(&gap.why)
+        );
+    }
+    page + "\n"
 }
 
 /// Text as text: no markup, no line that would break a table.

@@ -1,6 +1,7 @@
 //! A study as a document: one file a format.
 
 mod assessment;
+mod audit;
 mod comparison;
 mod grid;
 mod html;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 pub use self::{
     assessment::AssessmentReport,
+    audit::{AuditGap, AuditLine, AuditReport},
     comparison::ComparisonReport,
     grid::{Grid, wrap},
     html::Html,
@@ -66,6 +68,8 @@ pub struct StudyReport {
     pub cohort: Vec<CohortRow>,
     /// Who is in no set, and why.
     pub exclusions: Vec<Exclusion>,
+    /// What could make the figures too good.
+    pub audit: AuditReport,
     /// What was chosen when the heads were fitted.
     pub heads: Vec<HeadFacts>,
     /// The frozen thresholds.

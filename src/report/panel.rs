@@ -1,7 +1,10 @@
 //! Results as tables show them: one panel a set, one line a head.
 
 use super::StudyReport;
-use crate::eval::{METRICS, ResultRow, Unit};
+use crate::{
+    eval::{METRICS, ResultRow, Unit},
+    words::counted,
+};
 
 /// The results of all heads on one set.
 pub(super) struct Panel<'a> {
@@ -80,10 +83,10 @@ impl Panel<'_> {
     /// `25 patients (12 positive), 310 slices`, `25 patients, 310 slices, 14 positive scans`, or
     /// `25 patients, 310 slices (150 positive)`.
     pub fn size(&self) -> String {
-        let (patients, slices) = (count(self.n_patients, "patient"), count(self.n_rows, "slice"));
+        let (patients, slices) = (counted(self.n_patients, "patient"), counted(self.n_rows, "slice"));
         match self.unit {
             Unit::Patient => format!("{patients} ({} positive), {slices}", self.n_positive),
-            Unit::Scan => format!("{patients}, {slices}, {}", count(self.n_positive, "positive scan")),
+            Unit::Scan => format!("{patients}, {slices}, {}", counted(self.n_positive, "positive scan")),
             Unit::Slice => format!("{patients}, {slices} ({} positive)", self.n_positive),
         }
     }
@@ -201,11 +204,6 @@ pub(super) fn repeat_lines(report: &StudyReport) -> impl Iterator<Item = [String
             span(folds.filter_map(|fold| fold.value).collect()),
         ]
     })
-}
-
-/// `1 patient`, `2 patients`.
-pub(super) fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// What the numbers are of: `positive: covid; negative: cap; scores per patient; 95 % intervals in brackets`.

@@ -20,6 +20,14 @@ pub fn terminal_table(report: &StudyReport) -> String {
     for warning in &report.warnings {
         lines.extend(wrap(warning, "warning: ", "         "));
     }
+    for found in report.audit.grave() {
+        let [severity, check, sentence, _] = found.cells();
+        lines.extend(wrap(
+            &format!("{severity}, {check}: {sentence}"),
+            "warning: ",
+            "         ",
+        ));
+    }
     lines.extend(wrap(&headline(report), "", ""));
     for panel in panels(report) {
         lines.push(String::new());

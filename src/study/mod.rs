@@ -7,6 +7,7 @@
 //! | cohort | `cohort.parquet` |
 //! | split | `split.csv` |
 //! | features | `features/LAYER.parquet`, `failures.csv` |
+//! | audit | `audit.json` |
 //! | probe | `predictions.parquet` (and `predictions_repeats.parquet`), `results.json`, `study.json`, `models/` |
 //! | report | `report.html` |
 //!
@@ -25,6 +26,7 @@ use std::{
 
 use crate::{ct::Pseudonymizer, recipe::Study};
 
+mod audit;
 mod cohort;
 #[cfg(feature = "torch")]
 mod encode;
@@ -40,6 +42,7 @@ mod stage;
 mod task;
 
 pub use self::{
+    audit::FILE as AUDIT_FILE,
     cohort::FILE as COHORT_FILE,
     features::{ExtractOptions, FAILURES_FILE, Failure},
     lock::FILE as LOCK_FILE,
@@ -51,7 +54,7 @@ pub use self::{
 };
 
 /// The stages in their order.
-const STAGES: [&str; 5] = ["cohort", "split", "features", "probe", "report"];
+const STAGES: [&str; 6] = ["cohort", "split", "features", "audit", "probe", "report"];
 
 /// A study in its run folder.
 #[derive(Debug)]
@@ -219,6 +222,9 @@ pub enum StudyError {
     /// A feature table.
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
+    /// What is audited.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
     /// A head.
     #[error("head `{head}` on `{features}`: {source}")]
     Head {

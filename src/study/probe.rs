@@ -1,4 +1,4 @@
-//! Stage four: fits every head on every layer and measures it on every set.
+//! Stage five: fits every head on every layer and measures it on every set.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -69,8 +69,10 @@ impl StudyRun {
     /// A set with one class that needs both, features that are not finite, a head that gives one score to all.
     pub fn probe(&mut self, cohort: &Cohort, split: &Split, failures: &[Failure]) -> Result<(), StudyError> {
         let files = self.probe_files()?;
+        let audit = self.audit(cohort, split, files.first())?;
         let mut key = Key::of_program(STAGE)
             .text(self.key("split"))
+            .text(self.key("audit"))
             .value(&self.study.probe)
             .value(&self.study.seed);
         key = key.value(&self.study.title).value(&self.name).value(&failures.len());
@@ -99,6 +101,7 @@ impl StudyRun {
             }
             let mut outputs = self.write_models(&mut probed, &made_by, &banners)?;
             let mut report = self.study_report(cohort, split, failures, probed, &made_by);
+            report.audit = audit;
             banners.into_iter().for_each(|banner| report.mark(banner));
             let text = serde_json::to_string(&report).expect("a report has string keys");
             atomic_write(&self.folder.join(STUDY_FILE), |file| file.write_all(text.as_bytes()))?;

@@ -1,4 +1,4 @@
-//! Stage five: the report, rendered from what the probe found.
+//! Stage six: the report, rendered from what the probe found.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

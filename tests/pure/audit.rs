@@ -3,10 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use hounsfield::features::write_features;
 use rand::RngExt as _;
 use serde_json::Value;
 
-use crate::command::{Said, Workshop};
+use crate::{
+    command::{Said, Workshop},
+    study::made as made_features,
+};
 
 /// The folder of real data, or a word on the terminal that the test was skipped.
 fn data() -> Option<PathBuf> {
@@ -498,4 +502,90 @@ fn features_alone_and_in_a_study_show_whose_neighbours_are_whose() {
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert_eq!(found["sets"], serde_json::json!(["fold:0", "fold:1", "fold:2"]));
     assert_eq!(of(&found, "first neighbours")[0].1, neighbours);
+}
+
+/// A study of features, 300 rows of 60 patients, whose column `part` gives folds to slices.
+fn study(split: &str) -> Workshop {
+    let recipe = format!(
+        "[cohort]\npositive = \"covid\"\n[features]\ntable = \"features.parquet\"\n[split]\n{split}\n\
+         [probe]\nunit = \"slice\"\nheads = [\"linear\"]\nbootstrap = {{ resamples = 200 }}\n"
+    );
+    let shop = Workshop::new(&recipe);
+    let mut table = made_features(60, 1.0, 1.0, 4);
+    let parts = (0..300).map(|row| Some((row % 3).to_string())).collect();
+    table.rows.extra.push(("part".to_owned(), parts));
+    write_features(&shop.path("features.parquet"), &table).unwrap();
+    shop
+}
+
+#[test]
+fn a_run_carries_its_audit_into_every_document() {
+    let shop = study("kind = \"holdout\"");
+    let said = shop.run(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let results: Value = serde_json::from_str(&shop.text("results.json")).unwrap();
+    assert_eq!(of(&results["audit"], "patients in two sets")[0].0, "ok");
+    assert_eq!(of(&results["audit"], "first neighbours").len(), 1);
+    assert_eq!(results["audit"]["could_not_run"][0]["check"], "identical images");
+    for document in ["report.html", "report.md"] {
+        assert!(shop.text(document).contains("first neighbours"), "{document}");
+    }
+    let whole: Value = serde_json::from_str(&shop.text("audit.json")).unwrap();
+    assert_eq!((&whole["leaks"], &whole["rows"]), (&Value::Bool(false), &300.into()));
+    assert!(shop.text("run.lock.toml").contains("\"audit.json\""));
+
+    // Another head needs no new audit, another seed does.
+    let other = shop.run(&["--set", "probe.heads=[\"knn\"]"]);
+    assert!(other.err.contains("audit: up to date"), "{}", other.err);
+    let other = shop.run(&["--set", "seed=9"]);
+    assert!(other.err.contains("audit: done"), "{}", other.err);
+}
+
+#[test]
+fn a_split_by_slice_runs_with_its_leak_among_the_warnings() {
+    for split in [
+        "kind = \"folds\"\nk = 3",
+        "kind = \"nested-cv\"\nk = 3\ninner = 2\nrepeats = 2",
+    ] {
+        let shop = study(&format!("{split}\nunit = \"slice\""));
+        let said = shop.run(&[]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        let results: Value = serde_json::from_str(&shop.text("results.json")).unwrap();
+        let leaks = of(&results["audit"], "patients in two sets");
+        assert!(
+            leaks[0].0 == "leak" && leaks[0].1.contains("of 60 patients stand in more than one set"),
+            "{leaks:?}"
+        );
+        assert!(
+            said.out.contains("warning: LEAK, patients in two sets: "),
+            "{}",
+            said.out
+        );
+        assert!(said.out.lines().all(|line| line.chars().count() <= 100), "{}", said.out);
+        let (said, found) = audit(&shop, &[shop.path("study.toml").to_str().unwrap()]);
+        assert_eq!(
+            (said.code, &found["leaks"]),
+            (Some(3), &Value::Bool(true)),
+            "{}",
+            said.err
+        );
+    }
+}
+
+#[test]
+fn a_split_that_a_study_refuses_is_a_leak_of_its_audit() {
+    let shop = study("kind = \"folds\"\ncolumn = \"part\"");
+    let refused = shop.run(&[]);
+    assert_eq!(refused.code, Some(2), "{}", refused.out);
+    let (said, found) = audit(&shop, &[shop.path("study.toml").to_str().unwrap()]);
+    assert_eq!(said.code, Some(3), "{}{}", said.out, said.err);
+    assert!(
+        of(&found, "patients in two sets")[0]
+            .1
+            .starts_with("60 of 60 patients stand in more than one set"),
+        "{found}"
+    );
+    let apart = study("kind = \"folds\"\ncolumn = \"fold\"");
+    let (said, _) = audit(&apart, &[apart.path("study.toml").to_str().unwrap()]);
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
 }

@@ -89,7 +89,7 @@ fn slices_become_a_report_that_names_its_encoder_untrained_and_no_patient() {
     );
 
     let again = shop.run(&[]);
-    assert_eq!(again.err.matches("up to date").count(), 5, "{}", again.err);
+    assert_eq!(again.err.matches("up to date").count(), 6, "{}", again.err);
     assert_eq!(said.out, again.out);
 
     // Another split leaves the values as they are and only changes the column.

@@ -12,6 +12,7 @@ use crate::{Result, machine, setup, step};
 const FLOORS: &[(&str, u8)] = &[
     ("seed", 0),
     ("progress", 0),
+    ("words", 0),
     ("ct", 1),
     ("stats", 1),
     ("tables", 2),

@@ -5,6 +5,7 @@ mod roc;
 mod tables;
 
 use super::{ReportFormat, StudyReport, panel};
+use crate::words::counted;
 
 /// The format of `report.html`.
 pub struct Html;
@@ -35,6 +36,7 @@ impl ReportFormat for Html {
             warnings(report),
             "</header>\n<main>\n".to_owned(),
             tables::cohort(report),
+            tables::audit(report),
             tables::results(report),
             tables::checks(report),
             roc::figures(report),
@@ -82,7 +84,7 @@ fn warnings(report: &StudyReport) -> String {
         .iter()
         .map(|warning| format!("<li>{}</li>\n", escape(warning)))
         .collect();
-    let count = panel::count(report.warnings.len(), "warning");
+    let count = counted(report.warnings.len(), "warning");
     format!("<section class=\"warnings\" aria-label=\"Warnings\">\n<h2>{count}</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
 

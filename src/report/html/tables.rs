@@ -2,14 +2,15 @@
 
 use super::{
     super::{
-        StudyReport,
+        StudyReport, audit,
         panel::{
-            NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, count, estimate, null_lines, null_words, panels, repeat_lines,
+            NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, null_lines, null_words, panels, repeat_lines,
             set_label,
         },
     },
     escape,
 };
+use crate::words::counted;
 
 const METRIC_NAMES: [&str; 4] = ["AUC", "Sensitivity", "Specificity", "Accuracy"];
 
@@ -84,6 +85,28 @@ fn cells(row: [String; 6]) -> String {
         _ => format!("<td class=\"num\">{}</td>", escape(cell)),
     });
     format!("<tr>{}</tr>\n", cells.collect::<String>())
+}
+
+/// What could make the figures too good.
+pub(super) fn audit(report: &StudyReport) -> String {
+    let found = &report.audit;
+    if found.is_empty() {
+        return String::new();
+    }
+    let rows = found.findings.iter().map(|line| {
+        let [severity, check, sentence, next] = line.cells().map(escape);
+        format!("<tr><th scope=\"row\">{severity}</th><td>{check}</td><td>{sentence}</td><td>{next}</td></tr>\n")
+    });
+    let mut section = format!(
+        "<section>\n<h2>Audit</h2>\n{}",
+        table(audit::WORDS, "audit", audit::COLUMNS, rows)
+    );
+    if !found.could_not_run.is_empty() {
+        let gap = |gap: &super::super::AuditGap| format!("<li>{}: {}</li>\n", escape(&gap.check), escape(&gap.why));
+        let gaps: String = found.could_not_run.iter().map(gap).collect();
+        section += &format!("<p>Could not be looked at:</p>\n<ul>\n{gaps}</ul>\n");
+    }
+    section + "</section>\n"
 }
 
 /// Who is in which set.
@@ -244,7 +267,7 @@ pub(super) fn methods(report: &StudyReport) -> String {
         ["Head", "Features", "Set", "Metric", "Method"],
         rows,
     );
-    let numbers = count(report.results.len(), "number");
+    let numbers = counted(report.results.len(), "number");
     format!("<details>\n<summary>How each of the {numbers} was made</summary>\n{table}</details>\n")
 }
 
