@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{ReportFormat, StudyReport};
-use crate::eval::{NullAuc, RepeatedAuc, ResultRow};
+use super::{HeadComparisons, ReportFormat, StudyReport};
+use crate::eval::{Measure, NullAuc, RepeatedAuc, ResultRow};
 
 /// The format of `results.json`.
 pub struct Json;
@@ -21,6 +21,10 @@ struct Results<'a> {
     repeats: &'a [RepeatedAuc],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     nulls: &'a [NullAuc],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    measures: Vec<&'a Measure>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    comparisons: &'a [HeadComparisons],
     warnings: &'a [String],
     banners: &'a [String],
 }
@@ -42,6 +46,12 @@ impl ReportFormat for Json {
             results: &report.results,
             repeats: &report.repeats,
             nulls: &report.nulls,
+            measures: report
+                .assessments
+                .iter()
+                .flat_map(|one| &one.assessment.measures)
+                .collect(),
+            comparisons: &report.comparisons,
             warnings: &report.warnings,
             banners: &report.banners,
         };
