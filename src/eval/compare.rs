@@ -33,7 +33,7 @@ pub enum Family {
 }
 
 /// The comparisons of one set.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Comparisons {
     /// The set, `all` where there are none.
     pub set: String,
@@ -56,7 +56,7 @@ pub struct Comparisons {
 }
 
 /// One pair of scores.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Comparison {
     /// The first score's column.
     pub first: String,
@@ -69,7 +69,7 @@ pub struct Comparison {
 }
 
 /// One interval and test of a difference.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DifferenceTest {
     /// How it was made.
     pub interval: Interval,

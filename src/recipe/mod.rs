@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cohort::{Classes, Columns, SplitPlan},
     encoder::{EncoderConfig, Layer, Weights},
-    eval::{Calibration, Pooling, ThresholdRule, Unit},
+    eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
+    stats::Bootstrap,
     transforms::Preprocess,
 };
 
@@ -140,6 +141,12 @@ pub struct ProbeSection {
     /// How often labels are permuted by patient and all is fitted again, to see what the pipeline finds where there is
     /// nothing. Default: 0, never.
     pub null: usize,
+    /// The sensitivity at which the specificity is asked for, above 0 and at most 1. Default: 0.98.
+    pub sensitivity: f64,
+    /// The prevalence at which predictive values are asked for, between 0 and 1: that of the people whom a score is to
+    /// serve, not that of the cohort. Default: none, and no such values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prevalence: Option<f64>,
     /// Whether heads are tuned again for permuted labels: `again`, or `frozen` to what the real labels chose, which is
     /// faster.
     pub null_tuning: NullTuning,
@@ -168,6 +175,8 @@ impl Default for ProbeSection {
             tuning: Tuning::default(),
             bootstrap: BootstrapSection::default(),
             null: 0,
+            sensitivity: AssessPlan::default().sensitivity,
+            prevalence: None,
             null_tuning: NullTuning::default(),
         }
     }
@@ -410,6 +419,9 @@ impl Study {
                 "`probe.bootstrap` has resamples = {resamples} and level = {level}: at least 100 resamples and a level from 0.5 to below 1 are needed"
             ));
         }
+        self.assess_plan().check().map_err(|error| RecipeError::Inconsistent {
+            what: format!("`[probe]`: {error}"),
+        })?;
         for layer in self.probe_layers() {
             let known = self.layers().iter().any(|known| known.name() == layer);
             if self.features.table.is_none() && !known {
@@ -421,6 +433,29 @@ impl Study {
             }
         }
         Ok(())
+    }
+
+    /// What is asked of the scores of every head.
+    pub fn assess_plan(&self) -> AssessPlan {
+        let probe = &self.probe;
+        AssessPlan {
+            unit: probe.unit,
+            pool: probe.pool,
+            bootstrap: self.bootstrap(),
+            sensitivity: probe.sensitivity,
+            prevalence: probe.prevalence,
+            ..AssessPlan::default()
+        }
+    }
+
+    /// How intervals are made, with the study's seed.
+    pub fn bootstrap(&self) -> Bootstrap {
+        let BootstrapSection { resamples, level } = self.probe.bootstrap;
+        Bootstrap {
+            resamples,
+            level,
+            seed: self.seed,
+        }
     }
 
     /// From a slice to network input.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{AuditReport, ReportFormat, StudyReport};
-use crate::eval::{NullAuc, RepeatedAuc, ResultRow};
+use super::{AuditReport, HeadComparisons, ReportFormat, StudyReport};
+use crate::eval::{Measure, NullAuc, RepeatedAuc, ResultRow};
 
 /// The format of `results.json`.
 pub struct Json;
@@ -23,6 +23,10 @@ struct Results<'a> {
     nulls: &'a [NullAuc],
     #[serde(skip_serializing_if = "AuditReport::is_empty")]
     audit: &'a AuditReport,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    measures: Vec<&'a Measure>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    comparisons: &'a [HeadComparisons],
     warnings: &'a [String],
     banners: &'a [String],
 }
@@ -45,6 +49,12 @@ impl ReportFormat for Json {
             repeats: &report.repeats,
             nulls: &report.nulls,
             audit: &report.audit,
+            measures: report
+                .assessments
+                .iter()
+                .flat_map(|one| &one.assessment.measures)
+                .collect(),
+            comparisons: &report.comparisons,
             warnings: &report.warnings,
             banners: &report.banners,
         };

@@ -3,6 +3,7 @@
 use super::{
     ReportFormat, StudyReport,
     audit::{COLUMNS, WORDS},
+    measured::{COMPARED_WORDS, compared, measured, measured_words},
     panel::{
         NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
         set_label,
@@ -55,6 +56,7 @@ impl ReportFormat for Markdown {
         if let Some(words) = null_words(report) {
             page += &table("Permuted labels", &words, NULL_COLUMNS, null_lines(report));
         }
+        page += &measures(report);
         page += "## How it was run\n\n";
         for chosen in &report.thresholds {
             let (features, head) = (escape(&chosen.features), escape(&chosen.head));
@@ -86,6 +88,48 @@ fn table<const N: usize>(
         page += &format!("| {} |\n", row.map(|cell| escape(&cell)).join(" | "));
     }
     page + "\n"
+}
+
+/// A table, and its notes below it.
+fn noted(columns: &[String], rows: impl Iterator<Item = Vec<String>>, notes: &[String]) -> String {
+    let mut page = format!("| {} |\n{}|\n", columns.join(" | "), "|---".repeat(columns.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| escape(cell)).collect();
+        page += &format!("| {} |\n", cells.join(" | "));
+    }
+    page.push('\n');
+    page.extend(notes.iter().map(|note| format!("- {}\n", escape(note))));
+    page + if notes.is_empty() { "" } else { "\n" }
+}
+
+fn measures(report: &StudyReport) -> String {
+    let mut all = String::new();
+    for (at, one) in measured(report).into_iter().enumerate() {
+        if at == 0 {
+            all += &format!("## More measures\n\n{}\n\n", escape(&measured_words(report).join(" ")));
+        }
+        all += &format!("### {}\n\n", escape(&set_label(one.set, report)));
+        let columns = [vec!["features".to_owned(), "head".to_owned()], one.columns].concat();
+        let rows = one
+            .lines
+            .into_iter()
+            .map(|line| [vec![line.features.to_owned(), line.head.to_owned()], line.cells].concat());
+        all += &noted(&columns, rows, &one.notes);
+    }
+    for (at, one) in compared(report).into_iter().enumerate() {
+        if at == 0 {
+            all += &format!("## Comparisons of heads\n\n{COMPARED_WORDS}\n\n");
+        }
+        let label = escape(&set_label(one.set, report));
+        all += &format!(
+            "### {label}, features {}\n\n{}\n\n",
+            escape(one.features),
+            escape(one.family)
+        );
+        let rows = one.lines.into_iter().map(|line| line.to_vec());
+        all += &noted(&one.columns, rows, &one.notes);
+    }
+    all
 }
 
 fn cohort(report: &StudyReport) -> String {

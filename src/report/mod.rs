@@ -7,6 +7,7 @@ mod grid;
 mod html;
 mod json;
 mod markdown;
+mod measured;
 mod panel;
 mod reader_tables;
 mod terminal;
@@ -24,7 +25,7 @@ pub use self::{
     reader_tables::reader_tables,
     terminal::terminal_table,
 };
-use crate::eval::{Evaluation, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold};
+use crate::eval::{Assessment, Comparisons, Evaluation, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold};
 
 /// Writes a report in one format.
 pub trait ReportFormat: Sync {
@@ -82,6 +83,14 @@ pub struct StudyReport {
     pub repeats: Vec<RepeatedAuc>,
     /// What permuted labels gave.
     pub nulls: Vec<NullAuc>,
+    /// What else was measured, of every head on every set that it was not fitted on.
+    pub assessments: Vec<HeadAssessment>,
+    /// The heads of one table of features against each other.
+    pub comparisons: Vec<HeadComparisons>,
+    /// The sensitivity at which the specificity was asked for.
+    pub sensitivity: f64,
+    /// The prevalence at which predictive values were asked for, if any.
+    pub prevalence: Option<f64>,
 }
 
 /// One line on how the study was run.
@@ -158,6 +167,26 @@ pub struct HeadThreshold {
     pub head: String,
     /// Its threshold.
     pub threshold: Threshold,
+}
+
+/// All measures of one head on one set. Its ROC curve stands with those of [`StudyReport::roc`].
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadAssessment {
+    /// The layer or table that the head reads.
+    pub features: String,
+    /// What was found.
+    pub assessment: Assessment,
+}
+
+/// The heads of one table of features, compared on one set.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadComparisons {
+    /// The layer or table that the heads read.
+    pub features: String,
+    /// What was found.
+    pub comparisons: Comparisons,
 }
 
 impl StudyReport {

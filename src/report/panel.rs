@@ -68,7 +68,8 @@ pub(super) fn panels(report: &StudyReport) -> Vec<Panel<'_>> {
     panels
 }
 
-fn rank(set: &str) -> usize {
+/// Where a set stands: evidence first.
+pub(super) fn rank(set: &str) -> usize {
     match set {
         "test" => 0,
         "out-of-fold" => 2,

@@ -52,6 +52,12 @@ pub fn terminal_table(report: &StudyReport) -> String {
     if let Some(words) = null_words(report) {
         lines.extend(grid(&words, NULL_COLUMNS, null_lines(report)));
     }
+    if !report.assessments.is_empty() {
+        lines.push(String::new());
+        let more = "The reports also have DeLong's and BCa intervals, specificity at a given sensitivity, calibration and \
+                    decision curves, and the heads compared with one another.";
+        lines.extend(wrap(more, "", "  "));
+    }
     lines.join("\n") + "\n"
 }
 

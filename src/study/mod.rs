@@ -33,6 +33,7 @@ mod encode;
 mod features;
 mod lock;
 mod matrix;
+mod measure;
 mod null;
 mod probe;
 mod report;

@@ -17,7 +17,7 @@ use crate::{
     features::{Provenance, read_features},
     heads::{FittedHead, HeadConfig},
     progress::Progress,
-    report::{Json, ReportFormat as _},
+    report::{HeadAssessment, HeadComparisons, Json, ReportFormat as _},
     tables::{Column, ColumnData, atomic_write, write_parquet},
 };
 
@@ -57,6 +57,7 @@ pub(super) struct Probed {
     repeats: Vec<Crossed>,
     pub areas: Option<RepeatedAuc>,
     pub nulls: Vec<NullAuc>,
+    pub assessments: Vec<HeadAssessment>,
     /// What a reader must know of how it came about.
     pub warnings: Vec<String>,
 }
@@ -81,8 +82,7 @@ impl StudyRun {
         }
         let key = key.finish();
         if !self.begin(STAGE, &key)? {
-            let mut probed = Vec::new();
-            let mut made_by = Vec::new();
+            let (mut probed, mut comparisons, mut made_by) = (Vec::new(), Vec::new(), Vec::new());
             for (name, file) in &files {
                 let matrix = Matrix::join(
                     name,
@@ -91,7 +91,9 @@ impl StudyRun {
                     split,
                     self.study.features.table.is_some(),
                 )?;
-                probed.extend(self.probe_layer(cohort, split, name, &matrix)?);
+                let (of_layer, compared) = self.probe_layer(cohort, split, name, &matrix)?;
+                probed.extend(of_layer);
+                comparisons.extend(compared);
                 made_by.push((name.clone(), matrix.provenance));
             }
             let banners = super::report::banners(split, &made_by);
@@ -102,6 +104,7 @@ impl StudyRun {
             let mut outputs = self.write_models(&mut probed, &made_by, &banners)?;
             let mut report = self.study_report(cohort, split, failures, probed, &made_by);
             report.audit = audit;
+            report.comparisons = comparisons;
             banners.into_iter().for_each(|banner| report.mark(banner));
             let text = serde_json::to_string(&report).expect("a report has string keys");
             atomic_write(&self.folder.join(STUDY_FILE), |file| file.write_all(text.as_bytes()))?;
@@ -134,7 +137,7 @@ impl StudyRun {
         split: &Split,
         features: &str,
         matrix: &Matrix,
-    ) -> Result<Vec<Probed>, StudyError> {
+    ) -> Result<(Vec<Probed>, Vec<HeadComparisons>), StudyError> {
         let mut rows = BTreeMap::<&Set, Vec<usize>>::new();
         for (row, set) in split.sets().iter().enumerate() {
             if let Some(set) = set
@@ -162,7 +165,8 @@ impl StudyRun {
         progress.finish();
         let mut probed = probed?;
         self.add_nulls(&data, features, &mut probed)?;
-        Ok(probed)
+        let comparisons = self.compare(&data, features, &probed)?;
+        Ok((probed, comparisons))
     }
 
     fn probe_head(&self, data: &Data<'_>, features: &str, config: &HeadConfig) -> Result<Probed, StudyError> {
@@ -219,6 +223,7 @@ impl StudyRun {
         if let Some(map) = &map {
             flat = (flat.0 + usize::from(map.is_flat()), flat.1 + 1);
         }
+        let assessments = task.assess(&scores, &thresholds)?;
         let warnings = match flat {
             (0, _) => Vec::new(),
             (flat, maps) => vec![format!(
@@ -239,6 +244,7 @@ impl StudyRun {
             repeats,
             areas,
             nulls: Vec::new(),
+            assessments,
             warnings,
         })
     }

@@ -92,6 +92,8 @@ impl StudyRun {
             negative,
             cohort: flow(cohort, split, failures),
             exclusions: exclusions(cohort, split),
+            sensitivity: self.study.probe.sensitivity,
+            prevalence: self.study.probe.prevalence,
             ..StudyReport::default()
         };
         cohort.warnings.iter().for_each(|warning| report.warn(warning));
@@ -107,6 +109,7 @@ impl StudyRun {
             one.warnings.iter().for_each(|warning| report.warn(warning));
             report.repeats.extend(one.areas);
             report.nulls.extend(one.nulls);
+            report.assessments.extend(one.assessments);
             let FitSummary { chosen, notes, .. } = one.fitted.summary();
             report.heads.push(HeadFacts {
                 features: one.features.clone(),

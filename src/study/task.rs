@@ -13,7 +13,7 @@ use crate::{
         evaluate_repeats,
     },
     heads::{FittedHead, HeadConfig, HeadError, TrainingSet, Tuning},
-    stats::{Bootstrap, auc},
+    stats::auc,
 };
 
 /// Whole pipelines run beside each other only while their matrices and kernels stay below this.
@@ -135,7 +135,7 @@ impl Task<'_> {
         let scored = scored.collect::<Result<Vec<Scores>, _>>()?;
         let decided_by = crossed[0].decided_by.as_ref().expect("there are at least two folds");
         let unit = self.run.study.probe.unit;
-        let bootstrap = self.bootstrap();
+        let bootstrap = self.run.study.bootstrap();
         let head = self.config.name();
         let failed = |error| self.eval_error(OUT_OF_FOLD, error);
         let evaluation = evaluate_repeats(self.features, head, OUT_OF_FOLD, unit, &scored, decided_by, &bootstrap)
@@ -415,7 +415,7 @@ impl Task<'_> {
         }
     }
 
-    fn eval_error(&self, set: &str, source: crate::eval::EvalError) -> StudyError {
+    pub fn eval_error(&self, set: &str, source: crate::eval::EvalError) -> StudyError {
         let (head, features) = (self.config.name().to_owned(), self.features.to_owned());
         StudyError::Eval {
             head,
@@ -492,18 +492,16 @@ impl Task<'_> {
     /// Measures scores of rows of one set.
     pub fn evaluate(&self, set: &str, scores: &Scores, threshold: &Threshold) -> Result<Evaluation, StudyError> {
         let (head, unit) = (self.config.name(), self.run.study.probe.unit);
-        evaluate(self.features, head, set, unit, scores, threshold, &self.bootstrap())
-            .map_err(|error| self.eval_error(set, error))
-    }
-
-    fn bootstrap(&self) -> Bootstrap {
-        let study = &self.run.study;
-        let section = study.probe.bootstrap;
-        Bootstrap {
-            resamples: section.resamples,
-            level: section.level,
-            seed: study.seed,
-        }
+        evaluate(
+            self.features,
+            head,
+            set,
+            unit,
+            scores,
+            threshold,
+            &self.run.study.bootstrap(),
+        )
+        .map_err(|error| self.eval_error(set, error))
     }
 }
 

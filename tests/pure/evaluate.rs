@@ -443,7 +443,7 @@ fn predictions_of_a_study_are_read_with_their_sets_thresholds_and_positive_class
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(json["positive"], "covid");
     assert_eq!(json["assessments"].as_array().unwrap().len(), 1);
-    assert!(said.out.contains("the table's own threshold 20.0000"), "{}", said.out);
+    assert!(said.out.contains("the scores' own threshold 20.0000"), "{}", said.out);
     let auc = by(&json, "auc", "bootstrap");
     assert_eq!(
         (&auc["head"], &auc["set"], auc["n_patients"].as_u64()),

@@ -694,3 +694,130 @@ fn labels_of_slices_are_permuted_among_patients_of_as_many_slices_or_refused() {
     assert_eq!(said.code, Some(2), "{}", said.out);
     assert!(said.err.contains("their labels can't be permuted"), "{}", said.err);
 }
+
+#[test]
+fn a_run_has_all_measures_comparisons_and_figures() {
+    let shop = workshop(&made(100, 1.0, 0.5, 0), HOLDOUT);
+    let said = shop.run(&["--set", "probe.calibration=platt", "--set", "probe.prevalence=0.1"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let results = json(&shop);
+    let measures = results["measures"].as_array().unwrap();
+    let wanted = |head: &str, set: &str, metric: &str, interval: &str| {
+        let own = |row: &&serde_json::Value| {
+            (&row["head"], &row["set"], &row["metric"], &row["interval"])
+                == (&head.into(), &set.into(), &metric.into(), &interval.into())
+        };
+        measures.iter().find(own).cloned()
+    };
+    for head in ["linear", "logistic", "svm-linear", "svm-rbf", "knn"] {
+        for set in ["validation", "test", "external:far"] {
+            for metric in ["auc", "sensitivity", "specificity", "accuracy"] {
+                let own = results["results"].as_array().unwrap().iter().find(|row| {
+                    (&row["head"], &row["set"], &row["metric"]) == (&head.into(), &set.into(), &metric.into())
+                });
+                let again = measures.iter().find(|row| {
+                    (&row["head"], &row["set"], &row["metric"]) == (&head.into(), &set.into(), &metric.into())
+                });
+                let (own, again) = (own.unwrap(), again.unwrap());
+                for name in ["features", "unit", "value", "ci", "n_patients", "n_rows", "n_positive"] {
+                    assert_eq!(own[name], again[name], "{head} on {set}, {metric}: {name}");
+                }
+            }
+            for (metric, interval) in [
+                ("auc", "bca"),
+                ("auc", "delong"),
+                ("specificity-at-sensitivity", "bootstrap"),
+                ("brier", "bootstrap"),
+                ("calibration-slope", "bootstrap"),
+            ] {
+                // Where all resamples agree, Wilson's stands in.
+                let found = wanted(head, set, metric, interval).or_else(|| wanted(head, set, metric, "wilson"));
+                let none = measures.iter().any(|row| {
+                    (&row["head"], &row["set"], &row["metric"]) == (&head.into(), &set.into(), &metric.into())
+                        && row["note"].is_string()
+                });
+                assert!(found.is_some() || none, "{head} on {set}: {metric} by {interval}");
+            }
+            assert!(measures.iter().any(|row| row["metric"] == "ppv-at-prevalence"));
+        }
+        assert!(
+            wanted(head, "train", "auc", "delong").is_none(),
+            "{head} was fitted on these"
+        );
+    }
+    let comparisons = results["comparisons"].as_array().unwrap();
+    assert_eq!(comparisons.len(), 3, "one a set");
+    for one in comparisons {
+        let one = &one["comparisons"];
+        assert_eq!(one["comparisons"].as_array().unwrap().len(), 10, "{}", one["set"]);
+        assert_eq!(one["family"], "each head with every other on this set: 10");
+    }
+    let (page, notes) = (shop.text("report.html"), shop.text("report.md"));
+    for words in [
+        "More measures",
+        "Specificity at 98 % sensitivity",
+        "PPV at prevalence 0.1",
+        "Comparisons of heads",
+    ] {
+        assert!(page.contains(words) && notes.contains(words), "{words}");
+    }
+    for figure in ["Calibration curves on test", "Decision curves on external: far"] {
+        assert!(page.contains(figure), "{figure}");
+    }
+    for wrong in ["NaN", "inf,", ">inf", "-inf"] {
+        assert!(!page.contains(wrong) && !notes.contains(wrong), "{wrong}");
+    }
+
+    let text = shop.text("study.json");
+    let report: hounsfield::report::StudyReport = serde_json::from_str(&text).unwrap();
+    assert_eq!((report.assessments.len(), report.comparisons.len()), (15, 3));
+    assert_eq!(
+        serde_json::to_string(&report).unwrap(),
+        text,
+        "what was written is read back"
+    );
+}
+
+#[test]
+fn scores_that_are_no_probabilities_are_named_once_and_rows_of_a_patient_are_kept_together() {
+    let shop = workshop(&made(60, 0.8, 1.5, 0), FOLDS);
+    let said = shop.run(&[
+        "--set",
+        "probe.heads=[\"linear\", \"svm-linear\", \"svm-rbf\", \"logistic\"]",
+    ]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let page = shop.text("report.html");
+    assert_eq!(page.matches("are no probabilities").count(), 1);
+    assert!(page.contains("AUC, clustered DeLong") && !page.contains("AUC, DeLong"));
+    assert!(!said.out.contains("no calibration"), "{}", said.out);
+    let results = json(&shop);
+    let clustered = results["measures"].as_array().unwrap().iter();
+    let clustered: Vec<&serde_json::Value> = clustered.filter(|row| row["interval"] == "clustered-delong").collect();
+    assert_eq!(clustered.len(), 4);
+    for row in clustered {
+        let method = row["method"].as_str().unwrap();
+        assert!(method.contains("logit scale") && row["set"] == "out-of-fold", "{row}");
+    }
+}
+
+#[test]
+fn measures_of_repeats_say_that_they_are_of_mean_scores() {
+    let shop = workshop(&made(40, 0.8, 0.5, 3), NESTED);
+    let said = shop.run(&["--set", "split.repeats=2"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(
+        shop.text("report.html")
+            .contains("the mean of each row over the repeats")
+    );
+    assert!(shop.text("report.md").contains("the mean of each row over the repeats"));
+}
+
+#[test]
+fn measures_that_cannot_be_asked_for_are_refused_with_the_recipe() {
+    let shop = workshop(&made(20, 1.0, 0.5, 0), HOLDOUT);
+    for wrong in ["probe.sensitivity=98", "probe.prevalence=0.0"] {
+        let said = shop.run(&["--set", wrong]);
+        assert_eq!(said.code, Some(2), "{}", said.out);
+        assert!(said.err.contains("`[probe]`"), "{}", said.err);
+    }
+}

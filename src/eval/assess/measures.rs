@@ -189,9 +189,11 @@ impl Measures<'_> {
                 found.push(self.computed(&auc, Interval::Delong, midranks, plain));
             } else {
                 let clustered = clustered_delong(&[&components], self.clusters)
-                    .and_then(|areas| areas.interval(0, level, Scale::Wald));
+                    // Near 1 Wald's interval misses the area too often and runs beyond 1.
+                    .and_then(|areas| areas.interval(0, level, Scale::Logit));
                 let clustered = clustered.map_err(|error| error.to_string());
-                found.push(self.computed(&auc, Interval::ClusteredDelong, midranks, clustered));
+                let on_logits = format!("{midranks}, logit scale");
+                found.push(self.computed(&auc, Interval::ClusteredDelong, &on_logits, clustered));
                 let mut plain = self.computed(&auc, Interval::Delong, midranks, plain);
                 let unsafe_since = "takes the rows of a patient for independent, hence too narrow";
                 plain.row.method += &format!(", {unsafe_since}");
@@ -220,8 +222,8 @@ impl Measures<'_> {
         match (self.plan.cut, self.units.thresholds()) {
             (Cut::At(threshold), _) => format!("threshold {threshold} as given"),
             (Cut::Own, Some(own)) => match own.iter().all(|threshold| *threshold == own[0]) {
-                true => format!("the table's own threshold {:.4}", own[0]),
-                false => "the table's own threshold of each row".to_owned(),
+                true => format!("the scores' own threshold {:.4}", own[0]),
+                false => "the scores' own threshold of each row".to_owned(),
             },
             _ => match self.value(Slot::YoudenThreshold) {
                 Some(threshold) => format!(

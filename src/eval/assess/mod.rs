@@ -61,7 +61,7 @@ impl std::fmt::Display for Interval {
 }
 
 /// One number with one of its intervals.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Measure {
     /// The number; `method` says all.
     #[serde(flatten)]
@@ -73,7 +73,7 @@ pub struct Measure {
 }
 
 /// Net benefit at one threshold probability.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Decision {
     /// The probability from which on one would treat.
     pub threshold: f64,
@@ -86,7 +86,7 @@ pub struct Decision {
 }
 
 /// One score on one set or subgroup.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Assessment {
     /// The column of the score.
     pub head: String,
@@ -111,6 +111,12 @@ pub struct Assessment {
 }
 
 impl Assessment {
+    /// The measure of a metric with this kind of interval.
+    pub fn by(&self, metric: &str, interval: Interval) -> Option<&Measure> {
+        let own = |measure: &&Measure| measure.row.metric == metric && measure.interval == Some(interval);
+        self.measures.iter().find(own)
+    }
+
     /// The first measure of a metric.
     pub fn get(&self, metric: &str) -> Option<&Measure> {
         self.measures.iter().find(|measure| measure.row.metric == metric)

@@ -1,5 +1,6 @@
 //! `report.html`: one file that needs no network and no script.
 
+mod measures;
 mod plot;
 mod roc;
 mod tables;
@@ -40,6 +41,9 @@ impl ReportFormat for Html {
             tables::results(report),
             tables::checks(report),
             roc::figures(report),
+            measures::measures(report),
+            measures::comparisons(report),
+            measures::figures(report),
             tables::heads(report),
             tables::facts(report),
             tables::methods(report),

@@ -126,6 +126,25 @@ impl Frame {
         )
     }
 
+    /// The interval of a point of the head of this number.
+    pub fn whisker(&self, index: usize, across: f64, [lower, upper]: [f64; 2]) -> String {
+        format!(
+            "<path class=\"whisker h{}\" d=\"M{:.1} {:.1}V{:.1}\"/>\n",
+            index % DASHES.len(),
+            self.x(across),
+            self.y(lower),
+            self.y(upper)
+        )
+    }
+
+    /// A thin line of several points that others are read against.
+    pub fn reference(&self, points: impl Iterator<Item = (f64, f64)>) -> String {
+        let points: Vec<String> = points
+            .map(|(across, up)| format!("{:.1},{:.1}", self.x(across), self.y(up)))
+            .collect();
+        format!("<polyline class=\"chance\" points=\"{}\"/>\n", points.join(" "))
+    }
+
     /// A point of the head of this number.
     pub fn dot(&self, index: usize, across: f64, up: f64, radius: f64) -> String {
         format!(

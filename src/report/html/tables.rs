@@ -272,7 +272,7 @@ pub(super) fn methods(report: &StudyReport) -> String {
 }
 
 /// `caption` and `rows` are markup, `columns` text of ours.
-fn table<'a>(
+pub(super) fn table<'a>(
     caption: &str,
     class: &str,
     columns: impl IntoIterator<Item = &'a str>,
