@@ -58,11 +58,14 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let table = args.scores.open(&args.by)?;
     let (found, warnings) = assess_table(&table, &args.scores.set, &plan)?;
     let report = AssessmentReport::new(&table, &plan, &found, &warnings);
+    // The folder first: where it can't be had, nothing is written.
+    if let Some(folder) = &args.curves {
+        std::fs::create_dir_all(folder).with_context(|| format!("make the folder {folder:?}"))?;
+    }
     if let Some(path) = &args.scores.json {
         report.write_json(path)?;
     }
     if let Some(folder) = &args.curves {
-        std::fs::create_dir_all(folder).with_context(|| format!("make the folder {folder:?}"))?;
         report.write_curves(folder)?;
     }
     say!("{}", report.text().trim_end());

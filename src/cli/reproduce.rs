@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use hounsfield::{
     claims::{Paper, Predictions, Readings, Verdict, leakage},
     eval::{
@@ -106,6 +106,12 @@ struct SimulationArgs {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut findings = Paper::named(&args.paper)?.recompute()?;
+    if args.simulation.simulate && args.paper != "song2020" {
+        bail!(
+            "--simulate draws the study of song2020, which split slices; {} has no simulation",
+            args.paper
+        );
+    }
     let bootstrap = args.data.bootstrap(args.simulation.seed);
     if let Some(predictions) = args.data.predictions(bootstrap) {
         let beside = predictions.beside(&mut findings);

@@ -71,11 +71,14 @@ impl Size {
 /// A ranking that is worse than chance beyond its interval.
 pub(super) fn turned(auc: &ResultRow) -> Option<String> {
     let (value, [_, upper]) = (auc.value?, auc.ci?);
-    let (head, set, features) = (&auc.head, &auc.set, &auc.features);
+    let (head, set) = (&auc.head, &auc.set);
+    // Scores of a table come of no features of ours.
+    let features = match auc.features.as_str() {
+        "" => String::new(),
+        features => format!(" on {features}"),
+    };
     (upper < 0.5).then(|| {
-        format!(
-            "{head} on {features} ranks {set} the wrong way round: AUC {value:.3}, interval below 0.5 (to {upper:.3})"
-        )
+        format!("{head}{features} ranks {set} the wrong way round: AUC {value:.3}, interval below 0.5 (to {upper:.3})")
     })
 }
 

@@ -7,6 +7,9 @@
 use super::{Pooling, ResultRow, Unit};
 use crate::stats::quantile;
 
+/// Permutations from which on the range of a null says something.
+const ENOUGH: usize = 20;
+
 /// The AUC of one head on one set beside its values under permuted labels.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,9 +88,10 @@ impl NullAuc {
         })
     }
 
-    /// Whether labels without meaning are predicted: the range lies above 0.5.
+    /// Whether labels without meaning are predicted: the range lies above 0.5. On fewer than 20 permutations
+    /// that is chance, and on the validation set it may be the calibration, which is fitted there.
     pub fn is_leak(&self) -> bool {
-        self.range[0] > 0.5
+        self.range[0] > 0.5 && self.permutations >= ENOUGH && self.set != "validation"
     }
 
     /// What a leak's reader must know.

@@ -61,8 +61,13 @@ impl Scores {
             let unit = (self.patient[row], scan, self.positive[row]);
             slices.entry(unit).or_default().push(row);
         }
+        // Where every unit has one row, there is nothing to pool, and scores stay what they are to the last bit.
+        let single = slices.len() == rows;
         let pooled = |values: &[f64], pooling: Pooling| -> Vec<f64> {
-            let of_unit = |rows: &Vec<usize>| pooling.pool(rows.iter().map(|row| values[*row]).collect());
+            let of_unit = |rows: &Vec<usize>| match single {
+                true => values[rows[0]],
+                false => pooling.pool(rows.iter().map(|row| values[*row]).collect()),
+            };
             slices.values().map(of_unit).collect()
         };
         let units: Vec<(usize, usize, bool)> = slices.keys().copied().collect();

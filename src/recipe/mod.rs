@@ -389,6 +389,13 @@ impl Study {
                 self.probe.tuning.folds
             ));
         }
+        if let Some(SplitPlan::NestedCv { k, inner, repeats, .. }) = &self.split
+            && (*k < 2 || *inner < 2 || *repeats == 0)
+        {
+            return refuse(&format!(
+                "`split` has k = {k}, inner = {inner} and repeats = {repeats}: at least 2 folds, 2 inner folds and 1 repeat are needed"
+            ));
+        }
         if let Some(SplitPlan::NestedCv { inner, .. }) = &self.split
             && ![*inner, Tuning::default().folds].contains(&self.probe.tuning.folds)
         {

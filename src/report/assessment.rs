@@ -282,7 +282,11 @@ fn overview(all: &[&Assessment]) -> String {
 fn detail(one: &Assessment, plan: &AssessPlan) -> String {
     let title = format!("{} on {}: {}", one.head, one.set, size(one));
     let mut text = format!("\n{}", lines(&title, "", "  "));
-    text += &lines(&format!("sensitivity to NPV at: {}", one.cut), "  ", "    ");
+    text += &lines(
+        &format!("sensitivity, specificity, accuracy, PPV and NPV at: {}", one.cut),
+        "  ",
+        "    ",
+    );
     let mut grid = Grid::new(&["measure", "value", "interval", "by", "note"]);
     let mut before = "";
     for measure in &one.measures {
@@ -360,6 +364,7 @@ fn groups(of_set: &[&Assessment]) -> String {
             lines(&format!("{} by {column}", of_set[0].set), "", "  "),
             grid.render()
         );
+        text += &lines("thresholds are those of the whole set, not of each group", "  ", "    ");
     }
     text
 }

@@ -84,7 +84,7 @@ impl<'a> ComparisonReport<'a> {
             text += &grid.render();
             text += &format!(
                 "\n{}",
-                lines(&format!("family of comparisons, {}", set.family), "", "  ")
+                lines(&format!("family of comparisons on this set, {}", set.family), "", "  ")
             );
             let headings = [
                 "first",

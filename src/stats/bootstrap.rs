@@ -24,6 +24,9 @@ pub struct Bootstrap {
 /// Fewer resamples than this leave less than three beyond each end of a 95 % interval.
 const FEWEST: usize = 100;
 
+/// More than this make no better interval, and take hours.
+const MOST: usize = 10_000_000;
+
 /// A resample that stays undefined after this many draws will stay so.
 const DRAWS: usize = 10_000;
 
@@ -40,14 +43,24 @@ impl Default for Bootstrap {
 impl Bootstrap {
     /// Whether an interval can be made with these settings at all.
     pub fn check(&self) -> Result<(), StatsError> {
-        if self.resamples < FEWEST {
-            return Err(StatsError::Resamples {
-                found: self.resamples,
-                fewest: FEWEST,
-            });
-        }
         if !(self.level > 0.0 && self.level < 1.0) {
             return Err(StatsError::Level { found: self.level });
+        }
+        // One beyond each end at least; the rounding of 1 - level is forgiven.
+        let beyond = (2.0 / (1.0 - self.level) - 1e-6).ceil();
+        let fewest = FEWEST.max(beyond as usize);
+        if self.resamples < fewest {
+            return Err(StatsError::Resamples {
+                found: self.resamples,
+                fewest,
+                level: self.level,
+            });
+        }
+        if self.resamples > MOST {
+            return Err(StatsError::ManyResamples {
+                found: self.resamples,
+                most: MOST,
+            });
         }
         Ok(())
     }
@@ -136,6 +149,7 @@ fn between_zero_and_one<'de, D: serde::Deserializer<'de>>(input: D) -> Result<f6
     let level = serde::Deserialize::deserialize(input)?;
     let whole = Bootstrap {
         level,
+        resamples: MOST,
         ..Bootstrap::default()
     };
     whole.check().map(|()| level).map_err(D::Error::custom)

@@ -76,12 +76,24 @@ pub struct Estimate {
 #[non_exhaustive]
 pub enum StatsError {
     /// Too few resamples for an interval.
-    #[error("{found} bootstrap resamples make no interval, at least {fewest} are needed (2000 is usual)")]
+    #[error(
+        "{found} bootstrap resamples make no interval at a level of {level}, at least {fewest} are needed (2000 is usual)"
+    )]
     Resamples {
         /// Resamples asked for.
         found: usize,
         /// Fewest that are accepted.
         fewest: usize,
+        /// The confidence level.
+        level: f64,
+    },
+    /// More resamples than make sense.
+    #[error("{found} bootstrap resamples take hours and make no better interval, at most {most} are accepted")]
+    ManyResamples {
+        /// Resamples asked for.
+        found: usize,
+        /// Most that are accepted.
+        most: usize,
     },
     /// A confidence level that is none.
     #[error("a confidence level lies between 0 and 1, found {found} (95 % is 0.95)")]

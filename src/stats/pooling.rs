@@ -33,9 +33,10 @@ pub struct PoolingError {
 impl Pooling {
     /// Pools numbers in any order, at least one, all finite.
     ///
-    /// The result is rounded to 40 binary digits (relative 1e-12): units whose slices agree have to tie, and so do those
-    /// whose votes have one mean (0.24 and 0.28, 0.26 and 0.26). Decimal fractions are not exact, and sums of them leave a
-    /// last bit apart what is equal.
+    /// Computed results are rounded to 13 decimal digits: units whose slices agree have to tie, and so do those whose votes
+    /// have one mean (0.24 and 0.28, 0.26 and 0.26). Decimal fractions are not exact, and sums of them leave a last bit
+    /// apart what is equal. In decimal digits, so that a mean of 0.81 reaches a threshold of 0.81. The largest number is
+    /// one of those given, and stays what it is.
     ///
     /// ```
     /// use hounsfield::stats::Pooling;
@@ -57,7 +58,7 @@ impl Pooling {
             Self::Mean => mean(&values),
             Self::Median if n % 2 == 1 => values[n / 2],
             Self::Median => values[n / 2 - 1].midpoint(values[n / 2]),
-            Self::Max => values[n - 1],
+            Self::Max => return values[n - 1],
             Self::TopK(k) => mean(&values[n - k.clamp(1, n)..]),
             // By logarithms, so that small probabilities of many slices do not drown.
             Self::NoisyOr => -values.iter().map(|p| (-p).ln_1p()).sum::<f64>().exp_m1(),
@@ -76,10 +77,10 @@ impl Pooling {
     }
 }
 
-/// Rounds the magnitude half up to 40 binary digits; a carry goes on into the exponent as it should.
+/// To 13 significant decimal digits.
 fn rounded(value: f64) -> f64 {
-    const DROPPED: u64 = 1 << 12;
-    f64::from_bits((value.to_bits() + DROPPED / 2) & !(DROPPED - 1))
+    // What was printed as a number is one; infinities can't come of finite numbers that have a mean.
+    format!("{value:.12e}").parse().unwrap_or(value)
 }
 
 impl std::fmt::Display for Pooling {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cohort::Set,
-    eval::{ComparePlan, EvalError, Family, ScoreColumn, ScoreTable, assess, compare},
+    eval::{AssessPlan, ComparePlan, EvalError, Family, ScoreColumn, ScoreTable, assess, compare},
     report::{HeadAssessment, HeadComparisons},
 };
 
@@ -26,11 +26,18 @@ impl Task<'_> {
         scores: &[Option<f64>],
         thresholds: &[Option<f64>],
     ) -> Result<Vec<HeadAssessment>, StudyError> {
-        let plan = self.run.study.assess_plan();
+        let whole = self.run.study.assess_plan();
         let of_set = |(set, rows): (String, Vec<usize>)| {
             self.run.check_stop()?;
             let own = rows.iter().filter_map(|row| thresholds[*row]).collect();
             let scores = self.scores(&set, &rows, scores)?.with_thresholds(own);
+            // Ten units a bin of the calibration curve, where there are as many.
+            let pooled = scores.pool(whole.unit, whole.pool);
+            let units = pooled.map_err(|error| self.eval_error(&set, error))?.scores.len();
+            let plan = AssessPlan {
+                bins: (units / 10).clamp(3, whole.bins.max(3)),
+                ..whole
+            };
             let found = assess(self.config.name(), &set, &scores, &plan);
             let mut assessment = found.map_err(|error| self.eval_error(&set, error))?;
             // That of the evaluation stands in the report already.

@@ -108,7 +108,7 @@ impl Measures<'_> {
             return Ok(found);
         };
         if few {
-            let why = "no interval: fewer than 2 patients";
+            let why = "no interval: fewer than 2 patients in a class";
             say(None, None, why, Some(why.to_owned()));
             return Ok(found);
         }
@@ -221,6 +221,9 @@ impl Measures<'_> {
     pub fn cut(&self) -> String {
         match (self.plan.cut, self.units.thresholds()) {
             (Cut::At(threshold), _) => format!("threshold {threshold} as given"),
+            (Cut::OfSet(threshold), _) => {
+                format!("Youden threshold {threshold:.4} of the whole set, hence optimistic, kept in all resamples")
+            }
             (Cut::Own, Some(own)) => match own.iter().all(|threshold| *threshold == own[0]) {
                 true => format!("the scores' own threshold {:.4}", own[0]),
                 false => "the scores' own threshold of each row".to_owned(),

@@ -39,6 +39,8 @@ pub enum Cut {
     At(f64),
     /// The threshold with the largest sensitivity + specificity - 1 on these same rows, which is optimistic.
     Youden,
+    /// Youden's threshold of the whole set, for a group of its rows.
+    OfSet(f64),
 }
 
 impl Default for AssessPlan {

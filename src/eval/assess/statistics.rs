@@ -78,7 +78,9 @@ impl<'a> Statistics<'a> {
         let ones = vec![1; units.len()];
         let kept = |rule| operating_point(&ranking, &ones, rule).map(|point| point.threshold);
         let called = match (plan.cut, units.thresholds()) {
-            (Cut::At(threshold), _) => Some(units.score().iter().map(|&score| score >= threshold).collect()),
+            (Cut::At(threshold) | Cut::OfSet(threshold), _) => {
+                Some(units.score().iter().map(|&score| score >= threshold).collect())
+            }
             (Cut::Own, Some(own)) => Some(units.score().iter().zip(own).map(|(score, own)| score >= own).collect()),
             _ => None,
         };

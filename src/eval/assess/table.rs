@@ -1,10 +1,14 @@
 //! Every score of a table, on every set and in every subgroup.
 
-use super::{AssessPlan, Assessment, assess, probabilities::NO_CALIBRATION};
-use crate::eval::{EvalError, ScoreTable};
+use super::{AssessPlan, Assessment, Cut, assess, probabilities::NO_CALIBRATION};
+use crate::{
+    eval::{EvalError, ScoreTable},
+    stats::{OperatingRule, Ranking, operating_point},
+};
 
-/// Measures every score of the table on each of the named sets (all where none is named) and in each subgroup. The second
-/// answer is what a reader must know of the table as a whole.
+/// Measures every score of the table on each of the named sets (all where none is named) and in each subgroup, where the
+/// threshold is that of the whole set: one of its own would hide what a group loses by it. The second answer is what a
+/// reader must know of the table as a whole.
 ///
 /// # Errors
 ///
@@ -35,6 +39,7 @@ pub fn assess_table(
             found.push(assess(&score.name, set, &table.scores(column, &scored)?, plan)?);
         }
         for (by, (name, _)) in table.groups.iter().enumerate() {
+            let set_rows = rows;
             let (groups, without) = table.groups_of(by, rows);
             if without > 0 {
                 warnings.push(format!(
@@ -46,9 +51,10 @@ pub fn assess_table(
                 let named = format!("{set}, {name} = {value}");
                 for (column, score) in table.scores.iter().enumerate() {
                     let scored = table.scored(&[column], rows);
-                    let assessed = table
-                        .scores(column, &scored)
-                        .and_then(|scores| assess(&score.name, &named, &scores, plan));
+                    let assessed = whole_set_cut(table, column, set_rows, plan).and_then(|cut| {
+                        let plan = AssessPlan { cut, ..*plan };
+                        assess(&score.name, &named, &table.scores(column, &scored)?, &plan)
+                    });
                     match assessed {
                         // Why there is no calibration was said of the whole set.
                         Ok(mut assessed) => {
@@ -66,4 +72,19 @@ pub fn assess_table(
         }
     }
     Ok((found, warnings))
+}
+
+/// The threshold that decides in the groups of a set: where it is found on the data, it is found on the whole set.
+fn whole_set_cut(table: &ScoreTable, column: usize, rows: &[usize], plan: &AssessPlan) -> Result<Cut, EvalError> {
+    let scores = table.scores(column, &table.scored(&[column], rows))?;
+    match plan.cut {
+        Cut::At(threshold) => return Ok(Cut::At(threshold)),
+        Cut::Own if scores.thresholds().is_some() => return Ok(Cut::Own),
+        _ => {}
+    }
+    let pooled = scores.pool(plan.unit, plan.pool)?;
+    let units = pooled.scores.as_ref();
+    let ranking = Ranking::new(units.positive(), units.score());
+    let point = operating_point(&ranking, &vec![1; units.len()], OperatingRule::Youden);
+    Ok(point.map_or(plan.cut, |point| Cut::OfSet(point.threshold)))
 }

@@ -20,6 +20,15 @@ pub enum ReaderStudyError {
         /// Rows that take no part.
         left_out: usize,
     },
+    /// Nothing was read.
+    #[error("the table has a header and no rows")]
+    NoRows,
+    /// One label for both classes.
+    #[error("the label {label:?} is named both positive and negative: a case can't be of both classes")]
+    BothClasses {
+        /// The label.
+        label: String,
+    },
     /// A cell that must not be empty.
     #[error("row {row} has no {what}; fill it in or leave the row out: column {column:?}")]
     EmptyCell {

@@ -166,6 +166,14 @@ fn rows<'a>(
         optional(&columns.arm)?,
         optional(&columns.score)?,
     );
+    if table.n_rows == 0 {
+        return Err(ReaderStudyError::NoRows);
+    }
+    if plan.negative.contains(&plan.positive) {
+        return Err(ReaderStudyError::BothClasses {
+            label: plan.positive.clone(),
+        });
+    }
     let labels: Vec<&str> = label.iter().filter_map(text).collect();
     for wanted in plan.negative.iter().chain([&plan.positive]) {
         if !labels.contains(&wanted.as_str()) {

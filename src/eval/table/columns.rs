@@ -25,6 +25,8 @@ pub(super) struct Roles<'a> {
     pub scan: Option<&'a [Option<String>]>,
     pub set: Option<&'a [Option<String>]>,
     pub scores: Vec<String>,
+    /// Columns of numbers that were not taken for scores, as their names look like identifiers.
+    pub passed_over: Vec<String>,
 }
 
 impl<'a> Roles<'a> {
@@ -77,8 +79,8 @@ impl<'a> Roles<'a> {
                 });
             }
         }
-        let scores = match plan.scores.is_empty() {
-            false => plan.scores.clone(),
+        let (scores, passed_over) = match plan.scores.is_empty() {
+            false => (plan.scores.clone(), Vec::new()),
             true => {
                 let taken: BTreeSet<&str> = [&patient, &scan, &set]
                     .into_iter()
@@ -97,6 +99,7 @@ impl<'a> Roles<'a> {
             scan: cells(&scan)?,
             set: cells(&set)?,
             scores,
+            passed_over,
         })
     }
 }
@@ -116,17 +119,18 @@ fn claim<'a>(
     }
 }
 
-/// All columns of numbers that have no other use.
-fn guessed(table: &TextTable, taken: &BTreeSet<&str>) -> Result<Vec<String>, ScoreTableError> {
+/// All columns of numbers that have no other use, and those that were passed over since they look like identifiers.
+fn guessed(table: &TextTable, taken: &BTreeSet<&str>) -> Result<(Vec<String>, Vec<String>), ScoreTableError> {
     let free = table.columns.iter().filter(|(name, cells)| {
         let lower = name.to_lowercase();
         !taken.contains(name.as_str())
             && !NO_SCORES.contains(&lower.as_str())
             && !lower.ends_with(".threshold")
-            && !looks_identifying(name)
             && numeric(cells)
     });
-    let names: Vec<String> = free.map(|(name, _)| name.clone()).collect();
+    let (passed_over, names): (Vec<String>, Vec<String>) = free
+        .map(|(name, _)| name.clone())
+        .partition(|name| looks_identifying(name));
     match names.len() {
         0 => Err(ScoreTableError::NoScores {
             columns: table.names().collect::<Vec<_>>().join(", "),
@@ -136,7 +140,7 @@ fn guessed(table: &TextTable, taken: &BTreeSet<&str>) -> Result<Vec<String>, Sco
             most: MOST_SCORES,
             first: names[..5].join(", "),
         }),
-        _ => Ok(names),
+        _ => Ok((names, passed_over)),
     }
 }
 

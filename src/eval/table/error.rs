@@ -8,6 +8,12 @@ use crate::tables::TableError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScoreTableError {
+    /// One label for both classes.
+    #[error("the label {label:?} is named both positive and negative: a row can't be of both classes")]
+    BothClasses {
+        /// The label.
+        label: String,
+    },
     /// The table itself.
     #[error(transparent)]
     Table(#[from] TableError),

@@ -4,7 +4,10 @@ mod columns;
 mod error;
 mod plan;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use self::{columns::Roles, error::counted};
 pub use self::{
@@ -152,7 +155,27 @@ impl ScoreTable {
             whole.groups.push((name.clone(), cells));
         }
         whole.count_losses(&roles, &sides);
+        if !roles.passed_over.is_empty() {
+            whole.warnings.push(format!(
+                "not taken for scores, as their names look like identifiers: {} (name them with --score)",
+                roles.passed_over.join(", ")
+            ));
+        }
+        whole.warnings.extend(whole.shared_patients());
         Ok(whole)
+    }
+
+    /// What to know where sets share patients: figures on one are then no evidence beside the other.
+    fn shared_patients(&self) -> Option<String> {
+        let mut sets = BTreeMap::<usize, BTreeSet<&str>>::new();
+        for (patient, set) in self.patient.iter().zip(self.set.as_ref()?) {
+            sets.entry(*patient).or_default().insert(set);
+        }
+        let shared = sets.values().filter(|sets| sets.len() > 1).count();
+        let patients = sets.len();
+        (shared > 0).then(|| {
+            format!("{shared} of {patients} patients stand in more than one set: look closer with `hounsfield audit`")
+        })
     }
 
     /// Number of rows that have a patient and a label.
@@ -299,6 +322,11 @@ fn sides(roles: &Roles, plan: &ScorePlan) -> Result<Vec<Option<bool>>, ScoreTabl
         });
     };
     let negatives = &plan.negative;
+    if negatives.iter().any(|negative| same_label(negative, positive)) {
+        return Err(ScoreTableError::BothClasses {
+            label: positive.to_owned(),
+        });
+    }
     for wanted in negatives.iter().map(String::as_str).chain([positive]) {
         if !(0..rows).any(|row| cell(roles.label, row).is_some_and(|found| same_label(found, wanted))) {
             return Err(ScoreTableError::NoSuchLabel {

@@ -74,9 +74,9 @@ pub(super) fn comparisons(report: &StudyReport) -> String {
 
 /// Observed shares over predicted probabilities, and net benefit over threshold probabilities.
 pub(super) fn figures(report: &StudyReport) -> String {
-    let words = "Share of positives over mean probability in tenths of the scores, larger dots for more units, vertical \
-                 lines for pointwise intervals, numbers the calibration slope with its interval. On the dotted diagonal \
-                 probabilities hold what they promise.";
+    let words = "Share of positives over mean probability in at most ten parts of the scores, larger dots for more \
+                 units, vertical lines for pointwise intervals, numbers the calibration slope with its interval. On the \
+                 dotted diagonal probabilities hold what they promise.";
     let calibration = section(report, "Calibration curves", words, calibration);
     let words = "Net benefit of treating by the score over the probability from which on one would treat, with pointwise \
                  intervals. The dotted level line treats no one, the dotted falling line everyone: a score is of use where \
