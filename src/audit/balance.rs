@@ -218,11 +218,11 @@ impl Check for Differences {
                 "without overlap".to_owned()
             };
             let sentence = format!(
-                "`{name}` differs between sets {} and {}: standardised difference {shown} ({words}; {} and {}; chance alone rarely gives more than {chance:.2})",
+                "`{name}` differs between sets {} and {}: standardised difference {shown} ({words}; {} and {} {unit}s; chance alone rarely gives more than {chance:.2})",
                 material.sets[a],
                 material.sets[b],
-                counted(n[0], unit),
-                counted(n[1], unit),
+                count(n[0]),
+                count(n[1]),
             );
             let numbers = json!({"column": name, "sets": [material.sets[a], material.sets[b]],
                 "difference": difference.is_finite().then_some(difference), "rarely_by_chance": chance, "unit": unit, "n": n});
@@ -237,9 +237,10 @@ impl Check for Differences {
             );
         }
         let sentence = format!(
-            "{} of {} differ between sets by less than {NEGLIGIBLE} or than chance may give{}",
+            "{} of {} {} between sets by less than {NEGLIGIBLE} or than chance may give{}",
             count(small),
             counted(compared, "column"),
+            if small == 1 { "differs" } else { "differ" },
             if skipped.is_empty() {
                 String::new()
             } else {

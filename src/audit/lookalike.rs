@@ -14,6 +14,9 @@ use super::{
     thumbnail::{DETAILS, Fingerprint},
 };
 
+/// What this check does not see.
+const NOT_FOUND: &str = "copies that are cropped, mirrored or rotated are not found";
+
 /// Images of different patients, or in different sets, that are nearly one.
 #[derive(Debug)]
 pub struct NearDuplicateImages;
@@ -121,7 +124,7 @@ impl Check for NearDuplicateImages {
                 counted(seen.len(), "image")
             );
             findings.push(Finding::new(self.name(), Severity::Leak, sentence, numbers.clone())
-                .next("look at the pairs (--out); put what shows the same into one set, or leave one of each pair out")
+                .next(&format!("look at the pairs (--out); put what shows the same into one set, or leave one of each pair out; {NOT_FOUND}"))
                 .list(material, listed(&across)));
         }
         if !inside.is_empty() {
@@ -136,7 +139,7 @@ impl Check for NearDuplicateImages {
                 Severity::Note
             };
             findings.push(Finding::new(self.name(), severity, sentence, numbers.clone())
-                .next("two patients with one image are one patient, or a mistake: join them before the sets are drawn")
+                .next(&format!("two patients with one image are one patient, or a mistake: join them before the sets are drawn; {NOT_FOUND}"))
                 .list(material, listed(&inside)));
         }
         if !likely.is_empty() {
@@ -149,7 +152,9 @@ impl Check for NearDuplicateImages {
             let severity = if sets > 0 { Severity::Notable } else { Severity::Note };
             findings.push(
                 Finding::new(self.name(), severity, sentence, numbers.clone())
-                    .next("look at the pairs (--out), the most alike come first")
+                    .next(&format!(
+                        "look at the pairs (--out), the most alike come first; {NOT_FOUND}"
+                    ))
                     .list(material, listed(likely)),
             );
         }
@@ -170,7 +175,10 @@ impl Check for NearDuplicateImages {
             } else {
                 ""
             };
-            let sentence = format!("no two of {} {whom}are near-duplicates", counted(seen.len(), "image"));
+            let sentence = format!(
+                "no two of {} {whom}are near-duplicates ({NOT_FOUND})",
+                counted(seen.len(), "image")
+            );
             findings.push(Finding::new(self.name(), Severity::Ok, sentence, numbers));
         }
         Ok(Outcome::Ran(findings))

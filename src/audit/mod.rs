@@ -210,6 +210,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &neighbours::NearDuplicateFeatures,
     &neighbours::FirstNeighbours,
     &shortcut::Baselines,
+    &shortcut::NamedColumns,
     &balance::Classes,
     &balance::Differences,
 ];
@@ -238,7 +239,7 @@ impl Audit {
         let gaps: Vec<Value> = gaps.map(|(check, why)| json!({"check": check, "why": why})).collect();
         json!({"schema": SCHEMA, "hounsfield": env!("CARGO_PKG_VERSION"),
             "tables": material.sources(), "rows": material.len(), "patients": material.n_patients(),
-            "sets": material.sets(), "settings": settings, "leaks": self.leaks(), "findings": self.findings,
+            "sets": material.sets(), "rows_without_a_set": material.without_a_set(), "settings": settings, "leaks": self.leaks(), "findings": self.findings,
             "could_not_run": gaps})
     }
 }
@@ -337,12 +338,99 @@ pub enum AuditError {
         /// Rows of the table.
         rows: usize,
     },
+    /// A split that gives one row two sets.
+    #[error(
+        "rows {first} and {second} of the split give row {row} of the table two sets, {} and {} ({}): leave one of them out",
+        said(.sets[0].as_deref()), said(.sets[1].as_deref()), twice(*.rows)
+    )]
+    SplitTwice {
+        /// The row of the table, from 1.
+        row: usize,
+        /// The row of the split that names it first, from 1.
+        first: usize,
+        /// The row of the split that contradicts.
+        second: usize,
+        /// What both say.
+        sets: [Option<String>; 2],
+        /// Rows of the table of which this holds.
+        rows: usize,
+    },
+    /// A pattern that captures nothing.
+    #[error(
+        "the pattern that finds the patient has no group: put parentheses around the part that is the patient, such as \"^(P[0-9]+)_\": {pattern:?}"
+    )]
+    PatternGroup {
+        /// The pattern.
+        pattern: String,
+    },
+    /// A pattern that no row has.
+    #[error(
+        "the pattern that finds the patient matches 0 of {} with a text in {place}: mend it, or name another column: {pattern:?}",
+        counted(*.texts, "row")
+    )]
+    PatternMatchesNothing {
+        /// The pattern.
+        pattern: String,
+        /// Rows that it was tried on.
+        texts: usize,
+        /// What it was tried on.
+        place: String,
+    },
+    /// Metadata of other patients.
+    #[error(
+        "0 of {} with a text in {place} belong to one of the {} in column {key:?} of the metadata: name the column that holds the rows' patients (--metadata-key), or say which part of the text is the patient (--patient-pattern)",
+        counted(*.texts, "row"), counted(*.patients, "patient")
+    )]
+    NobodyKnown {
+        /// Rows that were looked up.
+        texts: usize,
+        /// What was looked up.
+        place: String,
+        /// Different names in the metadata.
+        patients: usize,
+        /// Their column.
+        key: String,
+    },
+    /// Features whose names are not the table's.
+    #[error(
+        "{} of {} ids of the features (`slice_id`) are among the table's: {}",
+        count(*.known), count(*.features), way_out_of_ids(*.features, *.rows)
+    )]
+    FeatureIds {
+        /// Rows of the features.
+        features: usize,
+        /// Those whose ids the table has.
+        known: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
     /// A printed table in which nothing can be computed.
     #[error("no column of the printed table holds two counts, a mean or a percentage that could be checked: {path:?}")]
     NothingPrinted {
         /// The file.
         path: PathBuf,
     },
+}
+
+fn said(set: Option<&str>) -> String {
+    set.map_or_else(|| "none".to_owned(), |set| format!("{set:?}"))
+}
+
+fn twice(rows: usize) -> String {
+    match rows {
+        1 => "this row alone".to_owned(),
+        rows => format!("{} rows of the table have two", count(rows)),
+    }
+}
+
+fn way_out_of_ids(features: usize, rows: usize) -> String {
+    match features == rows {
+        true => "leave --id out to join by order, or name the column that the features were made with".to_owned(),
+        false => format!(
+            "name the column that the features were made with (joining by order, without --id, needs as many rows: the table has {})",
+            count(rows)
+        ),
+    }
 }
 
 #[cfg(test)]

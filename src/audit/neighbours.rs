@@ -75,9 +75,13 @@ impl Check for NearDuplicateFeatures {
             )]));
         }
         let mut sentence = format!(
-            "{} of rows {} near-duplicates, {} in two sets and {} of two patients ({compared})",
+            "{} of rows {}, {} in two sets and {} of two patients ({compared})",
             counted(pairs.len(), "pair"),
-            if pairs.len() == 1 { "is" } else { "are" },
+            if pairs.len() == 1 {
+                "is a near-duplicate"
+            } else {
+                "are near-duplicates"
+            },
             count(across),
             count(strangers),
         );

@@ -39,9 +39,15 @@ impl Check for InTwoSets {
         let lone = (0..material.len())
             .filter(|&row| material.set[row].is_some() && material.patient[row].is_none())
             .count();
-        let caveat = match lone {
-            0 => String::new(),
-            lone => format!(" ({} without a patient could not be looked at)", counted(lone, "row")),
+        let nowhere = material.without_a_set();
+        let caveat: Vec<String> = [(lone, "without a patient"), (nowhere, "in no set")]
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{} {what}", counted(n, "row")))
+            .collect();
+        let caveat = match caveat.is_empty() {
+            true => String::new(),
+            false => format!(" ({} could not be looked at)", caveat.join(" and ")),
         };
         if shared.is_empty() {
             let sentence = format!(
@@ -49,7 +55,8 @@ impl Check for InTwoSets {
                 count(sets_of.len()),
                 material.sets.len()
             );
-            let numbers = json!({"patients": sets_of.len(), "in_two_sets": 0, "rows_without_patient": lone});
+            let numbers = json!({"patients": sets_of.len(), "in_two_sets": 0, "rows_without_patient": lone,
+                "rows_without_set": nowhere});
             return Ok(Outcome::Ran(vec![Finding::new(
                 self.name(),
                 Severity::Ok,
@@ -89,7 +96,7 @@ impl Check for InTwoSets {
             .map(|((a, b), n)| json!({"sets": [material.sets[*a], material.sets[*b]], "patients": n}))
             .collect();
         let numbers = json!({"patients": sets_of.len(), "in_two_sets": shared.len(), "rows": rows, "between": between,
-            "rows_without_patient": lone});
+            "rows_without_patient": lone, "rows_without_set": nowhere});
         let listed = in_sets().filter(of_shared).take(LISTED).map(one).collect();
         let finding = Finding::new(self.name(), Severity::Leak, sentence, numbers)
             .next("draw the sets anew, whole patients at a time (`hounsfield split`), and measure again")
@@ -153,10 +160,11 @@ impl Unknown {
             .map(|(source, n)| format!("{} of {} in {}", count(*n), count(of_table(source)), tables[*source]))
             .collect();
         let whole = format!("{} of {}", count(rows.len()), counted(material.len(), "row"));
+        let have = if rows.len() == 1 { "has" } else { "have" };
         let sentence = match tables.len() {
-            1 => format!("{whole} have {what}: no check can say whether they are the same people as others"),
+            1 => format!("{whole} {have} {what}: no check can say whether they are the same people as others"),
             _ => format!(
-                "{whole} have {what} ({}): no check can say whether they are the same people as others",
+                "{whole} {have} {what} ({}): no check can say whether they are the same people as others",
                 parts.join(", ")
             ),
         };
@@ -202,7 +210,10 @@ impl Check for InTwoTables {
             .collect();
         let numbers = json!({"patients": sources.len(), "in_two_tables": shared.len()});
         if shared.is_empty() {
-            let sentence = format!("no name of {} stands in two tables", counted(sources.len(), "patient"));
+            let sentence = format!(
+                "none of the {} of patients stands in two tables",
+                counted(sources.len(), "name")
+            );
             return Ok(Outcome::Ran(vec![Finding::new(
                 self.name(),
                 Severity::Ok,
@@ -211,9 +222,9 @@ impl Check for InTwoTables {
             )]));
         }
         let sentence = format!(
-            "{} of {} {} in more than one table: one person each, or two of one name that every check takes for one",
+            "{} of the {} of patients {} in more than one table: one person each, or two of one name that every check takes for one",
             count(shared.len()),
-            counted(sources.len(), "patients' name"),
+            counted(sources.len(), "name"),
             if shared.len() == 1 { "stands" } else { "stand" },
         );
         let listed = rows_of(material, &shared);

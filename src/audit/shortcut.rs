@@ -13,7 +13,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::{AuditError, Check, Finding, Material, Outcome, Settings, Severity, count, counted};
+use super::{AuditError, Check, Finding, Material, Outcome, Settings, Severity, counted};
 use crate::{
     heads::{HeadConfig, LogisticConfig, TrainingSet, Tuning},
     seed,
@@ -28,6 +28,12 @@ const LEVELS: usize = 50;
 
 /// A text column with more distinct values is free text or an identifier.
 const MANY: usize = 200;
+
+/// What is said of a column of more than [`MANY`] texts.
+const TEXTS: &str = "more than 200 different texts";
+
+/// What is said of a column that is the same everywhere.
+const CONSTANT: &str = "constant";
 
 /// From this AUC on a baseline is a serious rival of any network.
 const STRONG: f64 = 0.8;
@@ -45,6 +51,8 @@ pub struct Baselines;
 /// What the label is predicted from.
 struct Rival<'a> {
     name: String,
+    /// As sentences call it.
+    shown: String,
     parts: Vec<Part<'a>>,
 }
 
@@ -66,12 +74,8 @@ impl Check for Baselines {
             ));
         }
         let positive_label = material.positive_label.as_deref().unwrap_or_default();
-        let rows: Vec<usize> = (0..material.len())
-            .filter(|&row| {
-                material.positive[row].is_some() && (!material.has_patients || material.patient[row].is_some())
-            })
-            .collect();
-        // Filtered on `is_some` above.
+        let rows = usable(material);
+        // Usable rows are of a class.
         let positive: Vec<bool> = rows.iter().map(|&row| material.positive[row] == Some(true)).collect();
         let groups = material.clusters(&rows);
         let (folds, k) = match folds(&positive, &groups, settings) {
@@ -80,11 +84,11 @@ impl Check for Baselines {
         };
         let (rivals, mut skipped) = rivals(material, &rows);
         if rivals.is_empty() {
-            skipped.insert(
-                0,
-                "nothing but the label is known of the rows: name --position, --site or --meta".to_owned(),
-            );
-            return Ok(Outcome::CannotRun(skipped.join("; ")));
+            let why = "nothing to predict from is known of the rows: name --position, --site or --meta".to_owned();
+            return Ok(Outcome::CannotRun(match skipped.is_empty() {
+                true => why,
+                false => format!("{why}; {}", not_tried(&skipped)),
+            }));
         }
         let clusters = Clusters::new(&groups);
         let unit = if material.has_patients { "patient" } else { "row" };
@@ -96,24 +100,28 @@ impl Check for Baselines {
             .collect();
         for (rival, scores) in fitted {
             let Some(auc) = interval(&positive, &scores, &folds, k, &clusters, settings)? else {
-                skipped.push(format!("{}: no fold has both classes", rival.name));
+                skipped
+                    .entry("no fold has both classes")
+                    .or_default()
+                    .push(rival.shown.clone());
                 continue;
             };
             let numbers = json!({"baseline": rival.name, "positive": positive_label, "auc": auc.value, "lower": auc.lower,
                 "upper": auc.upper, "level": settings.bootstrap.level, "unit": "row", "clusters": unit, "rows": rows.len(),
                 "patients": clusters.count(), "folds": k, "resamples": settings.bootstrap.resamples, "seed": settings.bootstrap.seed,
                 "method": "logistic regression (c = 1), grouped folds, AUC within folds, percentile bootstrap over clusters"});
-            let shown = format!("{} {:.3} ({:.3} to {:.3})", rival.name, auc.value, auc.lower, auc.upper);
+            let interval = format!("{:.3} ({:.3} to {:.3})", auc.value, auc.lower, auc.upper);
             let list = if auc.lower > 0.5 { &mut found } else { &mut harmless };
-            list.push((auc.value, shown, numbers));
+            list.push((auc.value, (rival.shown.as_str(), interval), numbers));
         }
         found.sort_by(|a, b| b.0.total_cmp(&a.0));
         let level = 100.0 * settings.bootstrap.level;
         let (perfect, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(auc, ..)| *auc > 0.999_999);
         let mut findings = Vec::new();
-        for (_, shown, numbers) in perfect {
+        for (_, (name, interval), numbers) in perfect {
             let sentence = format!(
-                "one column alone tells `{positive_label}` from the rest completely, AUC of {shown} ({whole}): the label by another name, or a perfect shortcut"
+                "{} alone tells `{positive_label}` from the rest completely: AUC {interval} ({whole}): the label by another name, or a perfect shortcut",
+                named(name)
             );
             findings.push(
                 Finding::new(self.name(), Severity::Serious, sentence, json!([numbers]))
@@ -125,53 +133,119 @@ impl Check for Baselines {
             (Severity::Notable, WEAK, STRONG),
             (Severity::Note, 0.0, WEAK),
         ] {
-            let (names, numbers): (Vec<String>, Vec<_>) = others
+            let (names, numbers): (Vec<&(&str, String)>, Vec<_>) = others
                 .iter()
                 .filter(|(auc, ..)| (from..below).contains(auc))
-                .map(|(_, shown, numbers)| (shown.clone(), numbers.clone()))
+                .map(|(_, shown, numbers)| (shown, numbers.clone()))
                 .unzip();
             if names.is_empty() {
                 continue;
             }
             let more = names.len().saturating_sub(NAMED);
-            let sentence = format!(
-                "`{positive_label}` is predicted without an image, each column alone, AUC ({level} % interval): {}{} ({whole}, {k} folds)",
-                names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "),
-                if more > 0 {
-                    format!(" and {more} more (--json)")
-                } else {
-                    String::new()
-                },
-            );
+            let sentence = match &names[..] {
+                [(name, interval)] => format!(
+                    "{} alone tells `{positive_label}` from the rest: AUC {interval} ({level} % interval; {whole}, {k} folds)",
+                    named(name)
+                ),
+                _ => format!(
+                    "each of these alone tells `{positive_label}` from the rest, AUC ({level} % interval): {}{} ({whole}, {k} folds)",
+                    listing(&names[..names.len().min(NAMED)]),
+                    if more > 0 {
+                        format!(" and {more} more (--json)")
+                    } else {
+                        String::new()
+                    },
+                ),
+            };
             findings.push(
                 Finding::new(self.name(), severity, sentence, json!(numbers))
                     .next("print these baselines beside the network's AUC; compare within their strata, or match the classes on them"),
             );
         }
         if !harmless.is_empty() {
-            let (names, numbers): (Vec<String>, Vec<_>) =
-                harmless.into_iter().map(|(_, shown, numbers)| (shown, numbers)).unzip();
+            let (names, numbers): (Vec<_>, Vec<_>) =
+                harmless.iter().map(|(_, shown, numbers)| (shown, numbers)).unzip();
             let sentence = format!(
                 "no AUC that is clearly above 0.5 for `{positive_label}` from {} ({whole})",
-                names.join(", ")
+                listing(&names)
             );
             findings.push(Finding::new(self.name(), Severity::Ok, sentence, json!(numbers)));
         }
         if !skipped.is_empty() {
-            let sentence = format!(
-                "{} not tried: {}",
-                counted(skipped.len(), "baseline"),
-                skipped.join("; ")
-            );
             findings.push(Finding::new(
                 self.name(),
                 Severity::Ok,
-                sentence,
+                not_tried(&skipped),
                 json!({"skipped": skipped}),
             ));
         }
         Ok(Outcome::Ran(findings))
     }
+}
+
+/// Columns that the user named and that nothing can be predicted from.
+#[derive(Debug)]
+pub struct NamedColumns;
+
+impl Check for NamedColumns {
+    fn name(&self) -> &'static str {
+        "baselines of named columns"
+    }
+
+    fn run(&self, material: &Material, _: &Settings) -> Result<Outcome, AuditError> {
+        if material.positive_label.is_none() {
+            return Ok(Outcome::Ran(Vec::new()));
+        }
+        let rows = usable(material);
+        let unfit = columns(material).into_iter().filter(|column| column.named);
+        let unfit: Vec<String> = unfit
+            .filter_map(|column| Some(format!("{} ({})", column.shown, column.part(&rows).err()?)))
+            .collect();
+        Ok(match unfit.is_empty() {
+            true => Outcome::Ran(Vec::new()),
+            false => Outcome::CannotRun(format!(
+                "nothing can be predicted from {} in {} with a class",
+                unfit.join(", "),
+                counted(rows.len(), "row")
+            )),
+        })
+    }
+}
+
+/// Rows of a class, and of a patient where there are patients.
+fn usable(material: &Material) -> Vec<usize> {
+    let known = |row: &usize| !material.has_patients || material.patient[*row].is_some();
+    (0..material.len())
+        .filter(|&row| material.positive[row].is_some())
+        .filter(known)
+        .collect()
+}
+
+/// A column in backticks is called one; a file's size is none.
+fn named(shown: &str) -> String {
+    match shown.starts_with('`') {
+        true => format!("column {shown}"),
+        false => shown.to_owned(),
+    }
+}
+
+fn listing(names: &[&(&str, String)]) -> String {
+    let each = names.iter().map(|(name, interval)| format!("{name} {interval}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Why columns were left out, and which.
+type Skipped = BTreeMap<&'static str, Vec<String>>;
+
+fn not_tried(skipped: &Skipped) -> String {
+    let groups = skipped
+        .iter()
+        .map(|(why, names)| format!("{why}: {}", names.join(", ")));
+    format!(
+        "{} not tried: {}",
+        counted(skipped.values().map(Vec::len).sum(), "baseline"),
+        groups.collect::<Vec<_>>().join("; ")
+    )
 }
 
 /// As many folds as the patients of each class allow.
@@ -190,27 +264,23 @@ fn folds(positive: &[bool], groups: &[usize], settings: &Settings) -> Result<(Ve
 }
 
 /// What there is to predict from, and what was left out and why.
-fn rivals<'a>(material: &'a Material, rows: &[usize]) -> (Vec<Rival<'a>>, Vec<String>) {
-    let (mut rivals, mut skipped) = (Vec::new(), Vec::new());
-    let mut single = |name: &str, cells: &'a [Option<String>]| {
-        let cells: Vec<Option<&str>> = rows.iter().map(|&row| cells[row].as_deref()).collect();
-        match part(&cells) {
+fn rivals<'a>(material: &'a Material, rows: &[usize]) -> (Vec<Rival<'a>>, Skipped) {
+    let (mut rivals, mut skipped) = (Vec::new(), Skipped::new());
+    for column in columns(material) {
+        match column.part(rows) {
             Ok(part) => rivals.push(Rival {
-                name: name.to_owned(),
+                name: column.name,
+                shown: column.shown,
                 parts: vec![part],
             }),
-            Err(Some(why)) => skipped.push(format!("{name} ({why})")),
-            Err(None) => {}
+            // [`NamedColumns`] says it.
+            Err(_) if column.named => {}
+            Err(why) => skipped.entry(why).or_default().push(column.shown),
         }
-    };
-    if let Some(cells) = &material.position {
-        single("position", cells);
     }
-    if let Some(cells) = &material.site {
-        single("site", cells);
-    }
-    for (name, cells) in &material.meta {
-        single(name, cells);
+    if !material.identifying.is_empty() {
+        let names = material.identifying.iter().map(|name| format!("`{name}`"));
+        skipped.insert("like an identifier (--meta tries it)", names.collect());
     }
     if material.paths.iter().any(Option::is_some) {
         let facts: Vec<Option<[f64; 3]>> = rows
@@ -228,9 +298,14 @@ fn rivals<'a>(material: &'a Material, rows: &[usize]) -> (Vec<Rival<'a>>, Vec<St
                 let values: BTreeSet<u64> = column(*place).iter().flatten().map(|value| value.to_bits()).collect();
                 values.len() > 1
             };
-            if places.iter().any(varies) {
+            if facts.iter().all(Option::is_none) {
+                skipped.entry("unreadable").or_default().push(name.to_owned());
+            } else if !places.iter().any(varies) {
+                skipped.entry(CONSTANT).or_default().push(name.to_owned());
+            } else {
                 rivals.push(Rival {
                     name: name.to_owned(),
+                    shown: name.to_owned(),
                     parts: places.iter().map(|&place| Part::Numbers(column(place))).collect(),
                 });
             }
@@ -247,12 +322,58 @@ fn facts(path: &std::path::Path) -> Option<[f64; 3]> {
     Some([bytes, f64::from(width), f64::from(height)])
 }
 
-/// A column as numbers or categories; `Err(None)` where all rows are alike.
-fn part<'a>(cells: &[Option<&'a str>]) -> Result<Part<'a>, Option<String>> {
+/// A column of the tables that may be predicted from.
+struct Named<'a> {
+    name: String,
+    shown: String,
+    /// Whether the user asked for it.
+    named: bool,
+    cells: &'a [Option<String>],
+}
+
+impl<'a> Named<'a> {
+    fn part(&self, rows: &[usize]) -> Result<Part<'a>, &'static str> {
+        let cells: Vec<Option<&str>> = rows.iter().map(|&row| self.cells[row].as_deref()).collect();
+        part(&cells)
+    }
+}
+
+/// Position, site and the other columns.
+fn columns(material: &Material) -> Vec<Named<'_>> {
+    let roles = [
+        ("position", &material.position_column, &material.position),
+        ("site", &material.site_column, &material.site),
+    ];
+    let is_named = |name: &String| material.named.contains(name);
+    let roles = roles.into_iter().filter_map(|(role, column, cells)| {
+        Some(Named {
+            name: role.to_owned(),
+            shown: match column {
+                Some(column) if column != role => format!("`{column}` ({role})"),
+                _ => format!("`{role}`"),
+            },
+            named: column.as_ref().is_some_and(is_named),
+            cells: cells.as_deref()?,
+        })
+    });
+    let meta = material.meta.iter().map(|(name, cells)| Named {
+        name: name.clone(),
+        shown: format!("`{name}`"),
+        named: is_named(name),
+        cells,
+    });
+    roles.chain(meta).collect()
+}
+
+/// A column as numbers or categories, or why it is neither.
+fn part<'a>(cells: &[Option<&'a str>]) -> Result<Part<'a>, &'static str> {
     let distinct: BTreeSet<Option<&str>> = cells.iter().copied().collect();
     let values = distinct.iter().flatten().count();
+    if values == 0 {
+        return Err("empty");
+    }
     if distinct.len() < 2 {
-        return Err(None);
+        return Err(CONSTANT);
     }
     let number = |cell: &str| cell.trim().parse::<f64>().ok().filter(|value| value.is_finite());
     let numeric = distinct.iter().flatten().all(|cell| number(cell).is_some());
@@ -260,7 +381,7 @@ fn part<'a>(cells: &[Option<&'a str>]) -> Result<Part<'a>, Option<String>> {
         return Ok(Part::Numbers(cells.iter().map(|cell| number((*cell)?)).collect()));
     }
     if values > MANY {
-        return Err(Some(format!("{} different texts", count(values))));
+        return Err(TEXTS);
     }
     Ok(Part::Names(cells.to_vec()))
 }
@@ -457,13 +578,18 @@ mod tests {
     fn a_shortcut_is_found_and_noise_is_not() {
         let findings = run(&material(&cohort()));
         let baseline = |place: usize, row: usize| findings[place].numbers[row]["baseline"].as_str().unwrap().to_owned();
-        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert_eq!(findings.len(), 3, "{findings:?}");
+        assert_eq!(findings[2].sentence, "1 baseline not tried: constant: `same`");
         assert_eq!(
             (baseline(0, 0), baseline(0, 1)),
             ("position".to_owned(), "site".to_owned())
         );
         assert_eq!(findings[0].severity, Severity::Serious);
-        assert!(findings[1].sentence.contains("from age 0."), "{}", findings[1].sentence);
+        assert!(
+            findings[1].sentence.contains("from `age` 0."),
+            "{}",
+            findings[1].sentence
+        );
         let auc = findings[0].numbers[1]["auc"].as_f64().unwrap();
         assert!((auc - 0.9).abs() < 0.03, "{auc}");
     }
@@ -483,10 +609,27 @@ mod tests {
             .collect();
         let findings = run(&material(&text.join("\n")));
         assert!(
-            findings[0].sentence.contains("completely, AUC of same 1.000"),
+            findings[0]
+                .sentence
+                .contains("column `same` alone tells `ill` from the rest completely: AUC 1.000"),
             "{}",
             findings[0].sentence
         );
+    }
+
+    #[test]
+    fn a_named_column_that_holds_nothing_is_said_to_hold_nothing() {
+        let mut material = material(&cohort());
+        material.position = Some(vec![None; material.len()]);
+        material.position_column = Some("z".to_owned());
+        let outcome = NamedColumns.run(&material, &Settings::default()).unwrap();
+        assert!(
+            matches!(&outcome, Outcome::CannotRun(why) if why.contains("from `z` (position) (empty) in 180 rows")),
+            "{outcome:?}"
+        );
+        material.named = vec!["site".to_owned()];
+        let outcome = NamedColumns.run(&material, &Settings::default()).unwrap();
+        assert_eq!(outcome, Outcome::Ran(Vec::new()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `hounsfield audit`: what makes results too good, on tables, a study, features or a printed table.
 
 use std::{
+    collections::HashSet,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -12,11 +13,11 @@ use hounsfield::{
         Audit, Finding, Material, Metadata, Outcome, SCHEMA, Settings, Severity, Source, SourceColumns, audit, printed,
     },
     ct::Pseudonymizer,
-    features::read_features,
+    features::{FeatureTable, read_features},
     report::wrap,
     stats::Bootstrap,
     study::{StudyRun, user_pseudonymizer},
-    tables::{Layout, TextTable, atomic_write, read_table, read_table_as, write_csv},
+    tables::{Layout, TableError, TextTable, atomic_write, read_table, read_table_as, write_csv},
     words::{count, counted},
 };
 use serde_json::json;
@@ -25,7 +26,8 @@ use super::Done;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Exit code 3: two sets of a split share a patient, an image, or a certain near-duplicate of one.
+Exit code 3: two sets of a split share a patient, an image, or a certain near-duplicate of one. Copies of
+an image that are cropped, mirrored or rotated are not found.
 
 Examples:
   hounsfield audit table.csv --patient patient_id --label cls --positive covid --set fold --path file
@@ -192,7 +194,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         write_list(path, &material, &found, &ids)?;
     }
     say!("{}", heading(&material));
-    show(&found)?;
+    show(&found, material.sources().len() > 1)?;
     // Zero unreadable images are no failure; what could not be read is a finding with this number.
     let unread = found.findings.iter().any(|finding| {
         finding.severity != Severity::Ok && finding.numbers["unreadable"].as_u64().is_some_and(|unread| unread > 0)
@@ -205,7 +207,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
 }
 
 fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
-    let found = match printed::lint(&table(args, path)?) {
+    let found = match printed::lint(&printed_cells(args, path)?) {
         Outcome::Ran(findings) => Audit {
             findings,
             could_not_run: Vec::new(),
@@ -221,7 +223,7 @@ fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
     let wrong = found
         .findings
         .iter()
-        .filter(|finding| finding.severity != Severity::Ok)
+        .filter(|finding| finding.severity < Severity::Note)
         .count();
     say!(
         "audit of a printed table: {}",
@@ -230,8 +232,36 @@ fn printed_table(args: &Args, path: &Path) -> anyhow::Result<Done> {
             wrong => format!("{} things do not add up", count(wrong)),
         }
     );
-    show(&found)?;
+    show(&found, false)?;
     Ok(Done::Whole)
+}
+
+/// A printed table; the column of its row names needs no name, as the columns of other tables do.
+fn printed_cells(args: &Args, path: &Path) -> anyhow::Result<TextTable> {
+    let unnamed = match table(args, path) {
+        Err(why) if matches!(why.downcast_ref(), Some(TableError::EmptyName { position: 1, .. })) => why,
+        other => return other,
+    };
+    let bare = Layout {
+        separator: args.separator.map(Separator::letter),
+        header: false,
+    };
+    let Ok(bare) = read_table_as(path, bare) else {
+        return Err(unnamed);
+    };
+    let mut columns = Vec::new();
+    for (place, (_, cells)) in bare.columns.into_iter().enumerate() {
+        let Some((name, cells)) = cells.split_first() else {
+            return Err(unnamed);
+        };
+        let name = match name.as_deref().map(str::trim).unwrap_or_default() {
+            "" if place == 0 => "names of the rows",
+            "" => return Err(unnamed),
+            name => name,
+        };
+        columns.push((name.to_owned(), cells.to_vec()));
+    }
+    TextTable::new(columns).with_context(|| format!("read the printed table {}", path.display()))
 }
 
 fn columns(args: &Args) -> SourceColumns {
@@ -310,9 +340,25 @@ fn of_tables(args: &Args) -> anyhow::Result<Material> {
             }
             None => None,
         };
-        material.add_features(read_features(path)?, names.as_deref())?;
+        let features = read_features(path)?;
+        let names = match names {
+            Some(names) if features.provenance.pseudonyms => Some(as_in(&features, names)?),
+            names => names,
+        };
+        material.add_features(features, names.as_deref())?;
     }
     Ok(material)
+}
+
+/// The rows' names as the features have them: as they are, or, where none is among theirs, their pseudonyms under the
+/// user's salt.
+fn as_in(features: &FeatureTable, names: Vec<String>) -> anyhow::Result<Vec<String>> {
+    let known: HashSet<&str> = features.rows.slice_id.iter().map(String::as_str).collect();
+    if names.iter().any(|name| known.contains(name.as_str())) {
+        return Ok(names);
+    }
+    let ids = user_pseudonymizer(None)?;
+    Ok(names.iter().map(|name| ids.slice(name.trim())).collect())
 }
 
 /// The material, and whether its patients are pseudonyms already.
@@ -380,6 +426,11 @@ fn heading(material: &Material) -> String {
         sets if sets.len() > 8 => format!("{} sets", sets.len()),
         sets => format!("{} ({})", counted(sets.len(), "set"), sets.join(", ")),
     };
+    let sets = match material.without_a_set() {
+        0 => sets,
+        1 => format!("{sets}; 1 row is in none of them"),
+        n => format!("{sets}; {} rows are in none of them", count(n)),
+    };
     let text = format!(
         "audit of {}: {}, {}, {sets}",
         material.sources().join(", "),
@@ -389,8 +440,9 @@ fn heading(material: &Material) -> String {
     wrap(&text, "", "  ").join("\n")
 }
 
-/// The findings, the worst first, then what is right and what could not be looked at.
-fn show(found: &Audit) -> anyhow::Result<()> {
+/// The findings, the worst first, then what is right and what could not be looked at; rows of one of several tables with
+/// its name.
+fn show(found: &Audit, several: bool) -> anyhow::Result<()> {
     let (right, wrong): (Vec<&Finding>, Vec<&Finding>) = found
         .findings
         .iter()
@@ -402,7 +454,6 @@ fn show(found: &Audit) -> anyhow::Result<()> {
             say!("{line}");
         }
         if !finding.rows.is_empty() {
-            let several = finding.rows.iter().any(|place| place.table != finding.rows[0].table);
             let place = |place: &hounsfield::audit::Place| {
                 if several {
                     format!("{} {}", place.table, place.row)

@@ -85,7 +85,7 @@ Basic disease (yes),35,25,0.076
 #[test]
 fn the_table_of_pu_has_two_totals_that_cannot_be() {
     let shop = shop();
-    shop.write("pu.csv", &PU.replacen(',', "Characteristic,", 1));
+    shop.write("pu.csv", PU);
     let (said, found) = audit(&shop, &["--cohort-table", shop.path("pu.csv").to_str().unwrap()]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let wrong: Vec<&Value> = found["findings"]
@@ -207,7 +207,7 @@ fn a_split_by_slice_leaks_and_exits_three_and_one_by_patient_does_not() {
     assert!(
         of(&found, "baselines without images")[0]
             .1
-            .contains("`covid` from the rest completely, AUC of scanner 1.000")
+            .contains("column `scanner` alone tells `covid` from the rest completely: AUC 1.000")
     );
     let everything = format!(
         "{}{}{found}{}",
@@ -228,7 +228,7 @@ fn a_split_by_slice_leaks_and_exits_three_and_one_by_patient_does_not() {
     assert!(
         of(&found, "baselines without images")
             .iter()
-            .any(|(severity, sentence)| *severity == "ok" && sentence.contains("age 0."))
+            .any(|(severity, sentence)| *severity == "ok" && sentence.contains("`age` 0."))
     );
 }
 
@@ -268,10 +268,35 @@ fn wrong_arguments_are_errors_with_a_way_out() {
     shop.write("a.csv", "who,part\nA,train\n");
     let a = shop.path("a.csv");
     let a = a.to_str().unwrap();
+    shop.write("b.csv", "id\nB\nC\n");
+    shop.write("none.csv", "who,part\n");
+    shop.write("twice.csv", "row,set\n1,train\n1,test\n");
+    let [b, none, split] = ["b.csv", "none.csv", "twice.csv"].map(|name| shop.path(name));
+    let [b, none, split] = [&b, &none, &split].map(|path| path.to_str().unwrap());
     for (arguments, expected) in [
         (vec!["audit"], "nothing to audit"),
         (vec!["audit", a, "--patient", "whom"], "nearest: \"who\""),
-        (vec!["audit", a, "--patient-pattern", "x"], "name it with --name"),
+        (vec!["audit", a, "--patient-pattern", "(x)"], "name it with --name"),
+        (
+            vec!["audit", a, "--name", "who", "--patient-pattern", "x"],
+            "has no group",
+        ),
+        (
+            vec!["audit", a, "--name", "who", "--patient-pattern", "(x)"],
+            "matches 0 of 1 row with a text in column \"who\"",
+        ),
+        (
+            vec!["audit", a, "--name", "who", "--metadata", b, "--metadata-key", "id"],
+            "0 of 1 row with a text in column \"who\" belong to one of the 2 patients",
+        ),
+        (
+            vec!["audit", a, "--split", split],
+            "rows 1 and 2 of the split give row 1 of the table two sets",
+        ),
+        (
+            vec!["audit", none, "--label", "part", "--positive", "x"],
+            "the tables have no rows",
+        ),
         (
             vec!["audit", a, "--patient", "who", "--patient-pattern", "("],
             "no regular expression",
@@ -369,7 +394,7 @@ fn the_curated_tables_are_read_whole_and_their_sites_tell_the_classes_apart() {
     assert!(
         of(&found, "baselines without images")
             .iter()
-            .any(|(severity, sentence)| *severity != "ok" && sentence.contains("site 0.")),
+            .any(|(severity, sentence)| *severity != "ok" && sentence.contains("`Country` (site)")),
         "{}",
         said.out
     );
@@ -488,7 +513,7 @@ fn features_alone_and_in_a_study_show_whose_neighbours_are_whose() {
         twins[0].0 == "serious"
             && twins[0]
                 .1
-                .starts_with("1 pair of rows is near-duplicates, 1 in two sets"),
+                .starts_with("1 pair of rows is a near-duplicate, 1 in two sets"),
         "{twins:?}"
     );
     let neighbours = of(&found, "first neighbours")[0].1;
@@ -502,6 +527,84 @@ fn features_alone_and_in_a_study_show_whose_neighbours_are_whose() {
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert_eq!(found["sets"], serde_json::json!(["fold:0", "fold:1", "fold:2"]));
     assert_eq!(of(&found, "first neighbours")[0].1, neighbours);
+
+    let rows = |start: &str| {
+        (0..80)
+            .map(|row| format!("{start}{row:03},{}\n", row / 8))
+            .collect::<String>()
+    };
+    for (start, expected) in [
+        ("slc-", None),
+        ("img", Some("0 of 80 ids of the features (`slice_id`) are among")),
+    ] {
+        shop.write("rows.csv", &format!("id,who\n{}", rows(start)));
+        let table = shop.path("rows.csv");
+        let table = [
+            table.to_str().unwrap(),
+            "--features",
+            features.to_str().unwrap(),
+            "--id",
+            "id",
+        ];
+        let said = shop.hounsfield(&[&["audit"], &table[..]].concat());
+        match expected {
+            None => assert_eq!(said.code, Some(0), "{}", said.err),
+            Some(expected) => assert!(
+                said.code == Some(2) && said.err.contains(expected) && said.err.contains("leave --id out"),
+                "{}",
+                said.err
+            ),
+        }
+    }
+}
+
+#[test]
+fn columns_that_are_not_tried_are_named_with_their_reason() {
+    let shop = shop();
+    let mut rows = String::new();
+    for patient in 0..24 {
+        for slice in 0..2 {
+            let (cls, age) = (["covid", "cap"][patient % 2], 20 + (patient * 7 + slice) % 30);
+            let part = if patient < 12 { "train" } else { "" };
+            rows += &format!("Doe{patient:04},{cls},{part},,1,{age},x{patient}-{slice}\n");
+        }
+    }
+    shop.write("table.csv", &format!("who,cls,part,pos,scanner,age,filename\n{rows}"));
+    let (said, found) = audit(
+        &shop,
+        &[
+            shop.path("table.csv").to_str().unwrap(),
+            "--patient",
+            "who",
+            "--label",
+            "cls",
+            "--positive",
+            "covid",
+            "--set",
+            "part",
+            "--position",
+            "pos",
+            "--bootstrap",
+            "100",
+        ],
+    );
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let sentences = of(&found, "baselines without images");
+    assert!(
+        sentences.iter().any(|(_, sentence)| *sentence
+            == "2 baselines not tried: constant: `scanner`; like an identifier (--meta tries it): `filename`"),
+        "{sentences:?}"
+    );
+    let gaps = found["could_not_run"].to_string();
+    assert!(
+        gaps.contains("nothing can be predicted from `pos` (position) (empty) in 48 rows with a class"),
+        "{gaps}"
+    );
+    assert!(
+        said.out.contains("24 rows are in none of them") && found["rows_without_a_set"] == 24,
+        "{}",
+        said.out
+    );
 }
 
 /// A study of features, 300 rows of 60 patients, whose column `part` gives folds to slices.

@@ -34,7 +34,7 @@ impl Source {
 pub struct SourceColumns {
     /// The patient.
     pub patient: Option<String>,
-    /// A regular expression whose first group (or whole match) is the patient, in the patient's column, else in the
+    /// A regular expression whose first group is the patient, in the patient's column, else in the
     /// name's, else in the path's file name.
     pub pattern: Option<String>,
     /// The row's name, such as that of its file.
@@ -55,6 +55,18 @@ pub struct SourceColumns {
     pub position: Option<String>,
     /// What else is known of a row; all columns that do not look like identifiers where there are none.
     pub meta: Vec<String>,
+}
+
+impl SourceColumns {
+    /// The columns that were named to predict from.
+    pub(super) fn named(&self) -> Vec<String> {
+        self.position
+            .iter()
+            .chain(&self.site)
+            .chain(&self.meta)
+            .cloned()
+            .collect()
+    }
 }
 
 /// A table of what is known of the patients.

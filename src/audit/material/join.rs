@@ -1,6 +1,6 @@
 //! Cohorts, tables of features, and what is joined to rows that are there: features and sets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::{Material, Source, SourceColumns, read::trimmed};
 use crate::{
@@ -52,6 +52,7 @@ impl Material {
             ("split".to_owned(), rows.split.clone()),
         ];
         table.extend(rows.extra.iter().cloned());
+        let named = columns.named();
         let mut columns = columns.clone();
         let has = |cells: &[Option<String>]| cells.iter().any(Option::is_some);
         columns.patient.get_or_insert("patient_id".to_owned());
@@ -69,6 +70,7 @@ impl Material {
             ..Source::of(TextTable::new(table)?)
         };
         let mut material = Self::read(&[source], &columns, None)?;
+        material.named = named;
         let n = material.len();
         material.features = Some((features.values, (0..n).collect()));
         Ok(material)
@@ -78,28 +80,35 @@ impl Material {
     ///
     /// # Errors
     ///
-    /// [`AuditError::Features`] where they are of other rows.
+    /// [`AuditError::Features`] and [`AuditError::FeatureIds`] where they are of other rows.
     pub fn add_features(&mut self, features: FeatureTable, names: Option<&[String]>) -> Result<(), AuditError> {
-        let rows: Option<Vec<usize>> = match names {
+        let n = features.values.nrows();
+        let rows: Vec<usize> = match names {
             Some(names) => {
                 let row: HashMap<&str, usize> = names
                     .iter()
                     .enumerate()
                     .map(|(row, name)| (name.as_str(), row))
                     .collect();
-                let found = features
-                    .rows
-                    .slice_id
-                    .iter()
-                    .map(|name| row.get(name.as_str()).copied());
-                found.collect()
+                let ids = features.rows.slice_id.iter();
+                let found: Vec<usize> = ids.filter_map(|name| row.get(name.as_str()).copied()).collect();
+                if found.len() < n {
+                    return Err(AuditError::FeatureIds {
+                        features: n,
+                        known: found.len(),
+                        rows: self.len(),
+                    });
+                }
+                found
             }
-            None => (features.values.nrows() == self.len()).then(|| (0..self.len()).collect()),
+            None if n == self.len() => (0..n).collect(),
+            None => {
+                return Err(AuditError::Features {
+                    features: n,
+                    rows: self.len(),
+                });
+            }
         };
-        let rows = rows.ok_or(AuditError::Features {
-            features: features.values.nrows(),
-            rows: self.len(),
-        })?;
         self.features = Some((features.values, rows));
         Ok(())
     }
@@ -108,16 +117,26 @@ impl Material {
     ///
     /// # Errors
     ///
-    /// A table without these columns, or of other rows.
+    /// A table without these columns, of other rows, or that gives a row two sets.
     pub fn add_split(&mut self, split: &TextTable) -> Result<(), AuditError> {
         let (rows, names) = (split.column("row")?, split.column("set")?);
-        let mut sets = vec![None; self.len()];
         let mut unknown = 0;
-        for (row, name) in rows.iter().zip(names) {
+        // Row of the split and set, of each row that it names.
+        let mut named: Vec<Option<(usize, Option<String>)>> = vec![None; self.len()];
+        let mut contradicted = BTreeMap::<usize, (usize, Option<String>)>::new();
+        for (line, (row, name)) in rows.iter().zip(names).enumerate() {
             let row: Option<usize> = row.as_deref().and_then(|row| row.trim().parse().ok());
-            match row.and_then(|row| sets.get_mut(row.checked_sub(1)?)) {
-                Some(set) => *set = trimmed(name),
-                None => unknown += 1,
+            let row = row.and_then(|row| row.checked_sub(1)).filter(|row| *row < self.len());
+            let (Some(row), set) = (row, trimmed(name)) else {
+                unknown += 1;
+                continue;
+            };
+            match &named[row] {
+                Some((_, before)) if *before != set => {
+                    contradicted.entry(row).or_insert((line, set));
+                }
+                Some(_) => {}
+                None => named[row] = Some((line, set)),
             }
         }
         if unknown > 0 {
@@ -127,6 +146,19 @@ impl Material {
                 rows: self.len(),
             });
         }
+        let earliest = contradicted.iter().min_by_key(|(_, (line, _))| *line);
+        if let Some((&row, (second, set))) = earliest
+            && let Some((first, before)) = &named[row]
+        {
+            return Err(AuditError::SplitTwice {
+                row: row + 1,
+                first: first + 1,
+                second: second + 1,
+                sets: [before.clone(), set.clone()],
+                rows: contradicted.len(),
+            });
+        }
+        let sets: Vec<Option<String>> = named.into_iter().map(|named| named?.1).collect();
         self.put_in_sets(&sets);
         Ok(())
     }
@@ -143,5 +175,20 @@ mod tests {
         assert_eq!(material.set_of(1), Some("test"));
         let error = material.add_split(&table("row set\n3 train")).unwrap_err().to_string();
         assert!(error.contains("1 of its 1 rows"), "{error}");
+    }
+
+    #[test]
+    fn a_row_with_two_sets_is_refused_and_one_that_is_said_twice_is_not() {
+        let mut material = testing::material("who\nA\nB\nC");
+        material.add_split(&table("row set\n1 train\n1 train\n2 test")).unwrap();
+        assert_eq!((material.set_of(0), material.without_a_set()), (Some("train"), 1));
+        let error = material
+            .add_split(&table("row set\n2 test\n1 train\n1 test\n2 -"))
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "rows 2 and 3 of the split give row 1 of the table two sets, \"train\" and \"test\" (2 rows of the table have two): \
+             leave one of them out"
+        );
     }
 }

@@ -14,13 +14,13 @@ const INDEX: [&str; 4] = ["index", "unnamed: 0", "__index_level_0__", "row"];
 type Named = Vec<(String, Vec<Option<String>>)>;
 
 /// What is known of the rows beside the columns with a meaning: the columns asked for, else all that do not look like
-/// identifiers, and those of the metadata.
+/// identifiers, and those of the metadata. Then the names of those that do.
 pub(super) fn meta_columns(
     sources: &[Source],
     columns: &SourceColumns,
     metadata: Option<&Metadata>,
     patients: &[Option<String>],
-) -> Result<Named, AuditError> {
+) -> Result<(Named, Vec<String>), AuditError> {
     let mut all = Named::new();
     for name in sources.iter().flat_map(|source| source.table.names()) {
         if all.iter().all(|(known, _)| known != name) {
@@ -56,7 +56,7 @@ pub(super) fn meta_columns(
             return Err(crate::tables::TableError::no_column(missing, names()).into());
         }
         all.retain(|(name, _)| columns.meta.contains(name));
-        return Ok(all);
+        return Ok((all, Vec::new()));
     }
     let mapped = [
         &columns.patient,
@@ -71,13 +71,11 @@ pub(super) fn meta_columns(
         .iter()
         .map(|patient| patient.as_deref().unwrap_or_default())
         .collect();
-    all.retain(|(name, cells)| {
-        !mapped.iter().any(|column| column.as_ref() == Some(name))
-            && !looks_identifying(name)
-            && !INDEX.contains(&name.to_lowercase().as_str())
-            && !holds_identifiers(cells, &known)
+    all.retain(|(name, _)| !mapped.iter().any(|column| column.as_ref() == Some(name)));
+    let (identifying, others): (Named, Named) = all.into_iter().partition(|(name, cells)| {
+        looks_identifying(name) || INDEX.contains(&name.to_lowercase().as_str()) || holds_identifiers(cells, &known)
     });
-    Ok(all)
+    Ok((others, identifying.into_iter().map(|(name, _)| name).collect()))
 }
 
 #[cfg(test)]
@@ -89,5 +87,6 @@ mod tests {
         let material = testing::material("who index age text\nPAT001 0 40 PAT001x\nPAT002 1 50 PAT002x");
         let names: Vec<&str> = material.meta.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["age"]);
+        assert_eq!(material.identifying, ["index", "text"]);
     }
 }

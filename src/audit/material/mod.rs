@@ -41,6 +41,13 @@ pub struct Material {
     pub(super) site: Option<Vec<Option<String>>>,
     pub(super) position: Option<Vec<Option<String>>>,
     pub(super) meta: Vec<(String, Vec<Option<String>>)>,
+    /// The columns of `site` and `position`, where a table has them.
+    pub(super) site_column: Option<String>,
+    pub(super) position_column: Option<String>,
+    /// Columns that the user named to predict from.
+    pub(super) named: Vec<String>,
+    /// Columns that look like identifiers, which nothing is predicted from.
+    pub(super) identifying: Vec<String>,
     pub(super) paths: Vec<Option<PathBuf>>,
     /// Hashes of the images, where they are known already.
     pub(super) sha256: Vec<Option<String>>,
@@ -80,6 +87,14 @@ impl Material {
         Place {
             table: self.sources[source].clone(),
             row: row + 1,
+        }
+    }
+
+    /// Rows that are in none of the sets, where there are sets.
+    pub fn without_a_set(&self) -> usize {
+        match self.sets.is_empty() {
+            true => 0,
+            false => self.set.iter().filter(|set| set.is_none()).count(),
         }
     }
 

@@ -8,7 +8,8 @@ impl Material {
     ///
     /// # Errors
     ///
-    /// Columns that are not there, a pattern that is none, a positive label that no row has.
+    /// Columns that are not there, a pattern that is none or finds nobody, metadata of others, a positive label that no row
+    /// has, tables without rows.
     pub fn read(sources: &[Source], columns: &SourceColumns, metadata: Option<&Metadata>) -> Result<Self, AuditError> {
         let mut material = Self {
             sources: sources.iter().map(|source| source.name.clone()).collect(),
@@ -32,11 +33,13 @@ impl Material {
         let patients =
             material.find_patients(columns, metadata, names, paths.as_deref(), optional(&columns.patient)?)?;
         material.number_patients(&patients);
+        material.named = columns.named();
         material.label = optional(&columns.label)?.unwrap_or_else(|| vec![None; material.len()]);
         material.sides(columns)?;
         material.site = optional(&columns.site)?;
         material.position = optional(&columns.position)?;
-        material.meta = meta_columns(sources, columns, metadata, &patients)?;
+        (material.site_column, material.position_column) = (columns.site.clone(), columns.position.clone());
+        (material.meta, material.identifying) = meta_columns(sources, columns, metadata, &patients)?;
         material.paths = match paths {
             Some(cells) => {
                 let joined = cells.iter().zip(&material.places);
@@ -55,7 +58,10 @@ impl Material {
                 .collect(),
         };
         material.put_in_sets(&sets);
-        Ok(material)
+        match material.is_empty() {
+            true => Err(AuditError::Empty),
+            false => Ok(material),
+        }
     }
 
     fn sides(&mut self, columns: &SourceColumns) -> Result<(), AuditError> {
@@ -66,7 +72,7 @@ impl Material {
         };
         self.positive = self.label.iter().map(side).collect();
         match (&columns.positive, &columns.label) {
-            (Some(label), Some(column)) if !self.positive.contains(&Some(true)) => {
+            (Some(label), Some(column)) if !self.is_empty() && !self.positive.contains(&Some(true)) => {
                 let labels: std::collections::BTreeSet<&str> =
                     self.label.iter().flatten().map(String::as_str).collect();
                 let labels: Vec<&str> = labels.into_iter().take(20).collect();

@@ -78,16 +78,40 @@ pub fn lint(table: &TextTable) -> Outcome {
         rows,
         findings: Vec::new(),
         agreeing: [0; 4],
+        unchecked: 0,
     };
     let sizes = lint.sizes();
     lint.totals_of_rows(&sizes);
-    lint.percentages(&sizes);
+    match lint.sizes_of_total_row() {
+        Some(totals) if sizes.n.iter().all(Option::is_none) => lint.percentages(&totals),
+        _ => lint.percentages(&sizes),
+    }
     lint.parts_of_columns(&sizes);
     lint.total_rows();
     let [sums, means, percentages, parts] = lint.agreeing;
+    let unchecked = format!(
+        "{} not checked: no total is known",
+        counted(lint.unchecked, "percentage")
+    );
     if lint.findings.is_empty() && sums + means + percentages + parts == 0 {
-        return Outcome::CannotRun(
-            "nothing in the printed table can be computed: expected row names in the first column, one group a column, counts as `52 (53.6)` or `52 (53.6%)`, means as `49.4 ± 15.4`, and `n = 98` in the headings or a row of patients".to_owned(),
+        return Outcome::CannotRun(format!(
+            "nothing in the printed table can be computed{}: expected row names in the first column, one group a column, counts as `52 (53.6)` or `52 (53.6%)`, means as `49.4 ± 15.4`, and `n = 98` in the headings or a row of patients",
+            if lint.unchecked > 0 {
+                format!(" ({unchecked})")
+            } else {
+                String::new()
+            }
+        ));
+    }
+    if lint.unchecked > 0 {
+        lint.findings.push(
+            Finding::new(
+                CHECK,
+                Severity::Note,
+                unchecked,
+                json!({"unchecked_percentages": lint.unchecked}),
+            )
+            .next("give n in the headings (`covid (n = 25)`) or a row of patients, and check again"),
         );
     }
     let sentence = format!(
@@ -112,6 +136,8 @@ struct Lint {
     findings: Vec<Finding>,
     /// What was checked and is right: sums of rows, means, percentages, sums of columns.
     agreeing: [usize; 4],
+    /// Percentages of which no total is known.
+    unchecked: usize,
 }
 
 impl Lint {
@@ -198,6 +224,33 @@ mod tests {
         assert!(wrong(exams).is_empty(), "{:?}", wrong(exams));
         let across = "row|a|b|Total\nPatients|10|30|40\nMale|5 (25%)|15 (75%)|20 (100%)";
         assert!(wrong(across).is_empty(), "{:?}", wrong(across));
+    }
+
+    #[test]
+    fn percentages_go_by_a_total_row_else_by_the_rows_total_else_are_said_to_be_unchecked() {
+        let below =
+            |cell: &str| format!("site|a|b|total\nA|{cell}|20 (44.4 %)|30\nB|15 (60 %)|25 (55.6 %)|40\nTotal|25|45|70");
+        assert!(
+            wrong(&below("10 (40 %)")).is_empty(),
+            "{:?}",
+            wrong(&below("10 (40 %)"))
+        );
+        assert_eq!(
+            wrong(&below("10 (45 %)")),
+            ["row `A`, a: 10 of 25 (of row `Total`) are 40.0 %, but 45 % is printed"]
+        );
+        let beside = |cell: &str| format!("site|a|b|total\nA|{cell}|20 (67 %)|30\nB|15 (38 %)|25 (62 %)|40");
+        assert!(
+            wrong(&beside("10 (33 %)")).is_empty(),
+            "{:?}",
+            wrong(&beside("10 (33 %)"))
+        );
+        assert_eq!(
+            wrong(&beside("10 (45 %)")),
+            ["row `A`, a: 10 of 30 (of the row's total) are 33.3 %, but 45 % is printed"]
+        );
+        let unknown = "site|a|b|total\nA|10 (40 %)|20 (44 %)|30\nB|15 (60 %)|25 (56 %)|40";
+        assert_eq!(wrong(unknown), ["4 percentages not checked: no total is known"]);
     }
 
     #[test]

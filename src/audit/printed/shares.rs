@@ -34,8 +34,12 @@ impl Lint {
             let by_n = agree(&|column| sizes.n[column]);
             let right = by_n.iter().filter(|right| **right == Some(true)).count();
             let said = shares.iter().all(|(.., said)| *said);
-            if by_n.iter().all(Option::is_none) || (!said && 2 * right < shares.len()) {
-                continue; // no n, or brackets that hold something else
+            if by_n.iter().all(Option::is_none) {
+                self.shares_of_row(row, &shares);
+                continue;
+            }
+            if !said && 2 * right < shares.len() {
+                continue; // brackets that hold something else
             }
             let others = self.rows.iter().enumerate().filter(|(place, other)| {
                 *place != row && other.cells.iter().any(|cell| matches!(cell, Cell::Count(_)))
@@ -49,22 +53,53 @@ impl Lint {
                 continue;
             }
             self.agreeing[2] += right;
+            self.unchecked += by_n.iter().filter(|right| right.is_none()).count();
             for ((column, k, percent, _), right) in shares.iter().zip(&by_n) {
                 if *right != Some(false) {
                     continue;
                 }
                 // There is an n where the percentage was compared with it.
                 let n = sizes.n[*column].unwrap_or_default();
-                let computed = 100.0 * *k as f64 / n.max(1) as f64;
-                let sentence = format!(
-                    "row `{}`, {}: {k} of {n} ({}) are {computed:.1} %, but {percent} % is printed",
-                    self.rows[row].label, self.columns[*column].name, sizes.from
-                );
-                let numbers = json!({"kind": "percentage", "row": self.rows[row].label, "column": self.columns[*column].name,
-                    "k": k, "n": n, "computed": computed, "printed": percent.value});
-                self.report(row, sentence, numbers);
+                self.wrong_share([row, *column], [*k, n], *percent, &sizes.from);
             }
         }
+    }
+
+    /// Shares without an n: of the row's own total, if one of them is; the others are counted as unchecked.
+    fn shares_of_row(&mut self, row: usize, shares: &[(usize, u64, Number, bool)]) {
+        let totals: Vec<Option<u64>> = shares
+            .iter()
+            .map(|(column, ..)| self.total_beside(row, *column))
+            .collect();
+        let agree = |(share, total): (&(usize, u64, Number, bool), &Option<u64>)| {
+            total.is_some_and(|total| is_percent(share.1, total, &share.2))
+        };
+        let right = shares.iter().zip(&totals).filter(|pair| agree(*pair)).count();
+        let said = shares.iter().all(|(.., said)| *said);
+        if right == 0 || (!said && right < shares.len()) {
+            self.unchecked += if said { shares.len() } else { 0 };
+            return;
+        }
+        self.agreeing[2] += right;
+        for (share, total) in shares.iter().zip(&totals) {
+            match total {
+                None => self.unchecked += 1,
+                Some(total) if !agree((share, &Some(*total))) => {
+                    self.wrong_share([row, share.0], [share.1, *total], share.2, "of the row's total");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn wrong_share(&mut self, [row, column]: [usize; 2], [k, n]: [u64; 2], percent: Number, from: &str) {
+        let computed = 100.0 * k as f64 / n.max(1) as f64;
+        let (label, column) = (self.rows[row].label.clone(), self.columns[column].name.clone());
+        let sentence =
+            format!("row `{label}`, {column}: {k} of {n} ({from}) are {computed:.1} %, but {percent} % is printed");
+        let numbers = json!({"kind": "percentage", "row": label, "column": column, "k": k, "n": n, "computed": computed,
+            "printed": percent.value});
+        self.report(row, sentence, numbers);
     }
 
     /// The count of the row's total column that this column is a part of, or is.

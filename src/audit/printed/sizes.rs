@@ -11,6 +11,22 @@ pub(super) struct Sizes {
 }
 
 impl Lint {
+    /// n of each column from the last row called total: what percentages are of where nothing else says it.
+    pub(super) fn sizes_of_total_row(&self) -> Option<Sizes> {
+        let counted = |row: &Row| {
+            let columns = row.cells.iter().zip(&self.columns);
+            columns
+                .filter(|(_, column)| column.kind != Kind::PValue)
+                .all(|(cell, _)| cell.count().is_some())
+        };
+        let place = self.rows.iter().rposition(|row| row.is_total() && counted(row))?;
+        Some(Sizes {
+            n: self.rows[place].counts().collect(),
+            from: format!("of row `{}`", self.rows[place].label),
+            row: Some(place),
+        })
+    }
+
     /// n of each column: from the headings, from a row of patients, else from the first part of the table whose rows all
     /// hold counts.
     pub(super) fn sizes(&self) -> Sizes {
