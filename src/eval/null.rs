@@ -7,8 +7,8 @@
 use super::{Pooling, ResultRow, Unit};
 use crate::stats::quantile;
 
-/// Permutations from which on the range of a null says something.
-const ENOUGH: usize = 20;
+/// Permutations from which on the range of a null says something: those with which p can be 0.05.
+const ENOUGH: usize = 19;
 
 /// The AUC of one head on one set beside its values under permuted labels.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -88,7 +88,7 @@ impl NullAuc {
         })
     }
 
-    /// Whether labels without meaning are predicted: the range lies above 0.5. On fewer than 20 permutations
+    /// Whether labels without meaning are predicted: the range lies above 0.5. On fewer than 19 permutations
     /// that is chance, and on the validation set it may be the calibration, which is fitted there.
     pub fn is_leak(&self) -> bool {
         self.range[0] > 0.5 && self.permutations >= ENOUGH && self.set != "validation"
