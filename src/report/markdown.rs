@@ -27,9 +27,10 @@ impl ReportFormat for Markdown {
         for banner in &report.banners {
             page += &format!("> **{}**\n\n", escape(banner));
         }
-        if !report.warnings.is_empty() {
+        let warnings = report.shown_warnings();
+        if !warnings.is_empty() {
             page += "## Warnings\n\n";
-            for warning in &report.warnings {
+            for warning in &warnings {
                 page += &format!("- {}\n", escape(warning));
             }
             page.push('\n');

@@ -198,6 +198,15 @@ impl StudyReport {
         }
     }
 
+    /// The warnings, and what the audit found that may make a figure wrong.
+    fn shown_warnings(&self) -> Vec<String> {
+        let grave = self.audit.grave().map(|found| {
+            let [severity, check, sentence, _] = found.cells();
+            format!("{severity}, {check}: {sentence}")
+        });
+        self.warnings.iter().cloned().chain(grave).collect()
+    }
+
     /// Adds a banner, once.
     pub fn mark(&mut self, banner: impl Into<String>) {
         let banner = banner.into();

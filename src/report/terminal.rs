@@ -17,16 +17,8 @@ pub fn terminal_table(report: &StudyReport) -> String {
         lines.extend(wrap(banner, "!! ", "!! "));
         lines.push("!".repeat(WIDTH));
     }
-    for warning in &report.warnings {
-        lines.extend(wrap(warning, "warning: ", "         "));
-    }
-    for found in report.audit.grave() {
-        let [severity, check, sentence, _] = found.cells();
-        lines.extend(wrap(
-            &format!("{severity}, {check}: {sentence}"),
-            "warning: ",
-            "         ",
-        ));
+    for warning in report.shown_warnings() {
+        lines.extend(wrap(&warning, "warning: ", "         "));
     }
     lines.extend(wrap(&headline(report), "", ""));
     for panel in panels(report) {

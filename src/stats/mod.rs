@@ -1,4 +1,15 @@
 //! Statistics on plain slices of `f64`. Knows nothing of CT.
+//!
+//! Whether intervals keep their word was simulated: binormal scores, 5 rows a patient, an intraclass correlation of 0.5,
+//! 2000 data sets a design with 2000 resamples each (`cargo test --test pure coverage -- --ignored`; standard error 0.5).
+//! Shares of the 95 % intervals of an AUC that hold the true one, in per cent:
+//!
+//! | design | DeLong, rows independent | bootstrap of rows | clustered DeLong, plain | clustered DeLong, logit | bootstrap of patients | the same, BCa |
+//! |---|---|---|---|---|---|---|
+//! | 100 patients, AUC 0.76 | 75.5 | 75.3 | 94.7 | 95.5 | 95.0 | 95.3 |
+//! | both classes in each patient | 98.5 | 98.4 | 94.0 | 94.2 | 94.5 | 94.2 |
+//! | 100 patients, AUC 0.92 | 75.6 | 75.6 | 92.6 | 95.0 | 93.8 | 95.0 |
+//! | 40 patients, AUC 0.76 | 73.7 | 74.1 | 93.0 | 94.4 | 93.7 | 94.5 |
 
 mod agreement;
 mod auc;

@@ -80,15 +80,15 @@ fn marks(report: &StudyReport) -> String {
 }
 
 fn warnings(report: &StudyReport) -> String {
-    if report.warnings.is_empty() {
+    let warnings = report.shown_warnings();
+    if warnings.is_empty() {
         return "<p class=\"calm\">No warnings.</p>\n".to_owned();
     }
-    let items: String = report
-        .warnings
+    let items: String = warnings
         .iter()
         .map(|warning| format!("<li>{}</li>\n", escape(warning)))
         .collect();
-    let count = counted(report.warnings.len(), "warning");
+    let count = counted(warnings.len(), "warning");
     format!("<section class=\"warnings\" aria-label=\"Warnings\">\n<h2>{count}</h2>\n<ul>\n{items}</ul>\n</section>\n")
 }
 
