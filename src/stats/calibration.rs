@@ -141,7 +141,7 @@ impl<'a> LogOdds<'a> {
     ///
     /// ```
     /// use hounsfield::stats::LogOdds;
-    /// let (positive, p) = ([true, false, true, false], [0.9, 0.2, 0.4, 0.6]);
+    /// let (positive, p) = ([true, false, true, false], [0.99, 0.01, 0.2, 0.8]);
     /// let line = LogOdds::new(&positive, &p)?.fit(&[1; 4], None)?;
     /// assert!(line.slope() > 0.0 && line.slope() < 1.0);
     /// # Ok::<(), hounsfield::stats::CalibrationError>(())

@@ -104,6 +104,17 @@ impl StudyRun {
                 cohort.len()
             ));
         }
+        let (unit, pool) = (self.study.probe.unit, self.study.probe.pool);
+        if self.study.probe.calibration != Calibration::None && unit != Unit::Slice {
+            report.warn(format!(
+                "calibration was fitted on scores of slices, and the {} of a {unit} is no probability of the {unit} for \
+                 that: read the calibration slope before the probabilities",
+                pool.pooled("score")
+            ));
+        }
+        if self.study.probe.calibration != Calibration::None && split.sets().contains(&Some(Set::Validation)) {
+            report.warn("calibration was fitted on the validation set: the AUC there is optimistic too");
+        }
         self.facts(&mut report, cohort, made_by);
         for one in probed {
             one.warnings.iter().for_each(|warning| report.warn(warning));
