@@ -22,6 +22,7 @@ mod error;
 pub mod eval;
 pub mod features;
 pub mod heads;
+pub mod method;
 pub mod progress;
 pub mod readers;
 pub mod recipe;

@@ -65,20 +65,20 @@ pub enum TorchError {
         /// The file.
         path: PathBuf,
     },
-    /// A file whose tensors are not exactly those of the encoder.
-    #[error("weights do not fit the encoder {kind}, nothing was loaded; {mismatch}: {path:?}")]
+    /// A file whose tensors are not exactly those of the network.
+    #[error("weights do not fit the network {kind}, nothing was loaded; {mismatch}: {path:?}")]
     Mismatch {
-        /// The encoder's kind.
+        /// The network.
         kind: &'static str,
         /// Every tensor that is wrong.
         mismatch: Box<Mismatch>,
         /// The file.
         path: PathBuf,
     },
-    /// Tensors in memory that are not exactly those of the encoder.
-    #[error("tensors do not fit the encoder {kind}; {mismatch}")]
+    /// Tensors in memory that are not exactly those of the network.
+    #[error("tensors do not fit the network {kind}; {mismatch}")]
     Tensors {
-        /// The encoder's kind.
+        /// The network.
         kind: &'static str,
         /// Every tensor that is wrong.
         mismatch: Box<Mismatch>,
@@ -91,6 +91,31 @@ pub enum TorchError {
         /// Rows and columns expected.
         size: usize,
     },
+    /// Latent vectors of the wrong shape.
+    #[error("latent vectors have the shape {found:?}, the generator takes [N, {expected}]")]
+    LatentShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// Width expected.
+        expected: usize,
+    },
+    /// Images of the wrong shape.
+    #[error("images have the shape {found:?}, the discriminator takes [N, 3, R, R]")]
+    ImageShape {
+        /// Shape found.
+        found: Vec<i64>,
+    },
+    /// Pairs of which the halves do not fit.
+    #[error("images have the shape {found:?} and latent vectors {vectors:?}, expected as many of each")]
+    PairShape {
+        /// Shape of the images.
+        found: Vec<i64>,
+        /// Shape of the vectors.
+        vectors: Vec<i64>,
+    },
+    /// The method of a recipe.
+    #[error(transparent)]
+    Method(#[from] crate::method::MethodError),
     /// Noise of the wrong shape.
     #[error("noise has the shape {found:?}, expected {expected:?}")]
     NoiseShape {

@@ -10,6 +10,8 @@ mod error;
 pub mod extract;
 pub mod ffi;
 pub mod layers;
+pub mod methods;
+pub mod train;
 pub mod weights;
 
 use std::sync::Once;

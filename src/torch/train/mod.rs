@@ -1,0 +1,5 @@
+//! What all methods train with.
+
+mod tape;
+
+pub use tape::Tape;
