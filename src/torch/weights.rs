@@ -35,8 +35,27 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is wrong with the names, shapes and precision of tensors.
+    pub(super) fn between(tensors: &WeightMap, expected: &BTreeMap<String, Vec<usize>>) -> Self {
+        let mut mismatch = Self::default();
+        for (name, shape) in expected {
+            match tensors.get(name) {
+                None => mismatch.missing.push(name.clone()),
+                Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
+                Some(t) if t.size() != sizes(shape) => {
+                    let found = t.size().into_iter().map(|n| n as usize).collect();
+                    mismatch.shapes.push((name.clone(), found, shape.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let unexpected = tensors.keys().filter(|name| !expected.contains_key(*name));
+        mismatch.unexpected.extend(unexpected.cloned());
+        mismatch
     }
 }
 
@@ -151,21 +170,7 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
 /// As [`load`]: every wrong tensor is named.
 pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchError> {
     let expected: BTreeMap<String, Vec<usize>> = config.expected_tensors()?.into_iter().collect();
-    let mut mismatch = Mismatch::default();
-    for (name, shape) in &expected {
-        match tensors.get(name) {
-            None => mismatch.missing.push(name.clone()),
-            Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
-            Some(t) if t.size() != sizes(shape) => {
-                let found = t.size().into_iter().map(|n| n as usize).collect();
-                mismatch.shapes.push((name.clone(), found, shape.clone()));
-            }
-            Some(_) => {}
-        }
-    }
-    mismatch
-        .unexpected
-        .extend(tensors.keys().filter(|name| !expected.contains_key(*name)).cloned());
+    let mismatch = Mismatch::between(tensors, &expected);
     if mismatch.is_empty() {
         Ok(())
     } else {
