@@ -83,6 +83,36 @@ pub enum TorchError {
         /// Every tensor that is wrong.
         mismatch: Box<Mismatch>,
     },
+    /// Tensors that are not exactly those of the trained parameters.
+    #[error("{what} do not fit the parameters, nothing was changed; {mismatch}")]
+    State {
+        /// What the tensors are, in the plural.
+        what: &'static str,
+        /// Every tensor that is wrong.
+        mismatch: Box<Mismatch>,
+    },
+    /// Embeddings and directions that do not fit together.
+    #[error("embeddings have the shape {embeddings:?}, directions {directions:?}; expected [V, N, D] and [D, M]")]
+    EmbeddingShape {
+        /// Shape of the embeddings.
+        embeddings: Vec<i64>,
+        /// Shape of the directions.
+        directions: Vec<i64>,
+    },
+    /// An integral over nothing.
+    #[error("SIGReg cannot integrate over {knots} knots up to {t_max}; it takes 2 knots or more, up to a t above 0")]
+    Knots {
+        /// Number of knots.
+        knots: usize,
+        /// The last knot.
+        t_max: f64,
+    },
+    /// A precision that autocast does not know.
+    #[error("autocast computes in BFloat16 or Half, not in {found:?}")]
+    AutocastKind {
+        /// The precision asked for.
+        found: tch::Kind,
+    },
     /// A batch of the wrong shape.
     #[error("slices have the shape {found:?}, the encoder takes [N, 3, {size}, {size}]")]
     SliceShape {

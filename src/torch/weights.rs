@@ -41,8 +41,27 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is wrong with the names, shapes and precision of tensors.
+    pub(super) fn between(tensors: &WeightMap, expected: &BTreeMap<String, Vec<usize>>) -> Self {
+        let mut mismatch = Self::default();
+        for (name, shape) in expected {
+            match tensors.get(name) {
+                None => mismatch.missing.push(name.clone()),
+                Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
+                Some(t) if t.size() != sizes(shape) => {
+                    let found = t.size().into_iter().map(|n| n as usize).collect();
+                    mismatch.shapes.push((name.clone(), found, shape.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let unexpected = tensors.keys().filter(|name| !expected.contains_key(*name));
+        mismatch.unexpected.extend(unexpected.cloned());
+        mismatch
     }
 }
 
@@ -183,21 +202,8 @@ pub fn check_against(
     expected: &[(String, Vec<usize>)],
     tensors: &WeightMap,
 ) -> Result<(), TorchError> {
-    let mut mismatch = Mismatch::default();
-    for (name, shape) in expected {
-        match tensors.get(name) {
-            None => mismatch.missing.push(name.clone()),
-            Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
-            Some(t) if t.size() != sizes(shape) => {
-                let found = t.size().into_iter().map(|n| n as usize).collect();
-                mismatch.shapes.push((name.clone(), found, shape.clone()));
-            }
-            Some(_) => {}
-        }
-    }
-    let known: BTreeSet<&str> = expected.iter().map(|(name, _)| name.as_str()).collect();
-    let unknown = tensors.keys().filter(|name| !known.contains(name.as_str()));
-    mismatch.unexpected.extend(unknown.cloned());
+    let expected = expected.iter().cloned().collect();
+    let mismatch = Mismatch::between(tensors, &expected);
     if mismatch.is_empty() {
         Ok(())
     } else {
