@@ -1,6 +1,6 @@
 //! A network's tensors in training: those that an optimiser moves, those that it does not, and the optimiser.
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::{
     super::{
@@ -37,7 +37,7 @@ impl Trained {
         let (mut trained, mut buffers) = (WeightMap::new(), WeightMap::new());
         for (name, tensor) in tensors {
             match is_buffer(name) {
-                true => buffers.insert(name.clone(), tensor.f_detach()?.f_to_device(device)?.f_copy()?),
+                true => buffers.insert(name.clone(), tensor.f_detach()?.f_to_device(device)?.copy()),
                 false => trained.insert(name.clone(), tensor.shallow_clone()),
             };
         }
@@ -129,7 +129,7 @@ pub(super) fn with(a: &WeightMap, b: &WeightMap) -> WeightMap {
 
 /// Checks that a checkpoint's tensors are exactly those that are there.
 pub(super) fn check_state(found: &WeightMap, expected: &WeightMap) -> Result<(), TorchError> {
-    let shape = |tensor: &tch::Tensor| tensor.size().into_iter().map(|n| n as usize).collect();
+    let shape = |tensor: &Tensor| tensor.size().into_iter().map(|n| n as usize).collect();
     let expected: Vec<_> = expected.iter().map(|(name, tensor)| (name.clone(), shape(tensor))).collect();
     super::super::weights::check_against("checkpoint", &expected, found)
 }
@@ -139,7 +139,7 @@ pub(super) fn for_use(average: &WeightMap, buffers: &WeightMap) -> Result<Weight
     let _no_gradients = tch::no_grad_guard();
     let mut tensors = WeightMap::new();
     for (name, tensor) in average.iter().chain(buffers) {
-        tensors.insert(name.clone(), tensor.f_detach()?.f_copy()?);
+        tensors.insert(name.clone(), tensor.f_detach()?.copy());
     }
     Ok(tensors)
 }
@@ -159,7 +159,7 @@ pub(super) fn stand(setting: &Setting, tensors: &WeightMap, slices: &[Tensor]) -
 
 /// Plain contiguous copies on the CPU.
 pub(super) fn on_cpu(tensors: &WeightMap) -> Result<WeightMap, TorchError> {
-    let copied = |(name, tensor): (&String, &tch::Tensor)| {
+    let copied = |(name, tensor): (&String, &Tensor)| {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
         Ok((name.clone(), tensor))
     };
