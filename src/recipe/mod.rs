@@ -21,6 +21,9 @@ use crate::{
 };
 
 mod overrides;
+mod pretrain;
+
+pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, TrainSection, WatchSection};
 
 /// A whole study, as its file says it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -293,6 +296,23 @@ fn pointed(text: &str, error: &toml::de::Error) -> String {
     plain
 }
 
+/// Reads the file of a recipe, with overrides, strictly.
+fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let (text, after_set) = match overrides {
+        [] => (text, ""),
+        _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
+    };
+    toml::from_str(&text).map_err(|error| RecipeError::Parse {
+        message: pointed(&text, &error),
+        after_set,
+        path: path.to_owned(),
+    })
+}
+
 impl Study {
     /// Reads a recipe and applies overrides such as `probe.unit=slice`.
     ///
@@ -300,19 +320,7 @@ impl Study {
     ///
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let (text, after_set) = match overrides {
-            [] => (text, ""),
-            _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
-        };
-        let mut study: Self = toml::from_str(&text).map_err(|error| RecipeError::Parse {
-            message: pointed(&text, &error),
-            after_set,
-            path: path.to_owned(),
-        })?;
+        let mut study: Self = read_recipe(path, overrides)?;
         study.anchor(path.parent().unwrap_or(Path::new("")));
         study.check()?;
         Ok(study)
@@ -488,25 +496,36 @@ impl Study {
 
     /// The classes that are told apart; `None` for a study without a positive label.
     pub fn classes(&self) -> Option<Classes> {
-        let positive = self.cohort.positive.clone()?;
-        Some(Classes {
-            positive,
-            negative: self.cohort.negative.clone(),
-        })
+        self.cohort.classes()
     }
 
     /// The meaning of the cohort table's columns.
     pub fn columns(&self) -> Columns {
-        let section = &self.cohort;
+        self.cohort
+            .columns(self.split.as_ref().and_then(SplitPlan::column).map(str::to_owned))
+    }
+}
+
+impl CohortSection {
+    /// The meaning of the table's columns, with the column of a split that came with the data.
+    fn columns(&self, split: Option<String>) -> Columns {
         Columns {
-            path: section.path.clone(),
-            patient: section.patient.clone(),
-            scan: section.scan.clone(),
-            id: section.id.clone(),
-            label: section.label.clone(),
-            site: section.site.clone(),
-            split: self.split.as_ref().and_then(SplitPlan::column).map(str::to_owned),
-            keep: section.keep.clone(),
+            path: self.path.clone(),
+            patient: self.patient.clone(),
+            scan: self.scan.clone(),
+            id: self.id.clone(),
+            label: self.label.clone(),
+            site: self.site.clone(),
+            split,
+            keep: self.keep.clone(),
         }
+    }
+
+    /// The classes that are told apart; `None` without a positive label.
+    pub fn classes(&self) -> Option<Classes> {
+        Some(Classes {
+            positive: self.positive.clone()?,
+            negative: self.negative.clone(),
+        })
     }
 }

@@ -143,6 +143,14 @@ pub enum TorchError {
         /// Shape of the vectors.
         vectors: Vec<i64>,
     },
+    /// A checkpoint that can't be gone on from.
+    #[error("checkpoint {why}: {path:?}")]
+    Checkpoint {
+        /// What is wrong.
+        why: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The method of a recipe.
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),

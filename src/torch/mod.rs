@@ -10,10 +10,12 @@ pub mod encoders;
 mod error;
 pub mod extract;
 pub mod ffi;
+pub mod generator;
 pub mod layers;
 pub mod methods;
 pub mod sigreg;
 pub mod train;
+pub mod trainer;
 pub mod weights;
 
 use std::sync::Once;

@@ -5,7 +5,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashMap},
     fmt, fs,
     io::Write as _,
     path::Path,
@@ -220,6 +220,19 @@ pub fn check_against(
 ///
 /// When the tensors are no 32-bit floats, or the file cannot be written.
 pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
+    save_with(tensors, None, path)
+}
+
+/// As [`save`], with words in the file's header.
+///
+/// # Errors
+///
+/// As [`save`].
+pub(super) fn save_with(
+    tensors: &WeightMap,
+    metadata: Option<HashMap<String, String>>,
+    path: &Path,
+) -> Result<String, TorchError> {
     let wrong: Vec<_> = tensors.iter().filter(|(_, t)| t.kind() != Kind::Float).collect();
     if !wrong.is_empty() {
         let dtypes = wrong
@@ -243,7 +256,7 @@ pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
             },
         )
     });
-    let bytes = safetensors::serialize(views, None).map_err(|source| TorchError::Safetensors {
+    let bytes = safetensors::serialize(views, metadata).map_err(|source| TorchError::Safetensors {
         source,
         path: path.to_owned(),
     })?;
@@ -255,7 +268,7 @@ pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
-fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
+pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -275,6 +288,60 @@ fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// All tensors of a file of 32-bit floats, and the words in its header.
+///
+/// # Errors
+///
+/// When the file cannot be read, is no safetensors file, or holds something else.
+pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<String, String>), TorchError> {
+    let bytes = fs::read(path).map_err(|source| TorchError::Io {
+        verb: "read",
+        source,
+        path: path.to_owned(),
+    })?;
+    let broken = |source| TorchError::Safetensors {
+        source,
+        path: path.to_owned(),
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let mut tensors = WeightMap::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            let mismatch = Mismatch {
+                dtypes: vec![(name.to_owned(), format!("{:?}", view.dtype()))],
+                ..Mismatch::default()
+            };
+            return Err(TorchError::Mismatch {
+                kind: "file",
+                mismatch: mismatch.into(),
+                path: path.to_owned(),
+            });
+        }
+        let tensor = Tensor::f_from_data_size(view.data(), &sizes(view.shape()), Kind::Float)?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+/// SHA-256 of names, shapes and values, whatever the order and layout in memory.
+pub(super) fn content_hash(tensors: &WeightMap) -> String {
+    let mut hash = Sha256::new();
+    for (name, t) in tensors {
+        hash.update(format!("{name} {:?}\n", t.size()));
+        hash.update(bytes_of(t));
+    }
+    hex(&hash.finalize())
+}
+
+/// The values of 32-bit floats, row after row.
+fn bytes_of(t: &Tensor) -> Vec<u8> {
+    let t = t.detach().to_device(Device::Cpu).contiguous();
+    let mut bytes = vec![0; 4 * t.numel()];
+    t.copy_data_u8(&mut bytes, t.numel());
+    bytes
+}
+
 struct View<'a> {
     shape: Vec<usize>,
     t: &'a Tensor,
@@ -290,10 +357,7 @@ impl safetensors::View for View<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let t = self.t.detach().to_device(Device::Cpu).contiguous();
-        let mut bytes = vec![0; self.data_len()];
-        t.copy_data_u8(&mut bytes, t.numel());
-        bytes.into()
+        bytes_of(self.t).into()
     }
 
     fn data_len(&self) -> usize {

@@ -2,6 +2,7 @@
 
 #[path = "../support/command.rs"]
 mod command;
+mod bigbigan;
 mod extract;
 mod full_size;
 mod inference;

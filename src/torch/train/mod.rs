@@ -5,12 +5,14 @@
 //! [`Adam`] and one of [`Ema`] are then a single pass over memory instead of hundreds of small calls.
 
 mod adam;
+mod checkpoint;
 mod ema;
 mod layout;
 mod parameters;
 mod tape;
 
 pub use adam::{Adam, AdamConfig};
+pub use checkpoint::{BestMark, Checkpoint, Checkpoints, Stamp};
 pub use ema::Ema;
 pub use layout::Memory;
 pub use parameters::Parameters;

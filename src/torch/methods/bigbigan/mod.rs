@@ -397,7 +397,7 @@ impl Method for BigBiGan {
         for seen in 0..STANDING_BATCHES {
             let (seed, device) = (self.setting.seed, self.setting.device);
             let z = noise(seed, "standing", seen as u64, STANDING_BATCH, z_dim as i64, device)?;
-            generator.forward(&z, Statistics::Standing { seen })?;
+            let _ = generator.forward(&z, Statistics::Standing { seen })?;
         }
         Ok(Some(on_cpu(&tensors)?))
     }
