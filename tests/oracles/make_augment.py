@@ -16,8 +16,8 @@ from scipy import ndimage
 
 OUT = Path(__file__).parent / "augment" / "augment.json"
 
-DEFAULT = {"flip_horizontal": False, "flip_vertical": False, "rotate": 0.0, "translate": [0.0, 0.0], "start": [0.0, 0.0],
-           "extent": [1.0, 1.0]}
+DEFAULT = {"flip_horizontal": False, "flip_vertical": False, "rotate": 0.0, "translate": [0.0, 0.0],
+           "start": [0.0, 0.0], "extent": [1.0, 1.0]}
 
 rng = np.random.default_rng(0)
 
@@ -74,8 +74,8 @@ def moved():
         ({"rotate": 17.0, "translate": [0.03, -0.08]}, (16, 16), 16),
         ({"rotate": -63.5, "translate": [0.2, 0.11], "flip_horizontal": True}, (16, 16), 11),
         ({"rotate": 5.0, "start": [0.1, 0.25], "extent": [0.7, 0.6]}, (16, 16), 16),
-        ({"rotate": 171.0, "translate": [-0.05, 0.3], "start": [0.31, 0.0], "extent": [0.5, 1.0], "flip_vertical": True},
-         (16, 16), 13),
+        ({"rotate": 171.0, "translate": [-0.05, 0.3], "start": [0.31, 0.0], "extent": [0.5, 1.0],
+          "flip_vertical": True}, (16, 16), 13),
         ({"rotate": 30.0, "translate": [0.1, 0.02], "start": [0.05, 0.1], "extent": [0.9, 0.77]}, (13, 19), 15),
         ({"translate": [0.013, 0.021], "flip_horizontal": True, "flip_vertical": True}, (19, 13), 24),
     ]:

@@ -39,8 +39,8 @@ pub enum AugmentError {
     },
     /// Rectangles that are longer than a slice.
     #[error(
-        "augment.{setting} asks for at least {area} of the area with aspects from {} to {}, which never fits into a square, \
-         lower its area or let its aspect come nearer to 1", aspect[0], aspect[1]
+        "augment.{setting} asks for at least {area} of the area with aspects from {} to {}, which never fits into a \
+         square, lower its area or let its aspect come nearer to 1", aspect[0], aspect[1]
     )]
     NeverFits {
         /// The recipe's key.
@@ -114,7 +114,7 @@ fn range(setting: &'static str, [from, to]: [f64; 2], low: f64, high: f64) -> Re
     }
 }
 
-/// Whether the smallest area fits into a square with some aspect: its longer side is least with the aspect nearest to 1.
+/// Whether the smallest area fits into a square with some aspect; the nearest to 1 has the shortest long side.
 fn fits(setting: &'static str, area: f64, aspect: [f64; 2]) -> Result<(), AugmentError> {
     let nearest = 1.0f64.clamp(aspect[0], aspect[1]);
     if area * nearest.max(nearest.recip()) <= 1.0 {
@@ -186,8 +186,8 @@ mod tests {
                     }),
                     ..off.clone()
                 },
-                "augment.crop asks for at least 0.6 of the area with aspects from 2 to 3, which never fits into a square, \
-                 lower its area or let its aspect come nearer to 1",
+                "augment.crop asks for at least 0.6 of the area with aspects from 2 to 3, which never fits into a \
+                 square, lower its area or let its aspect come nearer to 1",
             ),
         ] {
             assert_eq!(augment.check().unwrap_err().to_string(), sentence);

@@ -11,7 +11,7 @@ use super::{super::resample, Rectangle};
 /// What lies outside the image: the window's lower end.
 pub(super) const OUTSIDE: f32 = -1.0;
 
-/// Output pixels up to so many source pixels wide are sampled as they are; the two pixels of a bilinear sample span them.
+/// An output pixel may span so many source pixels, as many as a bilinear sample joins.
 const WIDEST_SAMPLE: f64 = 2.0;
 
 /// Where a slice is taken from: the image is flipped, turned about its centre and shifted, then the crop is cut out and
@@ -40,8 +40,9 @@ pub struct Geometry {
 impl Geometry {
     /// The image through this map; outside of it is -1.
     ///
-    /// Where the map shrinks more than twofold, the image is first shrunk with the antialiased filter of [`resample`], so
-    /// far that a factor of 2 is left. The default map is `resample` alone, and a copy if the size is the same.
+    /// Where the map shrinks more than twofold, the image is first shrunk with the antialiased filter of
+    /// [`resample`], so far that a factor of 2 is left. The default map is `resample` alone, and a copy if the size
+    /// is the same.
     ///
     /// # Shapes
     ///
@@ -91,8 +92,8 @@ struct Affine {
 }
 
 impl Affine {
-    /// The size to which the source is shrunk before it is sampled: as it is unless an output pixel spans more than two of
-    /// its rows or columns.
+    /// The size to which the source is shrunk before it is sampled: as it is unless an output pixel spans more than
+    /// two of its rows or columns.
     fn smaller(&self, (height, width): (usize, usize)) -> (usize, usize) {
         let shrunk = |side: usize, axis: usize| {
             let span = self.down[axis].hypot(self.right[axis]);

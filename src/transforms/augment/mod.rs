@@ -1,8 +1,8 @@
 //! Random changes of a slice for training: `[H, W]` in `[-1, 1]` to `[size, size]` in `[-1, 1]`.
 //!
-//! A slice is moved first, all at once (see [`Geometry`]), so that it is interpolated once. Then its values change in the
-//! order in which a scanner would do it: contrast and shift are its calibration, smoothing its kernel, noise its dose.
-//! Grey values stay comparable between scans, so there is no colour jitter to imitate.
+//! A slice is moved first, all at once (see [`Geometry`]), so that it is interpolated once. Then its values change in
+//! the order in which a scanner would do it: contrast and shift are its calibration, smoothing its kernel, noise its
+//! dose. Jitter stays small, since Hounsfield units are calibrated and mean something.
 
 mod blur;
 mod check;
@@ -148,9 +148,9 @@ impl Default for Erase {
 impl Augment {
     /// The slice, changed at random.
     ///
-    /// `window_width` says how many HU lie between -1 and 1. Pictures of 8 bits do not state it: pass the width of the
-    /// window with which they were made, or of the one that is assumed. Values that the window has cut off are not known
-    /// any more; they and what lies outside of the image change as if they were at its ends.
+    /// `window_width` says how many HU lie between -1 and 1. Pictures of 8 bits do not state it: pass the width of
+    /// the window with which they were made, or of the one that is assumed. Values that the window has cut off are
+    /// not known any more; they and what lies outside of the image change as if they were at its ends.
     ///
     /// # Shapes
     ///

@@ -13,11 +13,11 @@ impl Augment {
     /// - `none`: slices stay as they are;
     /// - `light`: for a generative model, which learns to draw whatever it is shown: small moves, half of the slices
     ///   mirrored, a small shift of HU. The numbers are ours;
-    /// - `pu2020`: what Pu et al. 2020 (doi:10.1007/s00330-020-06956-w) list for their volumes, here on slices: rotation,
-    ///   translation, both flips, HU shift of up to 25, smoothing and Gaussian noise. Only the 25 HU are theirs; no other
-    ///   size is printed, and so all others are ours;
-    /// - `views`: two strong views of one slice for joint-embedding methods: a crop of 0.3 to all of the area, one flip,
-    ///   small rotation, contrast, HU shift, smoothing and noise. The numbers are ours.
+    /// - `pu2020`: what Pu et al. 2020 (doi:10.1007/s00330-020-06956-w) list for their volumes, here on slices:
+    ///   rotation, translation, both flips, HU shift of up to 25, smoothing and Gaussian noise. Only the 25 HU are
+    ///   theirs; no other size is printed, and so all others are ours;
+    /// - `views`: two strong views of one slice for joint-embedding methods: a crop of 0.3 to all of the area, one
+    ///   flip, small rotation, contrast, HU shift, smoothing and noise. The numbers are ours.
     pub fn named(name: &str) -> Option<Self> {
         let off = Self::default();
         match name {

@@ -26,11 +26,11 @@ impl Default for Rectangle {
 }
 
 impl Rectangle {
-    /// A rectangle with a share of the area from the first range and an aspect (width to height, in pixels) from the second,
-    /// anywhere in an image of this aspect; none if ten tries did not fit.
+    /// A rectangle with a share of the area from the first range and an aspect (width to height, in pixels) from the
+    /// second, anywhere in an image of this aspect; none if ten tries did not fit.
     ///
-    /// The area is uniform and so is the logarithm of the aspect, as in torchvision's `RandomResizedCrop`: an aspect and its
-    /// inverse are equally likely.
+    /// The area is uniform and so is the logarithm of the aspect, as in torchvision's `RandomResizedCrop`: an aspect
+    /// and its inverse are equally likely.
     pub(super) fn draw(area: [f64; 2], aspect: [f64; 2], image_aspect: f64, rng: &mut impl Rng) -> Option<Self> {
         (0..TRIES).find_map(|_| {
             let area = rng.random_range(area[0]..=area[1]);
