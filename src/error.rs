@@ -19,6 +19,8 @@ pub enum Error {
     #[error(transparent)]
     Preprocess(#[from] crate::transforms::PreprocessError),
     #[error(transparent)]
+    Augment(#[from] crate::transforms::AugmentError),
+    #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),

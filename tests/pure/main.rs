@@ -1,6 +1,7 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
 mod audit;
+mod augment;
 mod calibration;
 mod claims;
 #[path = "../support/command.rs"]
