@@ -12,20 +12,25 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    card::CardError,
     cohort::{Classes, Columns, SplitPlan},
-    encoder::{EncoderConfig, Layer, Weights},
+    encoder::{EncoderConfig, Layer},
     eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
     stats::Bootstrap,
     transforms::Preprocess,
 };
 
+mod encoder;
 mod overrides;
 
-/// A whole study, as its file says it.
+pub use encoder::{CardOrigin, CardSection, EncoderSection};
+
+/// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
+/// stand for the network, and the network once the card was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Study {
+pub struct Study<E = EncoderConfig> {
     /// What the report is headed with; the file's name where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -37,12 +42,15 @@ pub struct Study {
     /// How patients are split; needed for `probe`, not for `extract`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitPlan>,
-    /// From a slice to network input. Default: `standard`, lung window.
+    /// From a slice to network input. Default: that of the encoder's card, and `standard`, lung window, without a card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
     /// The network; none where the study starts from a table of features.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<EncoderConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<E>,
+    /// The card that the encoder was taken from. No key of the file: `[encoder]` names the card.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardOrigin>,
     /// Which features.
     #[serde(default)]
     pub features: FeaturesSection,
@@ -241,6 +249,9 @@ pub enum RecipeError {
         /// What went wrong, where there is more to say.
         hint: String,
     },
+    /// The encoder's card.
+    #[error("`encoder.path`: {0}")]
+    Card(#[from] CardError),
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {
@@ -308,25 +319,15 @@ impl Study {
             [] => (text, ""),
             _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
         };
-        let mut study: Self = toml::from_str(&text).map_err(|error| RecipeError::Parse {
+        let mut written: Study<EncoderSection> = toml::from_str(&text).map_err(|error| RecipeError::Parse {
             message: pointed(&text, &error),
             after_set,
             path: path.to_owned(),
         })?;
-        study.anchor(path.parent().unwrap_or(Path::new("")));
+        written.anchor(path.parent().unwrap_or(Path::new("")));
+        let study = written.resolve()?;
         study.check()?;
         Ok(study)
-    }
-
-    /// Makes relative paths relative to the recipe's folder.
-    fn anchor(&mut self, folder: &Path) {
-        let files = [&mut self.cohort.table, &mut self.cohort.salt, &mut self.features.table];
-        for path in files.into_iter().flatten() {
-            *path = folder.join(&*path);
-        }
-        if let Some(Weights::File(path)) = self.encoder.as_mut().map(EncoderConfig::weights_mut) {
-            *path = folder.join(&*path);
-        }
     }
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -469,6 +470,14 @@ impl Study {
     pub fn preprocess(&self) -> &Preprocess {
         static DEFAULT: LazyLock<Preprocess> = LazyLock::new(Preprocess::default);
         self.preprocess.as_ref().unwrap_or(&DEFAULT)
+    }
+
+    /// Sentences that every output of the study must carry; mostly none.
+    pub fn watermarks(&self) -> Vec<String> {
+        let preprocess = self.preprocess();
+        let mut watermarks = preprocess.watermarks();
+        watermarks.extend(self.card.as_ref().and_then(|card| card.watermark(preprocess)));
+        watermarks
     }
 
     /// The layers that are extracted.

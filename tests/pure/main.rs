@@ -2,6 +2,7 @@
 
 mod audit;
 mod calibration;
+mod card;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;

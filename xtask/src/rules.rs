@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("encoder", 3),
     ("features", 3),
     ("cohort", 4),
+    ("card", 4),
     ("heads", 5),
     ("torch", 5),
     ("eval", 5),
