@@ -23,6 +23,8 @@ pub enum Error {
     #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
     #[error(transparent)]
+    Card(#[from] crate::card::CardError),
+    #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),

@@ -12,23 +12,28 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    card::CardError,
     cohort::{Classes, Columns, SplitPlan},
-    encoder::{EncoderConfig, Layer, Weights},
+    encoder::{EncoderConfig, Layer},
     eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
     stats::Bootstrap,
     transforms::Preprocess,
 };
 
+mod encoder;
 mod overrides;
 mod pretrain;
 
 pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, TrainSection, WatchSection};
 
-/// A whole study, as its file says it.
+pub use encoder::{CardOrigin, CardSection, EncoderSection};
+
+/// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
+/// stand for the network, and the network once the card was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Study {
+pub struct Study<E = EncoderConfig> {
     /// What the report is headed with; the file's name where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -40,12 +45,15 @@ pub struct Study {
     /// How patients are split; needed for `probe`, not for `extract`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitPlan>,
-    /// From a slice to network input. Default: `standard`, lung window.
+    /// From a slice to network input. Default: that of the encoder's card, and `standard`, lung window, without a card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
     /// The network; none where the study starts from a table of features.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<EncoderConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<E>,
+    /// The card that the encoder was taken from. No key of the file: `[encoder]` names the card.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardOrigin>,
     /// Which features.
     #[serde(default)]
     pub features: FeaturesSection,
@@ -244,6 +252,9 @@ pub enum RecipeError {
         /// What went wrong, where there is more to say.
         hint: String,
     },
+    /// The encoder's card.
+    #[error("`encoder.path`: {0}")]
+    Card(#[from] CardError),
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {
@@ -320,21 +331,11 @@ impl Study {
     ///
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let mut study: Self = read_recipe(path, overrides)?;
-        study.anchor(path.parent().unwrap_or(Path::new("")));
+        let mut written: Study<EncoderSection> = read_recipe(path, overrides)?;
+        written.anchor(path.parent().unwrap_or(Path::new("")));
+        let study = written.resolve()?;
         study.check()?;
         Ok(study)
-    }
-
-    /// Makes relative paths relative to the recipe's folder.
-    fn anchor(&mut self, folder: &Path) {
-        let files = [&mut self.cohort.table, &mut self.cohort.salt, &mut self.features.table];
-        for path in files.into_iter().flatten() {
-            *path = folder.join(&*path);
-        }
-        if let Some(Weights::File(path)) = self.encoder.as_mut().map(EncoderConfig::weights_mut) {
-            *path = folder.join(&*path);
-        }
     }
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -477,6 +478,14 @@ impl Study {
     pub fn preprocess(&self) -> &Preprocess {
         static DEFAULT: LazyLock<Preprocess> = LazyLock::new(Preprocess::default);
         self.preprocess.as_ref().unwrap_or(&DEFAULT)
+    }
+
+    /// Sentences that every output of the study must carry; mostly none.
+    pub fn watermarks(&self) -> Vec<String> {
+        let preprocess = self.preprocess();
+        let mut watermarks = preprocess.watermarks();
+        watermarks.extend(self.card.as_ref().and_then(|card| card.watermark(preprocess)));
+        watermarks
     }
 
     /// The layers that are extracted.

@@ -3,6 +3,7 @@
 mod audit;
 mod augment;
 mod calibration;
+mod card;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
