@@ -25,6 +25,8 @@ pub enum Error {
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
     #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    #[error(transparent)]
     Head(#[from] crate::heads::HeadError),
     #[error(transparent)]
     Eval(#[from] crate::eval::EvalError),

@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("transforms", 3),
     ("encoder", 3),
     ("features", 3),
+    ("journal", 3),
     ("cohort", 4),
     ("heads", 5),
     ("torch", 5),
