@@ -29,6 +29,8 @@ pub enum Error {
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
     #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    #[error(transparent)]
     Head(#[from] crate::heads::HeadError),
     #[error(transparent)]
     Eval(#[from] crate::eval::EvalError),
@@ -44,6 +46,13 @@ pub enum Error {
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
+    #[error(transparent)]
+    Method(#[from] crate::method::MethodError),
+    #[error(transparent)]
+    Augment(#[from] crate::transforms::AugmentError),
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Pretrain(#[from] crate::pretrain::PretrainError),
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Torch(#[from] crate::torch::TorchError),

@@ -11,6 +11,7 @@
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
 //! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out;
+//! - [`journal`] is what a training run writes for people while it runs;
 //! - [`claims`] are what two papers printed, recomputed.
 #![warn(missing_docs)]
 
@@ -25,8 +26,11 @@ pub mod eval;
 pub mod features;
 pub mod heads;
 pub mod method;
+pub mod journal;
 pub mod progress;
 pub mod readers;
+#[cfg(feature = "torch")]
+pub mod pretrain;
 pub mod recipe;
 pub mod report;
 pub mod seed;

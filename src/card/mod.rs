@@ -373,7 +373,10 @@ mod tests {
                 libtorch: "2.13.0".to_owned(),
                 started_from: None,
             }),
-            generator: Some(toml::from_str("kind = 'made'\n[blocks]\nwidths = [4, 8]").unwrap()),
+            generator: Some(GeneratorEntry {
+                weights: "generator.safetensors".into(),
+                network: Generator::default(),
+            }),
         };
         (folder, card)
     }

@@ -23,10 +23,13 @@ mod contingency;
 mod decision_curve;
 mod delong;
 pub mod distributions;
+mod feature_sets;
 mod fleiss;
 mod folds;
+mod frechet;
 mod granularity;
 mod hanley_mcneil;
+mod kernel_distance;
 mod logistic;
 mod multiple;
 mod operating;
@@ -36,6 +39,7 @@ mod prevalence;
 mod proportion;
 mod recalibration;
 mod replicates;
+mod ssim;
 mod summary_tests;
 
 pub use self::{
@@ -53,10 +57,13 @@ pub use self::{
     },
     decision_curve::{DecisionPoint, NetBenefit, decision_curve, net_benefits},
     delong::{AucCovariance, Components, clustered_delong, delong},
+    feature_sets::DistanceError,
     fleiss::{FleissKappa, fleiss_kappa, fleiss_kappa_with_error},
     folds::{FoldError, grouped_folds},
+    frechet::frechet_distance,
     granularity::{counts_of_percentage, smallest_n, sums_of_mean},
     hanley_mcneil::{compare_areas, hanley_mcneil, logit_interval, wald_interval},
+    kernel_distance::{KernelSubsets, SubsetDistance, kernel_distance},
     multiple::{bonferroni, holm},
     operating::{OperatingPoint, OperatingRule, at_threshold, operating_point},
     partial_auc::{Axis, PartialAuc, partial_auc},
@@ -65,6 +72,7 @@ pub use self::{
     proportion::{clopper_pearson, newcombe, wilson},
     recalibration::{Isotonic, Platt},
     replicates::{Bca, Replicates, quantile},
+    ssim::{SsimError, ssim},
     summary_tests::{
         Anova, Summary, TTest, anova, pooled, standardised_difference, standardised_difference_of_proportions,
         t_test_pooled, t_test_welch, weighted_mean,

@@ -8,6 +8,7 @@ mod claims;
 #[path = "../support/command.rs"]
 mod command;
 mod coverage;
+mod distances;
 mod eval;
 mod evaluate;
 mod features;
