@@ -48,8 +48,6 @@ pub enum Error {
     Study(#[from] crate::study::StudyError),
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),
-    #[error(transparent)]
-    Augment(#[from] crate::transforms::AugmentError),
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Pretrain(#[from] crate::pretrain::PretrainError),

@@ -135,11 +135,8 @@ impl Watch {
             };
             let clusters = stats::Clusters::new(&patient);
             let ranking = stats::ClusterRanking::new(&positive, &scores, &clusters);
-            let interval = bootstrap
-                .resample_auc(&clusters, &[ranking])
-                .ok()
-                .and_then(|replicates| replicates.percentile(0).ok());
-            if let Some([low, high]) = interval {
+            if let Ok(resampled) = bootstrap.resample_auc(&clusters, &[ranking]) {
+                let [low, high] = resampled.interval(0);
                 look.extend([("probe_auc_low", low), ("probe_auc_high", high)]);
             }
         }
