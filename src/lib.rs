@@ -25,12 +25,12 @@ mod error;
 pub mod eval;
 pub mod features;
 pub mod heads;
-pub mod method;
 pub mod journal;
-pub mod progress;
-pub mod readers;
+pub mod method;
 #[cfg(feature = "torch")]
 pub mod pretrain;
+pub mod progress;
+pub mod readers;
 pub mod recipe;
 pub mod report;
 pub mod seed;

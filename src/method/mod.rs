@@ -10,13 +10,13 @@ mod optimizer;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::network::BOTTOM;
 pub use self::{
     bigbigan::{BigBiGan, LossScale},
     lejepa::LeJepa,
     network::{Discriminator, Generator},
     optimizer::{Adam, Schedule},
 };
-pub(crate) use self::network::BOTTOM;
 use crate::encoder::{Architecture, EncoderError};
 
 /// Which method, with what settings.
