@@ -28,7 +28,7 @@ use crate::{
         self,
         device::DeviceChoice,
         train::{BestMark, Checkpoints, Stamp},
-        trainer::{Trainer, TrainerConfig},
+        trainer::{Start, Trainer, TrainerConfig},
     },
     words::count,
 };
@@ -69,8 +69,8 @@ pub struct Pretraining {
     name: String,
     folder: PathBuf,
     data: Data,
-    /// The weights that the encoder starts from.
-    start: Option<PathBuf>,
+    /// The files that networks start from.
+    start: Start,
     /// Held as long as the run lives, so that two runs do not write into one folder.
     _guard: std::fs::File,
 }
@@ -129,7 +129,10 @@ impl Pretraining {
         let run = Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
-            start: recipe.start(home),
+            start: Start {
+                encoder: recipe.start(home),
+                networks: recipe.method.networks().map(|path| home.join(path)),
+            },
             recipe,
             data,
             _guard: guard,
@@ -229,7 +232,7 @@ impl Pretraining {
             recompute: recipe.train.recompute,
             device,
         };
-        let mut trainer = Trainer::new(config, self.start.as_deref())?;
+        let mut trainer = Trainer::new(config, &self.start)?;
         let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
         let watch = Watch::new(recipe, &self.data);
         let mut notes = Notes::default();

@@ -189,7 +189,7 @@ impl Pretrain {
         self.cohort.columns(None)
     }
 
-    /// The weights that the training starts from, in the recipe's folder; `None` for random ones.
+    /// The encoder's weights that the training starts from, in the recipe's folder; `None` for random ones.
     pub fn start(&self, folder: &Path) -> Option<PathBuf> {
         match self.encoder.weights() {
             Weights::Random => None,

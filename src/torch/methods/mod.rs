@@ -107,7 +107,7 @@ pub trait Method {
     fn not_finite(&self) -> Result<Vec<String>, TorchError>;
 }
 
-/// Builds a method with fresh networks; the encoder starts from `start` where it is given, and from its seed otherwise.
+/// Builds a method. Networks start from the tensors of `start`, and from the seed where it has none of theirs.
 ///
 /// # Errors
 ///
