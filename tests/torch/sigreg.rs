@@ -87,7 +87,7 @@ fn the_mean_over_normal_samples_is_the_variance_of_the_characteristic_function()
 #[test]
 fn turning_embeddings_and_directions_together_changes_nothing() {
     let (embeddings, directions) = (normal(2, 50, 6) * 0.7 + 0.3, some_directions(6, 16));
-    let (rotation, _) = normal(1, 6, 6).squeeze_dim(0).linalg_qr("reduced");
+    let (rotation, _) = Tensor::linalg_qr(&normal(1, 6, 6).squeeze_dim(0), "reduced");
     let before = statistic(&embeddings, &directions);
     let after = statistic(
         &embeddings.matmul(&rotation),

@@ -21,8 +21,10 @@ impl Ema {
     ///
     /// When there is no room.
     pub fn new(parameters: &Parameters, decay: f64, start: u64) -> Result<Self, TorchError> {
-        let average = parameters.values().f_copy()?;
-        let views = parameters.layout().views(&average)?;
+        let layout = parameters.layout();
+        let mut average = layout.zeros(parameters.values().device())?;
+        average.f_copy_(parameters.values())?;
+        let views = layout.views(&average)?;
         Ok(Self {
             decay,
             start,
@@ -40,7 +42,7 @@ impl Ema {
         if step < self.start {
             self.average.f_copy_(parameters.values())?;
         } else {
-            self.average.f_lerp_(parameters.values(), 1.0 - self.decay)?;
+            let _ = self.average.f_lerp_(parameters.values(), 1.0 - self.decay)?;
         }
         Ok(())
     }

@@ -46,11 +46,11 @@ impl Layout {
             let strides = strides(&size, memory);
             let end = start + size.iter().product::<i64>();
             slots.insert(name.clone(), Slot { start, size, strides });
-            start = end.next_multiple_of(ALIGNMENT);
+            start = rounded_up(end, ALIGNMENT);
         }
         Self {
             slots,
-            length: start.next_multiple_of(ROW),
+            length: rounded_up(start, ROW),
         }
     }
 
@@ -73,6 +73,10 @@ impl Layout {
         let elements = |slot: &Slot| slot.size.iter().product::<i64>() as usize;
         self.slots.values().map(elements).sum()
     }
+}
+
+fn rounded_up(n: i64, step: i64) -> i64 {
+    (n + step - 1) / step * step
 }
 
 fn strides(size: &[i64], memory: Memory) -> Vec<i64> {
