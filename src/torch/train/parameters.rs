@@ -80,7 +80,7 @@ impl Parameters {
     ///
     /// When libtorch refuses.
     pub fn zero_grad(&mut self) -> Result<(), TorchError> {
-        self.gradient.f_zero_()?;
+        let _ = self.gradient.f_zero_()?;
         Ok(())
     }
 
@@ -126,7 +126,7 @@ impl Parameters {
         // PyTorch's guard against a norm of zero.
         let factor = max_norm / (norm + 1e-6);
         if norm.is_finite() && factor < 1.0 {
-            self.gradient.f_mul_scalar_(factor)?;
+            let _ = self.gradient.f_mul_scalar_(factor)?;
         }
         Ok(norm)
     }
