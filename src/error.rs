@@ -41,6 +41,8 @@ pub enum Error {
     #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
+    Explain(#[from] crate::explain::ExplainError),
+    #[error(transparent)]
     Study(#[from] crate::study::StudyError),
     #[cfg(feature = "torch")]
     #[error(transparent)]

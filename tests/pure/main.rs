@@ -9,6 +9,7 @@ mod coverage;
 mod distances;
 mod eval;
 mod evaluate;
+mod explain;
 mod features;
 mod heads;
 mod images;
