@@ -19,7 +19,11 @@ pub enum Error {
     #[error(transparent)]
     Preprocess(#[from] crate::transforms::PreprocessError),
     #[error(transparent)]
+    Augment(#[from] crate::transforms::AugmentError),
+    #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
+    #[error(transparent)]
+    Card(#[from] crate::card::CardError),
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
@@ -44,6 +48,11 @@ pub enum Error {
     Explain(#[from] crate::explain::ExplainError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
+    #[error(transparent)]
+    Method(#[from] crate::method::MethodError),
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Pretrain(#[from] crate::pretrain::PretrainError),
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Torch(#[from] crate::torch::TorchError),

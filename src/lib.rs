@@ -6,6 +6,7 @@
 //! - [`tables`] are files of named columns (CSV, Parquet, Excel), as text or numbers;
 //! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
 //!   they are and how patients are split;
+//! - [`card`] is the file that stands beside trained weights and says how to use them;
 //! - [`features`] is the waist: one table of features, whoever made it;
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
@@ -15,6 +16,7 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+pub mod card;
 pub mod claims;
 pub mod cohort;
 pub mod ct;
@@ -24,9 +26,12 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod heads;
+pub mod method;
 pub mod journal;
 pub mod progress;
 pub mod readers;
+#[cfg(feature = "torch")]
+pub mod pretrain;
 pub mod recipe;
 pub mod report;
 pub mod seed;

@@ -70,6 +70,13 @@ impl Progress {
         }
     }
 
+    /// A word on how it goes, e.g. a loss; shown on a bar only.
+    pub fn note(&self, words: &str) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_message(format!("{}: {words}", self.what));
+        }
+    }
+
     /// `n` more steps are done.
     pub fn tick(&self, n: u64) {
         let done = self.done.fetch_add(n, Ordering::Relaxed) + n;

@@ -27,23 +27,29 @@ pub struct NetworkArgs {
 impl NetworkArgs {
     /// The library's options. From here on Ctrl-C stops after the batch in hand; a second one ends the process at once.
     pub fn options(&self) -> ExtractOptions {
-        let stop = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&stop);
-        let installed = ctrlc::set_handler(move || {
-            if seen.swap(true, Ordering::SeqCst) {
-                std::process::exit(2);
-            }
-            eprintln!("stopping after the batch in hand (Ctrl-C again to stop at once)");
-        });
-        if let Err(error) = installed {
-            tracing::debug!("Ctrl-C stops at once: {error}");
-        }
         ExtractOptions {
             device: self.device.clone(),
             batch_size: usize::from(self.batch_size),
             decode_threads: self.decode_threads.map(usize::from),
             fail_first: self.fail_first,
-            stop,
+            stop: stop_at_ctrl_c("the batch"),
         }
     }
+}
+
+/// From here on Ctrl-C only sets what is given back, for work to stop after what is in hand; a second one ends the process at
+/// once.
+pub fn stop_at_ctrl_c(in_hand: &'static str) -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&stop);
+    let installed = ctrlc::set_handler(move || {
+        if seen.swap(true, Ordering::SeqCst) {
+            std::process::exit(2);
+        }
+        eprintln!("stopping after {in_hand} in hand (Ctrl-C again to stop at once)");
+    });
+    if let Err(error) = installed {
+        tracing::debug!("Ctrl-C stops at once: {error}");
+    }
+    stop
 }

@@ -260,6 +260,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<Done> {
         ("layer", made.layer.clone()),
         ("encoder", made.encoder.clone()),
         ("weights", weights),
+        ("card", made.card.clone()),
         ("preprocess", made.preprocess.clone()),
         ("source", made.source.clone()),
         ("pooled", made.pooled.clone()),

@@ -28,6 +28,11 @@ mod explain;
 mod extract;
 mod features;
 mod predict;
+#[cfg(feature = "torch")]
+mod pretrain;
+#[cfg(not(feature = "torch"))]
+#[path = "without_torch.rs"]
+mod pretrain;
 mod probe;
 mod readers;
 mod report;
@@ -56,6 +61,8 @@ enum Command {
     Demo(demo::Args),
     /// Run a whole study: cohort, split, features, probe, report
     Run(run::Args),
+    /// Train an encoder on slices without labels, or fine-tune one
+    Pretrain(pretrain::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -142,6 +149,7 @@ impl Cli {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
+            Command::Pretrain(args) => pretrain::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
@@ -164,7 +172,7 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(hounsfield::torch::extract::DECODER) => tracing::debug!("a decoder panicked: {panic}"),
+        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER) => tracing::debug!("a decoder panicked: {panic}"),
         _ => usual(panic),
     }));
 }

@@ -105,6 +105,27 @@ impl EncoderConfig {
         Ok(serde_json::json!({ "kind": self.kind(), "architecture": self.architecture()? }).to_string())
     }
 
+    /// The same network with every switch written out, whatever its default is.
+    #[must_use]
+    pub fn spelled_out(mut self) -> Self {
+        let Architecture {
+            padding,
+            pool_pad,
+            last_relu,
+            ..
+        } = self.sizes();
+        let switches = match &mut self {
+            Self::ResNet50(c) => &mut c.switches,
+            Self::RevNet50x4(c) => &mut c.switches,
+            Self::TinyResNet(c) => &mut c.switches,
+            Self::TinyRevNet(c) => &mut c.switches,
+        };
+        switches.last_relu = Some(last_relu);
+        // SAME leaves no choice, and an error where one is made.
+        switches.pool_pad = (padding == Padding::Fixed).then_some(pool_pad);
+        self
+    }
+
     fn switches(&self) -> &Switches {
         match self {
             Self::ResNet50(c) => &c.switches,

@@ -192,6 +192,14 @@ pub enum HalfOrder {
 }
 
 impl EncoderConfig {
+    /// The names of all kinds.
+    pub const KINDS: [&'static str; 4] = [
+        "bigbigan-resnet50",
+        "bigbigan-revnet50x4",
+        "bigbigan-resnet-tiny",
+        "bigbigan-revnet-tiny",
+    ];
+
     /// The name in a recipe, e.g. `bigbigan-resnet50`.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -303,12 +311,7 @@ mod tests {
 
     #[test]
     fn every_kind_survives_a_round_trip_through_toml() {
-        for kind in [
-            "bigbigan-resnet50",
-            "bigbigan-revnet50x4",
-            "bigbigan-resnet-tiny",
-            "bigbigan-revnet-tiny",
-        ] {
+        for kind in EncoderConfig::KINDS {
             let mut config = parse(&format!(
                 "kind = \"{kind}\"\nswitches = {{ padding = \"same\", last_relu = true, bn_eps = 0.001 }}"
             ))

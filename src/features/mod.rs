@@ -71,6 +71,9 @@ pub struct Provenance {
     pub layer: String,
     /// SHA-256 of the weights file, or `random(seed)` for untrained weights.
     pub weights: String,
+    /// The encoder's card by its name and SHA-256; empty where the encoder came without one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub card: String,
     /// Whether the weights were never trained: then every output says so.
     pub untrained: bool,
     /// The preprocessing recipe as text.
@@ -248,6 +251,7 @@ impl Provenance {
             ("encoder", self.encoder != other.encoder),
             ("layer", self.layer != other.layer),
             ("weights", self.weights != other.weights),
+            ("card", self.card != other.card),
             ("untrained", self.untrained != other.untrained),
             ("preprocess", self.preprocess != other.preprocess),
             ("preprocess_sha256", self.preprocess_sha256 != other.preprocess_sha256),

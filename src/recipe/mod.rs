@@ -12,20 +12,28 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    card::CardError,
     cohort::{Classes, Columns, SplitPlan},
-    encoder::{EncoderConfig, Layer, Weights},
+    encoder::{EncoderConfig, Layer},
     eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
     stats::Bootstrap,
     transforms::Preprocess,
 };
 
+mod encoder;
 mod overrides;
+mod pretrain;
 
-/// A whole study, as its file says it.
+pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, TrainSection, WatchSection};
+
+pub use encoder::{CardOrigin, CardSection, EncoderSection};
+
+/// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
+/// stand for the network, and the network once the card was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Study {
+pub struct Study<E = EncoderConfig> {
     /// What the report is headed with; the file's name where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -37,12 +45,15 @@ pub struct Study {
     /// How patients are split; needed for `probe`, not for `extract`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<SplitPlan>,
-    /// From a slice to network input. Default: `standard`, lung window.
+    /// From a slice to network input. Default: that of the encoder's card, and `standard`, lung window, without a card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preprocess>,
     /// The network; none where the study starts from a table of features.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encoder: Option<EncoderConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<E>,
+    /// The card that the encoder was taken from. No key of the file: `[encoder]` names the card.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardOrigin>,
     /// Which features.
     #[serde(default)]
     pub features: FeaturesSection,
@@ -241,6 +252,9 @@ pub enum RecipeError {
         /// What went wrong, where there is more to say.
         hint: String,
     },
+    /// The encoder's card.
+    #[error("`encoder.path`: {0}")]
+    Card(#[from] CardError),
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {
@@ -293,6 +307,23 @@ fn pointed(text: &str, error: &toml::de::Error) -> String {
     plain
 }
 
+/// Reads the file of a recipe, with overrides, strictly.
+fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
+    let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let (text, after_set) = match overrides {
+        [] => (text, ""),
+        _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
+    };
+    toml::from_str(&text).map_err(|error| RecipeError::Parse {
+        message: pointed(&text, &error),
+        after_set,
+        path: path.to_owned(),
+    })
+}
+
 impl Study {
     /// Reads a recipe and applies overrides such as `probe.unit=slice`.
     ///
@@ -300,33 +331,11 @@ impl Study {
     ///
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let (text, after_set) = match overrides {
-            [] => (text, ""),
-            _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),
-        };
-        let mut study: Self = toml::from_str(&text).map_err(|error| RecipeError::Parse {
-            message: pointed(&text, &error),
-            after_set,
-            path: path.to_owned(),
-        })?;
-        study.anchor(path.parent().unwrap_or(Path::new("")));
+        let mut written: Study<EncoderSection> = read_recipe(path, overrides)?;
+        written.anchor(path.parent().unwrap_or(Path::new("")));
+        let study = written.resolve()?;
         study.check()?;
         Ok(study)
-    }
-
-    /// Makes relative paths relative to the recipe's folder.
-    fn anchor(&mut self, folder: &Path) {
-        let files = [&mut self.cohort.table, &mut self.cohort.salt, &mut self.features.table];
-        for path in files.into_iter().flatten() {
-            *path = folder.join(&*path);
-        }
-        if let Some(Weights::File(path)) = self.encoder.as_mut().map(EncoderConfig::weights_mut) {
-            *path = folder.join(&*path);
-        }
     }
 
     fn check(&self) -> Result<(), RecipeError> {
@@ -471,6 +480,14 @@ impl Study {
         self.preprocess.as_ref().unwrap_or(&DEFAULT)
     }
 
+    /// Sentences that every output of the study must carry; mostly none.
+    pub fn watermarks(&self) -> Vec<String> {
+        let preprocess = self.preprocess();
+        let mut watermarks = preprocess.watermarks();
+        watermarks.extend(self.card.as_ref().and_then(|card| card.watermark(preprocess)));
+        watermarks
+    }
+
     /// The layers that are extracted.
     pub fn layers(&self) -> Vec<Layer> {
         self.features.layers.clone().unwrap_or_else(|| vec![Layer::ZMean])
@@ -488,25 +505,36 @@ impl Study {
 
     /// The classes that are told apart; `None` for a study without a positive label.
     pub fn classes(&self) -> Option<Classes> {
-        let positive = self.cohort.positive.clone()?;
-        Some(Classes {
-            positive,
-            negative: self.cohort.negative.clone(),
-        })
+        self.cohort.classes()
     }
 
     /// The meaning of the cohort table's columns.
     pub fn columns(&self) -> Columns {
-        let section = &self.cohort;
+        self.cohort
+            .columns(self.split.as_ref().and_then(SplitPlan::column).map(str::to_owned))
+    }
+}
+
+impl CohortSection {
+    /// The meaning of the table's columns, with the column of a split that came with the data.
+    fn columns(&self, split: Option<String>) -> Columns {
         Columns {
-            path: section.path.clone(),
-            patient: section.patient.clone(),
-            scan: section.scan.clone(),
-            id: section.id.clone(),
-            label: section.label.clone(),
-            site: section.site.clone(),
-            split: self.split.as_ref().and_then(SplitPlan::column).map(str::to_owned),
-            keep: section.keep.clone(),
+            path: self.path.clone(),
+            patient: self.patient.clone(),
+            scan: self.scan.clone(),
+            id: self.id.clone(),
+            label: self.label.clone(),
+            site: self.site.clone(),
+            split,
+            keep: self.keep.clone(),
         }
+    }
+
+    /// The classes that are told apart; `None` without a positive label.
+    pub fn classes(&self) -> Option<Classes> {
+        Some(Classes {
+            positive: self.positive.clone()?,
+            negative: self.negative.clone(),
+        })
     }
 }

@@ -47,10 +47,11 @@ impl StudyRun {
         let provenance = Provenance {
             encoder: config.describe().map_err(StudyError::Encoder)?,
             weights: encoder.origin().to_string(),
+            card: self.card(),
             untrained: encoder.untrained(),
             preprocess: preprocess.canonical(),
             preprocess_sha256: preprocess.sha256(),
-            watermarks: preprocess.watermarks(),
+            watermarks: self.study.watermarks(),
             pseudonyms: !self.ids.keeps(),
             hounsfield: env!("CARGO_PKG_VERSION").to_owned(),
             ..Provenance::default()

@@ -91,7 +91,12 @@ impl StudyRun {
         let layers = self.study.layers();
         let values_key = self.values_key(cohort, &config, &layers)?;
         let rows = annotated(cohort, split);
-        let key = Key::new(STAGE).text(&values_key).text(&digest(&rows)).finish();
+        let key = Key::new(STAGE)
+            .text(&values_key)
+            .text(&digest(&rows))
+            .text(&self.card())
+            .value(&self.study.watermarks())
+            .finish();
         if self.begin(STAGE, &key)? {
             self.keys.insert(STAGE, key);
             let failures = self.read_failures(cohort)?;
@@ -131,6 +136,11 @@ impl StudyRun {
             Some(SplitUnit::Slice) => vec![LEAKAGE.to_owned()],
             _ => Vec::new(),
         }
+    }
+
+    /// What the tables say of the encoder's card.
+    pub(super) fn card(&self) -> String {
+        self.study.card.as_ref().map(ToString::to_string).unwrap_or_default()
     }
 
     /// The table of a layer.
@@ -266,7 +276,8 @@ impl StudyRun {
         for layer in layers {
             let path = self.feature_file(layer.name());
             let mut table = read_features(&path)?;
-            table.provenance.watermarks = self.study.preprocess().watermarks();
+            table.provenance.card = self.card();
+            table.provenance.watermarks = self.study.watermarks();
             table.provenance.watermarks.extend(self.leak_marks());
             table.rows = kept.clone();
             write_features(&path, &table)?;

@@ -53,7 +53,7 @@ pub use self::{
     lock::FILE as LOCK_FILE,
     probe::{PREDICTIONS_FILE, REPEATS_FILE, RESULTS_FILE, STUDY_FILE},
     report::FILE as REPORT_FILE,
-    salt::{SALT_VARIABLE, user_pseudonymizer},
+    salt::{SALT_VARIABLE, pseudonymizer, user_pseudonymizer},
     split::FILE as SPLIT_FILE,
     stage::{Key, Stages},
 };

@@ -175,6 +175,7 @@ impl StudyRun {
                 ("encoder", &provenance.encoder),
                 ("layer", &provenance.layer),
                 ("weights", &weights),
+                ("encoder card", &provenance.card),
                 ("preprocess", &provenance.preprocess),
                 ("preprocess SHA-256", &provenance.preprocess_sha256),
                 ("source", &provenance.source),

@@ -3,12 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
+use tch::{Device, Kind};
 
 use super::{
     TorchError,
-    ffi::{Cuda, load_cuda},
+    ffi::{Autocast, Cuda, load_cuda},
 };
+use crate::method::Precision;
 
 /// A device as it is asked for on the command line or in a recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -94,6 +95,18 @@ impl TryFrom<String> for DeviceChoice {
 impl From<DeviceChoice> for String {
     fn from(device: DeviceChoice) -> Self {
         device.to_string()
+    }
+}
+
+/// Begins a precision for operations on this thread, until what it gives is dropped; nothing for 32-bit floats.
+///
+/// # Errors
+///
+/// When libtorch knows no autocast for the device.
+pub fn autocast(precision: Precision, device: Device) -> Result<Option<Autocast>, TorchError> {
+    match precision {
+        Precision::Float32 => Ok(None),
+        Precision::BFloat16 => Autocast::enter(device, Kind::BFloat16).map(Some),
     }
 }
 

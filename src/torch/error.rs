@@ -65,23 +65,53 @@ pub enum TorchError {
         /// The file.
         path: PathBuf,
     },
-    /// A file whose tensors are not exactly those of the encoder.
-    #[error("weights do not fit the encoder {kind}, nothing was loaded; {mismatch}: {path:?}")]
+    /// A file whose tensors are not exactly those of the network.
+    #[error("weights do not fit the network {kind}, nothing was loaded; {mismatch}: {path:?}")]
     Mismatch {
-        /// The encoder's kind.
+        /// The network.
         kind: &'static str,
         /// Every tensor that is wrong.
         mismatch: Box<Mismatch>,
         /// The file.
         path: PathBuf,
     },
-    /// Tensors in memory that are not exactly those of the encoder.
-    #[error("tensors do not fit the encoder {kind}; {mismatch}")]
+    /// Tensors in memory that are not exactly those of the network.
+    #[error("tensors do not fit the network {kind}; {mismatch}")]
     Tensors {
-        /// The encoder's kind.
+        /// The network.
         kind: &'static str,
         /// Every tensor that is wrong.
         mismatch: Box<Mismatch>,
+    },
+    /// Tensors that are not exactly those of the trained parameters.
+    #[error("{what} do not fit the parameters, nothing was changed; {mismatch}")]
+    State {
+        /// What the tensors are, in the plural.
+        what: &'static str,
+        /// Every tensor that is wrong.
+        mismatch: Box<Mismatch>,
+    },
+    /// Embeddings and directions that do not fit together.
+    #[error("embeddings have the shape {embeddings:?}, directions {directions:?}; expected [V, N, D] and [D, M]")]
+    EmbeddingShape {
+        /// Shape of the embeddings.
+        embeddings: Vec<i64>,
+        /// Shape of the directions.
+        directions: Vec<i64>,
+    },
+    /// An integral over nothing.
+    #[error("SIGReg cannot integrate over {knots} knots up to {t_max}; it takes 2 knots or more, up to a t above 0")]
+    Knots {
+        /// Number of knots.
+        knots: usize,
+        /// The last knot.
+        t_max: f64,
+    },
+    /// A precision that autocast does not know.
+    #[error("autocast computes in BFloat16 or Half, not in {found:?}")]
+    AutocastKind {
+        /// The precision asked for.
+        found: tch::Kind,
     },
     /// A batch of the wrong shape.
     #[error("slices have the shape {found:?}, the encoder takes [N, 3, {size}, {size}]")]
@@ -91,6 +121,39 @@ pub enum TorchError {
         /// Rows and columns expected.
         size: usize,
     },
+    /// Latent vectors of the wrong shape.
+    #[error("latent vectors have the shape {found:?}, the generator takes [N, {expected}]")]
+    LatentShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// Width expected.
+        expected: usize,
+    },
+    /// Images of the wrong shape.
+    #[error("images have the shape {found:?}, the discriminator takes [N, 3, R, R]")]
+    ImageShape {
+        /// Shape found.
+        found: Vec<i64>,
+    },
+    /// Pairs of which the halves do not fit.
+    #[error("images have the shape {found:?} and latent vectors {vectors:?}, expected as many of each")]
+    PairShape {
+        /// Shape of the images.
+        found: Vec<i64>,
+        /// Shape of the vectors.
+        vectors: Vec<i64>,
+    },
+    /// A checkpoint that can't be gone on from.
+    #[error("checkpoint {why}: {path:?}")]
+    Checkpoint {
+        /// What is wrong.
+        why: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The method of a recipe.
+    #[error(transparent)]
+    Method(#[from] crate::method::MethodError),
     /// Noise of the wrong shape.
     #[error("noise has the shape {found:?}, expected {expected:?}")]
     NoiseShape {

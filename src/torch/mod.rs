@@ -1,7 +1,8 @@
 //! All that needs libtorch. Nothing outside this room names a tensor.
 //!
 //! [`encoders`] holds the networks, [`weights`] reads and writes them, [`extract`] runs slices through them, [`device`]
-//! says where, and [`doctor`] what this machine has. [`ffi`] reaches what tch lacks.
+//! says where, and [`doctor`] what this machine has. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
+//! LeJEPA. [`ffi`] reaches what tch lacks.
 
 pub mod device;
 pub mod doctor;
@@ -9,7 +10,12 @@ pub mod encoders;
 mod error;
 pub mod extract;
 pub mod ffi;
+pub mod generator;
 pub mod layers;
+pub mod methods;
+pub mod sigreg;
+pub mod train;
+pub mod trainer;
 pub mod weights;
 
 use std::sync::Once;

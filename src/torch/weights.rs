@@ -3,7 +3,13 @@
 //! tch's own reader ignores names that it does not expect, stretches shapes and takes the file's precision; here a file
 //! holds exactly the encoder's tensors or nothing of it is used.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, fs, io::Write as _, path::Path};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    fmt, fs,
+    io::Write as _,
+    path::Path,
+};
 
 use rand_distr::{Distribution as _, StandardNormal};
 use rayon::prelude::*;
@@ -35,8 +41,27 @@ pub struct Mismatch {
 }
 
 impl Mismatch {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What is wrong with the names, shapes and precision of tensors.
+    pub(super) fn between(tensors: &WeightMap, expected: &BTreeMap<String, Vec<usize>>) -> Self {
+        let mut mismatch = Self::default();
+        for (name, shape) in expected {
+            match tensors.get(name) {
+                None => mismatch.missing.push(name.clone()),
+                Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
+                Some(t) if t.size() != sizes(shape) => {
+                    let found = t.size().into_iter().map(|n| n as usize).collect();
+                    mismatch.shapes.push((name.clone(), found, shape.clone()));
+                }
+                Some(_) => {}
+            }
+        }
+        let unexpected = tensors.keys().filter(|name| !expected.contains_key(*name));
+        mismatch.unexpected.extend(unexpected.cloned());
+        mismatch
     }
 }
 
@@ -75,6 +100,20 @@ pub struct Loaded {
 ///
 /// When the file cannot be read, or is not exactly the encoder's: then every wrong tensor is named and none is loaded.
 pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
+    load_as(config.kind(), &config.expected_tensors()?, PREFIX, path)
+}
+
+/// Reads the weights of any network, whose tensors are `expected`; their names may lack `prefix` if all of them do.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_as(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    prefix: &str,
+    path: &Path,
+) -> Result<Loaded, TorchError> {
     let bytes = fs::read(path).map_err(|source| TorchError::Io {
         verb: "read",
         source,
@@ -85,13 +124,13 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
         path: path.to_owned(),
     };
     let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let bare = !file.names().iter().any(|name| name.starts_with(PREFIX));
+    let bare = !file.names().iter().any(|name| name.starts_with(prefix));
     let mut views: BTreeMap<String, _> = file
         .iter()
         .map(|(name, view)| {
             (
                 if bare {
-                    format!("{PREFIX}{name}")
+                    format!("{prefix}{name}")
                 } else {
                     name.to_owned()
                 },
@@ -102,33 +141,33 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
 
     let mut mismatch = Mismatch::default();
     let mut taken = Vec::new();
-    for (name, shape) in config.expected_tensors()? {
-        let Some(view) = views.remove(&name) else {
-            mismatch.missing.push(name);
+    for (name, shape) in expected {
+        let Some(view) = views.remove(name) else {
+            mismatch.missing.push(name.clone());
             continue;
         };
         if view.dtype() != Dtype::F32 {
-            mismatch.dtypes.push((name, format!("{:?}", view.dtype())));
+            mismatch.dtypes.push((name.clone(), format!("{:?}", view.dtype())));
         } else if view.shape() != shape {
-            mismatch.shapes.push((name, view.shape().to_vec(), shape));
+            mismatch.shapes.push((name.clone(), view.shape().to_vec(), shape.clone()));
         } else {
             let numbers = view
                 .data()
                 .chunks_exact(4)
                 .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
             if !numbers.clone().all(f32::is_finite) {
-                mismatch.not_finite.push(name);
+                mismatch.not_finite.push(name.clone());
             } else if name.ends_with(".running_var") && numbers.clone().any(|v| v < 0.0) {
-                mismatch.negative_variance.push(name);
+                mismatch.negative_variance.push(name.clone());
             } else {
-                taken.push((name, view));
+                taken.push((name.clone(), view));
             }
         }
     }
     mismatch.unexpected.extend(views.into_keys());
     if !mismatch.is_empty() {
         return Err(TorchError::Mismatch {
-            kind: config.kind(),
+            kind,
             mismatch: mismatch.into(),
             path: path.to_owned(),
         });
@@ -150,27 +189,26 @@ pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
 ///
 /// As [`load`]: every wrong tensor is named.
 pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchError> {
-    let expected: BTreeMap<String, Vec<usize>> = config.expected_tensors()?.into_iter().collect();
-    let mut mismatch = Mismatch::default();
-    for (name, shape) in &expected {
-        match tensors.get(name) {
-            None => mismatch.missing.push(name.clone()),
-            Some(t) if t.kind() != Kind::Float => mismatch.dtypes.push((name.clone(), format!("{:?}", t.kind()))),
-            Some(t) if t.size() != sizes(shape) => {
-                let found = t.size().into_iter().map(|n| n as usize).collect();
-                mismatch.shapes.push((name.clone(), found, shape.clone()));
-            }
-            Some(_) => {}
-        }
-    }
-    mismatch
-        .unexpected
-        .extend(tensors.keys().filter(|name| !expected.contains_key(*name)).cloned());
+    check_against(config.kind(), &config.expected_tensors()?, tensors)
+}
+
+/// Checks that tensors in memory are exactly those of a network.
+///
+/// # Errors
+///
+/// As [`load`]: every wrong tensor is named.
+pub fn check_against(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    tensors: &WeightMap,
+) -> Result<(), TorchError> {
+    let expected = expected.iter().cloned().collect();
+    let mismatch = Mismatch::between(tensors, &expected);
     if mismatch.is_empty() {
         Ok(())
     } else {
         Err(TorchError::Tensors {
-            kind: config.kind(),
+            kind,
             mismatch: mismatch.into(),
         })
     }
@@ -182,6 +220,19 @@ pub fn check(config: &EncoderConfig, tensors: &WeightMap) -> Result<(), TorchErr
 ///
 /// When the tensors are no 32-bit floats, or the file cannot be written.
 pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
+    save_with(tensors, None, path)
+}
+
+/// As [`save`], with words in the file's header.
+///
+/// # Errors
+///
+/// As [`save`].
+pub(super) fn save_with(
+    tensors: &WeightMap,
+    metadata: Option<HashMap<String, String>>,
+    path: &Path,
+) -> Result<String, TorchError> {
     let wrong: Vec<_> = tensors.iter().filter(|(_, t)| t.kind() != Kind::Float).collect();
     if !wrong.is_empty() {
         let dtypes = wrong
@@ -205,7 +256,7 @@ pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
             },
         )
     });
-    let bytes = safetensors::serialize(views, None).map_err(|source| TorchError::Safetensors {
+    let bytes = safetensors::serialize(views, metadata).map_err(|source| TorchError::Safetensors {
         source,
         path: path.to_owned(),
     })?;
@@ -217,7 +268,7 @@ pub fn save(tensors: &WeightMap, path: &Path) -> Result<String, TorchError> {
     Ok(hex(&Sha256::digest(&bytes)))
 }
 
-fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
+pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -237,6 +288,60 @@ fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// All tensors of a file of 32-bit floats, and the words in its header.
+///
+/// # Errors
+///
+/// When the file cannot be read, is no safetensors file, or holds something else.
+pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<String, String>), TorchError> {
+    let bytes = fs::read(path).map_err(|source| TorchError::Io {
+        verb: "read",
+        source,
+        path: path.to_owned(),
+    })?;
+    let broken = |source| TorchError::Safetensors {
+        source,
+        path: path.to_owned(),
+    };
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+    let mut tensors = WeightMap::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            let mismatch = Mismatch {
+                dtypes: vec![(name.to_owned(), format!("{:?}", view.dtype()))],
+                ..Mismatch::default()
+            };
+            return Err(TorchError::Mismatch {
+                kind: "file",
+                mismatch: mismatch.into(),
+                path: path.to_owned(),
+            });
+        }
+        let tensor = Tensor::f_from_data_size(view.data(), &sizes(view.shape()), Kind::Float)?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+/// SHA-256 of names, shapes and values, whatever the order and layout in memory.
+pub(super) fn content_hash(tensors: &WeightMap) -> String {
+    let mut hash = Sha256::new();
+    for (name, t) in tensors {
+        hash.update(format!("{name} {:?}\n", t.size()));
+        hash.update(bytes_of(t));
+    }
+    hex(&hash.finalize())
+}
+
+/// The values of 32-bit floats, row after row.
+fn bytes_of(t: &Tensor) -> Vec<u8> {
+    let t = t.detach().to_device(Device::Cpu).contiguous();
+    let mut bytes = vec![0; 4 * t.numel()];
+    t.copy_data_u8(&mut bytes, t.numel());
+    bytes
+}
+
 struct View<'a> {
     shape: Vec<usize>,
     t: &'a Tensor,
@@ -252,10 +357,7 @@ impl safetensors::View for View<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        let t = self.t.detach().to_device(Device::Cpu).contiguous();
-        let mut bytes = vec![0; self.data_len()];
-        t.copy_data_u8(&mut bytes, t.numel());
-        bytes.into()
+        bytes_of(self.t).into()
     }
 
     fn data_len(&self) -> usize {
@@ -282,6 +384,45 @@ pub fn random(config: &EncoderConfig, seed: u64) -> Result<WeightMap, TorchError
     let mut tensors = WeightMap::new();
     for ((name, shape), values) in expected.into_iter().zip(drawn) {
         tensors.insert(name, Tensor::f_from_slice(&values)?.f_reshape(sizes(&shape))?);
+    }
+    Ok(tensors)
+}
+
+/// Untrained weights of a generator or discriminator: orthogonal (Saxe et al. 2014, <https://arxiv.org/abs/1312.6120>; the
+/// initialisation of BigGAN), biases 0, `gamma` of the attention 0, the learned vector standard normal, `u` a random
+/// direction. Streams of random numbers as in [`random`].
+///
+/// # Errors
+///
+/// When libtorch has no QR decomposition or no memory.
+pub fn orthogonal(expected: &[(String, Vec<usize>)], seed: u64) -> Result<WeightMap, TorchError> {
+    let mut tensors = WeightMap::new();
+    for (name, shape) in expected {
+        let normal = |count: usize| -> Result<Tensor, TorchError> {
+            let rng = crate::seed::stream(seed, &format!("weights/{name}"));
+            let values: Vec<f32> = StandardNormal.sample_iter(rng).take(count).collect();
+            Ok(Tensor::f_from_slice(&values)?)
+        };
+        let count: usize = shape.iter().product();
+        let leaf = name.rsplit('.').next().unwrap_or_default();
+        let values = match leaf {
+            "u" => {
+                let u = normal(count)?;
+                &u / u.norm()
+            }
+            "weight" if name.ends_with("shared.weight") => normal(count)?,
+            "weight" if shape.len() > 1 => {
+                let (rows, columns) = (shape[0], count / shape[0]);
+                // The decomposition wants the long axis first.
+                let (long, short) = (rows.max(columns) as i64, rows.min(columns) as i64);
+                let (q, r) = Tensor::f_linalg_qr(&normal(count)?.reshape([long, short]), "reduced")?;
+                let q = q * r.diagonal(0, 0, 1).sign();
+                if rows < columns { q.tr() } else { q }
+            }
+            "weight" | "running_var" => Tensor::f_ones([count as i64], (Kind::Float, Device::Cpu))?,
+            _ => Tensor::f_zeros([count as i64], (Kind::Float, Device::Cpu))?,
+        };
+        tensors.insert(name.clone(), values.f_reshape(sizes(shape))?.f_contiguous()?);
     }
     Ok(tensors)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use sha2::{Digest as _, Sha256};
 
 use super::resample;
-use crate::ct::{CtSlice, HuWindow, Pixels};
+use crate::ct::{CtSlice, Hu, HuWindow, Pixels};
 
 /// A preprocessing recipe, tagged by `kind`.
 ///
@@ -208,6 +208,16 @@ impl Preprocess {
                  has different values in different columns; for reproduction of Song et al. 2020 only"
                     .to_owned(),
             ],
+        }
+    }
+
+    /// Hounsfield units from -1 to 1 of what it gives, by which a shift in HU is one of network input. Where slices are no
+    /// longer in HU (8-bit pictures, `song2020`) it is what their maker's window is taken for: the lung window's, or the
+    /// recipe's own.
+    pub fn window_width(&self) -> Hu {
+        match self {
+            Self::Standard(standard) => standard.window.0.width,
+            Self::Song2020(_) => HuWindow::LUNG.width,
         }
     }
 

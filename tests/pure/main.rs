@@ -1,7 +1,9 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
 mod audit;
+mod augment;
 mod calibration;
+mod card;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;

@@ -8,14 +8,18 @@ use std::{
 
 use hounsfield::{
     Study,
+    card::EncoderCard,
     cohort::synthetic::SyntheticCohort,
+    encoder::{Layer, Weights},
     features::{read_features, write_features},
     progress::Progress,
     study::{ExtractOptions, StudyError, StudyRun},
     tables::read_table,
+    torch::weights,
+    transforms::Preprocess,
 };
 
-use crate::command::Workshop;
+use crate::{command::Workshop, support::tiny_resnet};
 
 const RECIPE: &str = r#"
 [cohort]
@@ -272,6 +276,99 @@ fn one_image_under_two_patients_stops_the_run_where_it_crosses_sets() {
         "{}",
         leaky.out
     );
+}
+
+/// The weights were drawn and saved, so that the card's features must be those of the same seed without a card.
+#[test]
+fn a_study_runs_from_a_card_and_names_it_on_the_way() {
+    const BY_CARD: &str = "encoder={kind=\"card\", path=\"encoder\"}";
+    let layer = [
+        "--set",
+        "features.layers=[\"z_mean\"]",
+        "--set",
+        "probe.features=\"z_mean\"",
+    ];
+    let shop = workshop();
+    let folder = shop.path("encoder");
+    std::fs::create_dir(&folder).unwrap();
+    let mut encoder = tiny_resnet();
+    let drawn = weights::random(&encoder, 0).unwrap();
+    let sha256 = weights::save(&drawn, &folder.join("weights.safetensors")).unwrap();
+    *encoder.weights_mut() = Weights::File("weights.safetensors".into());
+    let card = EncoderCard {
+        schema: EncoderCard::SCHEMA,
+        name: "drawn".to_owned(),
+        description: "never trained".to_owned(),
+        licence: "CC0-1.0".to_owned(),
+        source: "a test".to_owned(),
+        layers: EncoderCard::widths(&encoder, &[Layer::ZMean]),
+        sha256: EncoderCard::hashes(&folder, &["weights.safetensors"]).unwrap(),
+        encoder,
+        preprocess: Preprocess::default(),
+        training: None,
+        generator: None,
+    };
+    assert_eq!(card.sha256["weights.safetensors"], sha256);
+    card.write(&folder).unwrap();
+
+    let table = || read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
+    let said = shop.run(&layer);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let without = table();
+    let said = shop.run(&[&layer[..], &["--set", BY_CARD]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let with = table();
+    assert_eq!(with.values, without.values);
+    assert_eq!(with.provenance.encoder, without.provenance.encoder);
+    assert_eq!(
+        (with.provenance.weights.as_str(), without.provenance.card.as_str()),
+        (sha256.as_str(), "")
+    );
+    assert!(
+        with.provenance.card.starts_with("drawn (card of SHA-256 "),
+        "{}",
+        with.provenance.card
+    );
+    for output in ["report.html", "results.json", "report.md", "run.lock.toml"] {
+        assert!(shop.text(output).contains("drawn"), "{output} does not name the card");
+    }
+    assert!(shop.text("run.lock.toml").contains("weights.safetensors"));
+
+    // The same values under another name are not encoded again, but say the new name.
+    let renamed = EncoderCard {
+        name: "renamed".to_owned(),
+        ..card
+    };
+    renamed.write(&folder).unwrap();
+    let said = shop.run(&[&layer[..], &["--set", BY_CARD]].concat());
+    assert!(
+        said.err.contains("only the other columns were written again"),
+        "{}",
+        said.err
+    );
+    assert!(
+        table().provenance.card.starts_with("renamed"),
+        "{}",
+        table().provenance.card
+    );
+
+    let other = [
+        "--set",
+        "preprocess={kind=\"standard\", window=\"wide\"}",
+        "--set",
+        "encoder={kind=\"card\", path=\"encoder\", other_preprocess=true}",
+    ];
+    let said = shop.run(&[&layer[..], &other].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(table().provenance.watermarks.len(), 1);
+    for output in [
+        &said.out,
+        &shop.text("report.html"),
+        &shop.text("results.json"),
+        &shop.text("report.md"),
+    ] {
+        assert!(output.contains("preprocessing other than the encoder's"), "{output}");
+    }
 }
 
 #[test]

@@ -9,9 +9,14 @@ use tch::{Kind, Tensor};
 
 /// The tensors of a fixture; all are 32-bit floats.
 pub fn fixture(name: &str) -> BTreeMap<String, Tensor> {
+    oracle(&format!("bigbigan/{name}"))
+}
+
+/// The tensors of a file below `tests/oracles`; all are 32-bit floats.
+pub fn oracle(path: &str) -> BTreeMap<String, Tensor> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/oracles/bigbigan")
-        .join(name);
+        .join("tests/oracles")
+        .join(path);
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let tensor = |view: &safetensors::tensor::TensorView| {

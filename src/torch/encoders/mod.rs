@@ -20,6 +20,7 @@ use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
 use super::{
     TorchError,
     layers::{BatchNorm, Conv, Scope, Statistics, max_pool},
+    train::Tape,
     weights::{self, WeightMap},
 };
 use crate::encoder::{Architecture, EncoderConfig, Family, HalfOrder, IMAGE_CHANNELS, PREFIX};
@@ -112,7 +113,21 @@ impl Encoder {
     ///
     /// When the slices have another shape.
     pub fn forward(&self, x: &Tensor, statistics: Statistics) -> Result<Outputs, TorchError> {
-        self.run(x, statistics, None)
+        self.forward_on(x, statistics, &Tape::keeping())
+    }
+
+    /// As [`Encoder::forward`]; each unit is a segment of the tape.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::forward`].
+    pub fn forward_on<'a>(
+        &'a self,
+        x: &Tensor,
+        statistics: Statistics,
+        tape: &Tape<'a>,
+    ) -> Result<Outputs, TorchError> {
+        self.run(x, statistics, tape, None)
     }
 
     /// As [`Encoder::forward`], and what lies between.
@@ -122,11 +137,17 @@ impl Encoder {
     /// As [`Encoder::forward`].
     pub fn forward_with_taps(&self, x: &Tensor, statistics: Statistics) -> Result<(Outputs, Taps), TorchError> {
         let mut taps = Taps::new();
-        let outputs = self.run(x, statistics, Some(&mut taps))?;
+        let outputs = self.run(x, statistics, &Tape::keeping(), Some(&mut taps))?;
         Ok((outputs, taps))
     }
 
-    fn run(&self, x: &Tensor, statistics: Statistics, mut taps: Option<&mut Taps>) -> Result<Outputs, TorchError> {
+    fn run<'a>(
+        &'a self,
+        x: &Tensor,
+        statistics: Statistics,
+        tape: &Tape<'a>,
+        mut taps: Option<&mut Taps>,
+    ) -> Result<Outputs, TorchError> {
         let net = &self.architecture;
         check_slices(x, net.input_size)?;
         let mut tap = |name: &str, x: &Tensor| {
@@ -138,8 +159,8 @@ impl Encoder {
         let x = max_pool(&x, net.padding, net.pool_pad); // [N, C, S / 4, S / 4]
         tap("stem", &x);
         let x = match &self.trunk {
-            Trunk::ResNet(trunk) => trunk.forward(x, statistics, &mut tap),
-            Trunk::RevNet(trunk) => trunk.forward(x, statistics, &mut tap),
+            Trunk::ResNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
+            Trunk::RevNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
         }; // [N, F, S / 32, S / 32]
         let x = self.final_bn.forward(&x, statistics);
         let x = if net.last_relu { x.relu() } else { x };

@@ -2,7 +2,10 @@
 
 use tch::Tensor;
 
-use super::super::layers::{Conv, Scope, Statistics};
+use super::super::{
+    layers::{Conv, Scope, Statistics},
+    train::Tape,
+};
 use super::bottleneck::Bottleneck;
 use crate::encoder::{Architecture, ShortcutFrom};
 
@@ -44,16 +47,24 @@ impl ResNetTrunk {
     }
 
     /// `[N, C, H, W]` to `[N, 32 width, H / 8, W / 8]`.
-    pub fn forward(&self, mut x: Tensor, statistics: Statistics, tap: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
+    pub fn forward<'a>(
+        &'a self,
+        mut x: Tensor,
+        statistics: Statistics,
+        tape: &Tape<'a>,
+        tap: &mut dyn FnMut(&str, &Tensor),
+    ) -> Tensor {
         for (number, stage) in self.stages.iter().enumerate() {
             for unit in stage {
-                let a = unit.bottleneck.preactivate(&x, statistics);
-                let h = unit.bottleneck.branch(&a, statistics);
-                x = match (&unit.shortcut, self.shortcut_from) {
-                    (Some(shortcut), ShortcutFrom::Preact) => h + shortcut.forward(&a),
-                    (Some(shortcut), ShortcutFrom::Raw) => h + shortcut.forward(&x),
-                    (None, _) => h + x,
-                };
+                x = tape.run(&x, move |x| {
+                    let a = unit.bottleneck.preactivate(x, statistics);
+                    let h = unit.bottleneck.branch(&a, statistics);
+                    match (&unit.shortcut, self.shortcut_from) {
+                        (Some(shortcut), ShortcutFrom::Preact) => h + shortcut.forward(&a),
+                        (Some(shortcut), ShortcutFrom::Raw) => h + shortcut.forward(x),
+                        (None, _) => h + x,
+                    }
+                });
             }
             tap(&format!("stage{number}"), &x);
         }

@@ -3,7 +3,10 @@
 
 use tch::Tensor;
 
-use super::super::layers::{Scope, Statistics};
+use super::super::{
+    layers::{Scope, Statistics},
+    train::Tape,
+};
 use super::bottleneck::Bottleneck;
 use crate::encoder::Architecture;
 
@@ -22,7 +25,13 @@ impl RevNetTrunk {
     }
 
     /// `[N, C, H, W]` to `[N, 8 C, H / 8, W / 8]`.
-    pub fn forward(&self, mut x: Tensor, statistics: Statistics, tap: &mut dyn FnMut(&str, &Tensor)) -> Tensor {
+    pub fn forward<'a>(
+        &'a self,
+        mut x: Tensor,
+        statistics: Statistics,
+        tape: &Tape<'a>,
+        tap: &mut dyn FnMut(&str, &Tensor),
+    ) -> Tensor {
         for (number, stage) in self.stages.iter().enumerate() {
             if number > 0 {
                 x = x.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None);
@@ -31,10 +40,12 @@ impl RevNetTrunk {
                 x = x.constant_pad_nd([0, 0, 0, 0, side, side]);
             }
             for unit in stage {
-                let half = x.size()[1] / 2;
-                let (x1, x2) = (x.narrow(1, 0, half), x.narrow(1, half, half));
-                let y1 = x1 + unit.branch(&unit.preactivate(&x2, statistics), statistics);
-                x = Tensor::cat(&[x2, y1], 1);
+                x = tape.run(&x, move |x| {
+                    let half = x.size()[1] / 2;
+                    let (x1, x2) = (x.narrow(1, 0, half), x.narrow(1, half, half));
+                    let y1 = x1 + unit.branch(&unit.preactivate(&x2, statistics), statistics);
+                    Tensor::cat(&[x2, y1], 1)
+                });
             }
             tap(&format!("stage{number}"), &x);
         }

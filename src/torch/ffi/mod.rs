@@ -1,5 +1,6 @@
 //! Safe wrappers of `torch.cpp`: what tch lacks, reached through libtorch's own C++ interface.
 
+mod autocast;
 mod cuda;
 #[cfg(target_os = "linux")]
 mod library;
@@ -13,11 +14,12 @@ use std::{
 use tch::Tensor;
 use torch_sys::C_tensor;
 
+pub use autocast::Autocast;
 pub use cuda::{Cuda, load_cuda};
 #[cfg(target_os = "linux")]
 pub use library::libtorch_path;
 
-use super::TorchError;
+use super::{TorchError, train::AdamConfig};
 
 unsafe extern "C" {
     fn hf_last_error() -> *const c_char;
@@ -45,6 +47,20 @@ unsafe extern "C" {
     fn hf_conv_prepack(w: *const C_tensor, pad: i64, stride: i64, size: *const i64) -> *mut C_tensor;
     fn hf_scale_shift(x: *const C_tensor, scale: *const C_tensor, shift: *const C_tensor, relu: c_int)
     -> *mut C_tensor;
+    fn hf_set_grad(t: *const C_tensor, grad: *const C_tensor) -> c_int;
+    fn hf_adam(
+        values: *const C_tensor,
+        grad: *const C_tensor,
+        exp_avg: *const C_tensor,
+        exp_avg_sq: *const C_tensor,
+        step: f64,
+        lr: f64,
+        beta1: f64,
+        beta2: f64,
+        epsilon: f64,
+        weight_decay: f64,
+    ) -> c_int;
+    fn hf_set_deterministic(on: c_int) -> c_int;
 }
 
 /// What the last failed call on this thread said.
@@ -62,6 +78,13 @@ fn tensor(pointer: *mut C_tensor) -> Result<Tensor, TorchError> {
     }
     // SAFETY: a pointer that is not null is a tensor on the heap that nobody else owns.
     Ok(unsafe { Tensor::from_ptr(pointer) })
+}
+
+fn done(status: c_int) -> Result<(), TorchError> {
+    match status {
+        0 => Ok(()),
+        _ => Err(last_error()),
+    }
 }
 
 fn optional(t: Option<&Tensor>) -> *const C_tensor {
@@ -149,10 +172,7 @@ pub fn conv_add(
     stride: i64,
 ) -> Result<(), TorchError> {
     // SAFETY: as above; `sum` is borrowed exclusively.
-    match unsafe { hf_conv_add(sum.as_ptr(), x.as_ptr(), w.as_ptr(), optional(b), pad, stride) } {
-        0 => Ok(()),
-        _ => Err(last_error()),
-    }
+    done(unsafe { hf_conv_add(sum.as_ptr(), x.as_ptr(), w.as_ptr(), optional(b), pad, stride) })
 }
 
 /// A convolution's weight in the layout that oneDNN wants for inputs of `size` `[N, C, H, W]`. Other sizes still work.
@@ -170,6 +190,50 @@ pub fn conv_prepack(w: &Tensor, pad: i64, stride: i64, size: [i64; 4]) -> Result
 pub fn scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor, relu: bool) -> Result<Tensor, TorchError> {
     // SAFETY: as above.
     tensor(unsafe { hf_scale_shift(x.as_ptr(), scale.as_ptr(), shift.as_ptr(), c_int::from(relu)) })
+}
+
+/// Makes `grad` the gradient of a leaf: `backward` adds to it in place.
+pub fn set_grad(t: &Tensor, grad: &Tensor) -> Result<(), TorchError> {
+    // SAFETY: as above.
+    done(unsafe { hf_set_grad(t.as_ptr(), grad.as_ptr()) })
+}
+
+/// One step of Adam in one pass over memory, numbered from 1. `values`, `exp_avg` and `exp_avg_sq` are changed in place;
+/// with beta1 = 0 `exp_avg` may be the gradient itself.
+///
+/// # Shapes
+///
+/// All alike, float, on one device.
+pub fn adam(
+    values: &mut Tensor,
+    grad: &Tensor,
+    exp_avg: &Tensor,
+    exp_avg_sq: &Tensor,
+    step: u64,
+    lr: f64,
+    config: &AdamConfig,
+) -> Result<(), TorchError> {
+    // SAFETY: as above; the running means are the optimiser's own.
+    done(unsafe {
+        hf_adam(
+            values.as_ptr(),
+            grad.as_ptr(),
+            exp_avg.as_ptr(),
+            exp_avg_sq.as_ptr(),
+            step as f64,
+            lr,
+            config.beta1,
+            config.beta2,
+            config.epsilon,
+            config.weight_decay,
+        )
+    })
+}
+
+/// Whether libtorch takes only algorithms that give the same bits every time. It warns where it has none.
+pub fn set_deterministic(on: bool) -> Result<(), TorchError> {
+    // SAFETY: a plain number.
+    done(unsafe { hf_set_deterministic(c_int::from(on)) })
 }
 
 #[cfg(test)]
@@ -204,6 +268,14 @@ mod tests {
             let difference = (got - want).abs().max().double_value(&[]);
             assert!(difference < 1e-6, "differs by {difference}");
         }
+    }
+
+    #[test]
+    fn a_gradient_of_another_shape_is_refused() {
+        let leaf = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        assert!(set_grad(&leaf, &Tensor::zeros([3, 2], (Kind::Float, Device::Cpu))).is_err());
+        assert!(set_grad(&leaf, &Tensor::zeros([2, 3], (Kind::Double, Device::Cpu))).is_err());
+        assert!(!leaf.grad().defined());
     }
 
     #[test]

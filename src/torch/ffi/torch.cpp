@@ -1,12 +1,15 @@
-// What tch lacks, behind a C interface: memory format, inference mode, oneDNN's fused and prepacked convolutions, and
-// one kernel of our own. No C++ exception leaves this file: a function that fails returns null (or -1), and
-// hf_last_error says why.
+// What tch lacks, behind a C interface: memory format, inference mode, oneDNN's fused and prepacked convolutions, one
+// kernel of our own; for training, autocast, preset gradients and fused Adam. No C++ exception leaves this file: a
+// function that fails returns null (or -1), and hf_last_error says why.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
+#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
 #include <c10/core/InferenceMode.h>
 #include <torch/version.h>
 
@@ -64,6 +67,26 @@ static c10::IValue no_scalars() {
 }
 
 static c10::IValue optional(Tensor* t) { return t ? c10::IValue(*t) : c10::IValue(); }
+
+// Sets autocast for one kind of device, and sets it back. What was cast is forgotten when the outermost one ends.
+struct Autocast {
+  const at::DeviceType device;
+  const bool enabled;
+  const at::ScalarType dtype;
+
+  Autocast(at::DeviceType on, bool enable, at::ScalarType to)
+      : device(on), enabled(at::autocast::is_autocast_enabled(on)), dtype(at::autocast::get_autocast_dtype(on)) {
+    at::autocast::set_autocast_dtype(device, to);
+    at::autocast::set_autocast_enabled(device, enable);
+    at::autocast::increment_nesting();
+  }
+
+  ~Autocast() {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(device, enabled);
+    at::autocast::set_autocast_dtype(device, dtype);
+  }
+};
 
 extern "C" {
 
@@ -153,6 +176,43 @@ Tensor* hf_scale_shift(Tensor* x, Tensor* scale, Tensor* shift, int relu) {
     });
     return new Tensor(std::move(y));
   }, nullptr);
+}
+
+void* hf_autocast_enter(int cuda, int enabled, int bfloat16) {
+  return guard([&]() -> void* {
+    return new Autocast(cuda ? at::kCUDA : at::kCPU, enabled != 0, bfloat16 ? at::kBFloat16 : at::kHalf);
+  }, nullptr);
+}
+
+void hf_autocast_exit(void* p) {
+  guard([&] { delete static_cast<Autocast*>(p); return 0; }, -1);
+}
+
+// Makes `grad` the gradient of the leaf `t`.
+int hf_set_grad(Tensor* t, Tensor* grad) {
+  return guard([&]() -> int {
+    TORCH_CHECK(t->sizes() == grad->sizes() && t->scalar_type() == grad->scalar_type() && t->device() == grad->device(),
+                "a gradient has the shape, the precision and the device of its tensor");
+    t->mutable_grad() = *grad;
+    return 0;
+  }, -1);
+}
+
+// One step of AdamW, numbered from 1, in one pass over memory. `exp_avg` may be `grad` when beta1 is 0.
+int hf_adam(Tensor* values, Tensor* grad, Tensor* exp_avg, Tensor* exp_avg_sq, double step, double lr, double beta1,
+            double beta2, double epsilon, double weight_decay) {
+  return guard([&]() -> int {
+    at::_fused_adamw_({*values}, {*grad}, {*exp_avg}, {*exp_avg_sq}, {},
+                      {at::full({}, step, values->options())}, lr, beta1, beta2, weight_decay, epsilon,
+                      /*amsgrad=*/false, /*maximize=*/false);
+    // The fused kernel does not say that it wrote: a graph of the old values would run backward unnoticed.
+    values->unsafeGetTensorImpl()->bump_version();
+    return 0;
+  }, -1);
+}
+
+int hf_set_deterministic(int on) {
+  return guard([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/true); return 0; }, -1);
 }
 
 }  // extern "C"

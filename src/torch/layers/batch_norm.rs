@@ -1,6 +1,6 @@
 //! Batch norm with stored or with batch statistics.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::Scope;
 
@@ -12,6 +12,40 @@ pub enum Statistics {
     Stored,
     /// Those of the batch itself; the variance is the biased one. The stored ones are left as they are.
     Batch,
+    /// Those of the batch, whose mean and biased variance are taken into the stored ones: after batches 0 to n - 1 these
+    /// are the averages over all of them ("standing statistics" of BigGAN, Brock et al. 2018, section 3.1 and appendix B).
+    Standing {
+        /// How many batches went before.
+        seen: usize,
+    },
+}
+
+/// `x` over its standard deviation, without scale and offset.
+///
+/// # Shapes
+///
+/// - `x` and output: `[N, C]` or `[N, C, H, W]`
+/// - `mean`, `variance`: `[C]`, the stored ones
+pub(super) fn normalise(x: &Tensor, stored: (&Tensor, &Tensor), affine: Option<(&Tensor, &Tensor)>, statistics: Statistics, epsilon: f64) -> Tensor {
+    if let Statistics::Standing { seen } = statistics {
+        take_in(x, stored, seen);
+    }
+    let (weight, bias) = affine.unzip();
+    let (mean, variance) = match statistics {
+        Statistics::Stored => (Some(stored.0), Some(stored.1)),
+        Statistics::Batch | Statistics::Standing { .. } => (None, None),
+    };
+    x.batch_norm(weight, bias, mean, variance, mean.is_none(), 0.0, epsilon, true)
+}
+
+/// Averages the batch's mean and biased variance into the stored ones.
+fn take_in(x: &Tensor, (mean, variance): (&Tensor, &Tensor), seen: usize) {
+    let _no_gradients = tch::no_grad_guard();
+    let axes: Vec<i64> = (0..x.dim() as i64).filter(|axis| *axis != 1).collect();
+    let (new_variance, new_mean) = x.to_kind(Kind::Float).var_mean_correction(axes.as_slice(), 0, false);
+    let share = 1.0 / (seen + 1) as f64;
+    let _ = mean.shallow_clone().lerp_(&new_mean, share);
+    let _ = variance.shallow_clone().lerp_(&new_variance, share);
 }
 
 /// A batch norm over all axes but the second.
@@ -41,12 +75,8 @@ impl BatchNorm {
     ///
     /// - `x` and output: `[N, C]` or `[N, C, H, W]`
     pub fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
-        let (weight, bias) = self.affine.as_ref().map(|(w, b)| (w, b)).unzip();
-        let (mean, variance, batch) = match statistics {
-            Statistics::Stored => (Some(&self.mean), Some(&self.variance), false),
-            Statistics::Batch => (None, None, true),
-        };
-        x.batch_norm(weight, bias, mean, variance, batch, 0.0, self.epsilon, true)
+        let affine = self.affine.as_ref().map(|(weight, bias)| (weight, bias));
+        normalise(x, (&self.mean, &self.variance), affine, statistics, self.epsilon)
     }
 
     /// With stored statistics a batch norm is `x * scale + shift`; both `[C]`, in double precision.

@@ -1,8 +1,8 @@
-//! Convolution without bias, and the padding that PyTorch's own arguments cannot say.
+//! Convolutions, and the padding that PyTorch's own arguments cannot say.
 
 use tch::Tensor;
 
-use super::Scope;
+use super::{Scope, Weight};
 use crate::encoder::{Padding, PoolPad};
 
 /// Zeros before and after an axis of `size`, for a kernel of `kernel` moved by `stride`.
@@ -18,19 +18,21 @@ pub fn padding(size: i64, kernel: i64, stride: i64, mode: Padding) -> (i64, i64)
     (total / 2, total - total / 2)
 }
 
-/// A square convolution.
+/// A square convolution, with a bias and a spectral norm where its tensors say so.
 #[derive(Debug)]
 pub struct Conv {
-    weight: Tensor,
+    weight: Weight,
+    bias: Option<Tensor>,
     stride: i64,
     padding: Padding,
 }
 
 impl Conv {
-    /// Reads `weight` `[O, C, k, k]` at `scope`.
+    /// Reads `weight` `[O, C, k, k]` at `scope`, and `bias` and `u`, both `[O]`, where they are there.
     pub fn new(scope: &Scope, stride: i64, padding: Padding) -> Self {
         Self {
-            weight: scope.tensor("weight"),
+            weight: Weight::new(scope),
+            bias: scope.has("bias").then(|| scope.tensor("bias")),
             stride,
             padding,
         }
@@ -41,17 +43,18 @@ impl Conv {
     /// - `x`: `[N, C, H, W]`
     /// - output: `[N, O, H / stride, W / stride]`, rounded up
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let kernel = self.weight.size()[2];
+        let weight = self.weight.value();
+        let kernel = weight.size()[2];
         let size = x.size();
         let (top, bottom) = padding(size[2], kernel, self.stride, self.padding);
         let (left, right) = padding(size[3], kernel, self.stride, self.padding);
         let stride = [self.stride; 2];
         let dilation = [1, 1];
         if top == bottom && left == right {
-            return x.conv2d(&self.weight, None::<&Tensor>, stride, [top, left], dilation, 1);
+            return x.conv2d(&weight, self.bias.as_ref(), stride, [top, left], dilation, 1);
         }
         let x = x.constant_pad_nd([left, right, top, bottom]);
-        x.conv2d(&self.weight, None::<&Tensor>, stride, [0, 0], dilation, 1)
+        x.conv2d(&weight, self.bias.as_ref(), stride, [0, 0], dilation, 1)
     }
 }
 

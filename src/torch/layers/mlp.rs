@@ -2,21 +2,21 @@
 
 use tch::Tensor;
 
-use super::Scope;
+use super::{Scope, Weight};
 
-/// A linear layer with bias.
+/// A linear layer, with a bias and a spectral norm where its tensors say so.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Weight,
+    bias: Option<Tensor>,
 }
 
 impl Linear {
-    /// Reads `weight` `[O, F]` and `bias` `[O]` at `scope`.
+    /// Reads `weight` `[O, F]` at `scope`, and `bias` and `u`, both `[O]`, where they are there.
     pub fn new(scope: &Scope) -> Self {
         Self {
-            weight: scope.tensor("weight"),
-            bias: scope.tensor("bias"),
+            weight: Weight::new(scope),
+            bias: scope.has("bias").then(|| scope.tensor("bias")),
         }
     }
 
@@ -25,7 +25,7 @@ impl Linear {
     /// - `x`: `[N, F]`
     /// - output: `[N, O]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
+        x.linear(&self.weight.value(), self.bias.as_ref())
     }
 }
 
@@ -61,5 +61,33 @@ impl MlpBlock {
             Some(shortcut) => h + shortcut.forward(x),
             None => h + x,
         }
+    }
+}
+
+/// Residual blocks one after the other, then a ReLU. The first block reads its input as it is.
+#[derive(Debug)]
+pub struct Mlp {
+    blocks: Vec<MlpBlock>,
+}
+
+impl Mlp {
+    /// Reads `blocks.0`, `blocks.1`, ... at `scope`.
+    pub fn new(scope: &Scope, blocks: usize) -> Self {
+        let block = |i: usize| MlpBlock::new(&scope.at("blocks").at(i), i > 0);
+        Self {
+            blocks: (0..blocks).map(block).collect(),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - `x`: `[N, F]`
+    /// - output: `[N, O]`, not negative
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        let mut x = x.shallow_clone();
+        for block in &self.blocks {
+            x = block.forward(&x);
+        }
+        x.relu()
     }
 }

@@ -1,13 +1,19 @@
 //! The pieces that networks are built of, in plain operators: gradients flow through them, and they are what the fast
 //! path is measured against.
 
+mod attention;
 mod batch_norm;
+mod cond_batch_norm;
 mod conv;
 mod mlp;
+mod spectral_norm;
 
+pub use attention::SelfAttention;
 pub use batch_norm::{BatchNorm, Statistics};
+pub use cond_batch_norm::CondBatchNorm;
 pub use conv::{Conv, max_pool, padding};
-pub use mlp::{Linear, MlpBlock};
+pub use mlp::{Linear, Mlp, MlpBlock};
+pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
 
 use tch::Tensor;
 
@@ -49,5 +55,30 @@ impl<'a> Scope<'a> {
     /// Whether this place has the tensor `leaf`.
     pub fn has(&self, leaf: &str) -> bool {
         self.tensors.contains_key(&format!("{}.{leaf}", self.path))
+    }
+}
+
+/// A weight as a layer uses it.
+#[derive(Debug)]
+enum Weight {
+    Plain(Tensor),
+    Spectral(Spectral),
+}
+
+impl Weight {
+    /// Reads `weight` at `scope`; where there is a `u` beside it, the weight is divided by its spectral norm.
+    fn new(scope: &Scope) -> Self {
+        let weight = scope.tensor("weight");
+        match scope.has("u") {
+            true => Self::Spectral(Spectral::new(weight, scope.tensor("u"))),
+            false => Self::Plain(weight),
+        }
+    }
+
+    fn value(&self) -> Tensor {
+        match self {
+            Self::Plain(weight) => weight.shallow_clone(),
+            Self::Spectral(weight) => weight.normalised(),
+        }
     }
 }

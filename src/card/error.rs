@@ -1,0 +1,165 @@
+//! Why a card can't be used.
+
+use std::path::PathBuf;
+
+use super::{EncoderCard, FILE};
+use crate::encoder::Layer;
+
+/// Why a card can't be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CardError {
+    /// The file can't be read.
+    #[error("the encoder card can't be read ({source}): name the folder that holds `{FILE}`, or that file: {path:?}")]
+    Read {
+        /// What the system said.
+        source: std::io::Error,
+        /// The card.
+        path: PathBuf,
+    },
+    /// The text is no such card. `message` draws the line and the caret.
+    #[error("the encoder card is not understood: {path:?}\n{message}")]
+    Parse {
+        /// What the parser said.
+        message: String,
+        /// The card.
+        path: PathBuf,
+    },
+    /// A card of another time.
+    #[error(
+        "the encoder card is of version {found} of the format, this program reads version {}: use a program that was \
+         made for it: {path:?}",
+        EncoderCard::SCHEMA
+    )]
+    Schema {
+        /// The version.
+        found: u32,
+        /// The card.
+        path: PathBuf,
+    },
+    /// Nothing said where something must be.
+    #[error(
+        "`{field}` of encoder card `{card}` is empty: say in words what is known, and where nothing is known say so"
+    )]
+    Empty {
+        /// The card's name.
+        card: String,
+        /// The key.
+        field: &'static str,
+    },
+    /// Settings that make no network.
+    #[error("encoder card `{card}`: {source}")]
+    Encoder {
+        /// The card's name.
+        card: String,
+        /// What is wrong with them.
+        source: crate::encoder::EncoderError,
+    },
+    /// No features.
+    #[error("encoder card `{card}` lists no layers: list those that mean something, e.g. `z_mean = 120`")]
+    NoLayers {
+        /// The card's name.
+        card: String,
+    },
+    /// A width that is not the network's.
+    #[error(
+        "layer `{layer}` is {found} wide in encoder card `{card}`, but its network makes {expected} features: the sizes \
+         or the list are of other weights; write the card anew"
+    )]
+    Width {
+        /// The card's name.
+        card: String,
+        /// The layer.
+        layer: Layer,
+        /// Width in the card.
+        found: usize,
+        /// Width of the network.
+        expected: usize,
+    },
+    /// A layer that means nothing for these weights.
+    #[error(
+        "layer `{layer}` is not listed in encoder card `{card}`, it means nothing for these weights: ask for {}",
+        listed.iter().map(|layer| format!("`{layer}`")).collect::<Vec<_>>().join(", ")
+    )]
+    Layer {
+        /// The card's name.
+        card: String,
+        /// The layer that was asked for.
+        layer: Layer,
+        /// Those that there are.
+        listed: Vec<Layer>,
+    },
+    /// Weights that were never trained.
+    #[error("encoder card `{card}` has `weights = \"random\"`: a card is of trained weights, name their file")]
+    Random {
+        /// The card's name.
+        card: String,
+    },
+    /// Weights whose hash is not known.
+    #[error(
+        "encoder card `{card}` has no SHA-256 of its weights: list the file under `[sha256]`; it stands beside the card \
+         and is named without folders: {weights:?}"
+    )]
+    NotListed {
+        /// The card's name.
+        card: String,
+        /// The weights.
+        weights: PathBuf,
+    },
+    /// A path where a name belongs.
+    #[error(
+        "encoder card `{card}` lists `{file}` under `[sha256]`, which is no plain file name: its files stand beside it"
+    )]
+    FileName {
+        /// The card's name.
+        card: String,
+        /// What is listed.
+        file: String,
+    },
+    /// A file that is not there.
+    #[error(
+        "encoder card `{card}` lists `{file}`, which is not beside it: put the file there, or fetch the whole folder \
+         again: {path:?}"
+    )]
+    NoFile {
+        /// The card's name.
+        card: String,
+        /// The file.
+        file: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Another file than the card's.
+    #[error(
+        "the SHA-256 of `{file}` begins with {}, encoder card `{card}` lists {}: the file is damaged or of other weights; \
+         fetch the whole folder again, or write the card anew where the weights are yours: {path:?}",
+        first_digits(found),
+        first_digits(listed)
+    )]
+    Sha256 {
+        /// The card's name.
+        card: String,
+        /// The file.
+        file: String,
+        /// SHA-256 of the file.
+        found: String,
+        /// SHA-256 in the card.
+        listed: String,
+        /// Where the file is.
+        path: PathBuf,
+    },
+    /// A file of weights that can't be hashed.
+    #[error(transparent)]
+    Table(#[from] crate::tables::TableError),
+    /// Numbers that TOML does not have, such as a seed above 2^63.
+    #[error("the encoder card can't be written as TOML: {0}")]
+    Toml(#[from] toml::ser::Error),
+    /// The card can't be written.
+    #[error(transparent)]
+    Write(#[from] crate::tables::WriteError),
+}
+
+/// As many digits as tell files apart by eye.
+fn first_digits(hash: &str) -> String {
+    hash.chars().take(12).collect()
+}

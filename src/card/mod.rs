@@ -1,0 +1,542 @@
+//! The card of an encoder: the file `encoder.toml` that stands beside trained weights and says how to use them.
+//!
+//! Weights alone do not say which switches they were trained under, which window their slices had, or which of the
+//! network's outputs were trained at all, and each of these gives wrong features without an error. After timm's
+//! `PretrainedCfg`, <https://github.com/huggingface/pytorch-image-models/blob/main/timm/models/_pretrained.py>.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    encoder::{EncoderConfig, Layer, Weights},
+    method::Generator,
+    tables::{atomic_write, sha256_bytes, sha256_file},
+    transforms::Preprocess,
+};
+
+mod error;
+
+pub use error::CardError;
+
+/// The card's name in the folder of its weights.
+pub const FILE: &str = "encoder.toml";
+
+/// What trained weights are and how they are used. Whatever is not known is said in words, not left out.
+///
+/// ```
+/// use hounsfield::{card::EncoderCard, encoder::{EncoderConfig, Layer}, transforms::Preprocess};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path();
+/// # std::fs::write(folder.join("weights.safetensors"), "")?;
+/// let encoder: EncoderConfig = toml::from_str("kind = 'bigbigan-resnet-tiny'\nweights = 'weights.safetensors'")?;
+/// let card = EncoderCard {
+///     schema: EncoderCard::SCHEMA,
+///     name: "mine".to_owned(),
+///     description: "a small BigBiGAN on made CT".to_owned(),
+///     licence: "CC0-1.0".to_owned(),
+///     source: "trained with `hounsfield pretrain`".to_owned(),
+///     layers: EncoderCard::widths(&encoder, &[Layer::ZMean, Layer::AvepoolFeat]),
+///     sha256: EncoderCard::hashes(folder, &["weights.safetensors"])?,
+///     encoder,
+///     preprocess: Preprocess::default(),
+///     training: None,
+///     generator: None,
+/// };
+/// card.write(folder)?;
+/// assert_eq!(EncoderCard::load(folder)?.card.layers[&Layer::ZMean], 12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderCard {
+    /// Version of this format, see [`EncoderCard::SCHEMA`].
+    pub schema: u32,
+    /// What the weights are called, e.g. `bigbigan-ct-tiny`.
+    pub name: String,
+    /// What they are, in a sentence.
+    pub description: String,
+    /// Under what terms they may be used.
+    pub licence: String,
+    /// Who made them, and how.
+    pub source: String,
+    /// The network; its weights are a file beside the card.
+    pub encoder: EncoderConfig,
+    /// What a slice must go through to be what the network was trained on.
+    pub preprocess: Preprocess,
+    /// The layers that mean something for these weights, with their widths. A method that trains no posterior leaves its
+    /// standard deviation and draws from it out.
+    pub layers: BTreeMap<Layer, usize>,
+    /// SHA-256 of every file of weights beside the card, by its name.
+    pub sha256: BTreeMap<String, String>,
+    /// How they were trained; none where that was not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<Training>,
+    /// The generator that was trained with the encoder, for reconstructions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorEntry>,
+}
+
+/// `[generator]`: its weights, a file beside the card, and its sizes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorEntry {
+    /// The file.
+    pub weights: PathBuf,
+    /// The network.
+    pub network: Generator,
+}
+
+/// `[training]`: how weights came to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The method, e.g. `bigbigan` or `lejepa`.
+    pub method: String,
+    /// The slices, in words: data sets, patients, what was left out.
+    pub data: String,
+    /// Seed of the training.
+    pub seed: u64,
+    /// Steps of the optimiser.
+    pub steps: u64,
+    /// Slices seen, each as often as it was.
+    pub images: u64,
+    /// What the running statistics of batch norms are of, in words.
+    pub batch_norm: String,
+    /// SHA-256 of the training's recipe.
+    pub recipe_sha256: String,
+    /// Version of the program.
+    pub hounsfield: String,
+    /// Version of libtorch.
+    pub libtorch: String,
+    /// SHA-256 of the weights that the training went on from; none where it began from random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
+}
+
+/// A card that was read, and whose files were found to be those that it lists.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedCard {
+    /// What it says.
+    pub card: EncoderCard,
+    /// Where it and its files are.
+    pub folder: PathBuf,
+    /// SHA-256 of the card itself.
+    pub sha256: String,
+}
+
+impl EncoderCard {
+    /// The version of the format that this program reads and writes.
+    pub const SCHEMA: u32 = 1;
+
+    /// The widths of layers, as [`EncoderCard::layers`] has them.
+    pub fn widths(encoder: &EncoderConfig, layers: &[Layer]) -> BTreeMap<Layer, usize> {
+        layers.iter().map(|layer| (*layer, layer.width(encoder))).collect()
+    }
+
+    /// The hashes of files in a folder, as [`EncoderCard::sha256`] has them.
+    ///
+    /// # Errors
+    ///
+    /// A file that can't be read.
+    pub fn hashes(folder: &Path, files: &[&str]) -> Result<BTreeMap<String, String>, CardError> {
+        let hash = |file: &&str| Ok(((*file).to_owned(), sha256_file(&folder.join(file))?));
+        files.iter().map(hash).collect()
+    }
+
+    /// Reads a card, by its folder or its file, and checks it and the files that it lists.
+    ///
+    /// # Errors
+    ///
+    /// A card that is not understood or contradicts itself, a file that is missing or another than the card lists.
+    pub fn load(path: &Path) -> Result<CheckedCard, CardError> {
+        let path = if path.is_dir() {
+            path.join(FILE)
+        } else {
+            path.to_owned()
+        };
+        let text = std::fs::read_to_string(&path).map_err(|source| CardError::Read {
+            source,
+            path: path.clone(),
+        })?;
+        let card = Self::parse(&text, &path)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        card.check()?;
+        card.check_files(&folder)?;
+        Ok(CheckedCard {
+            card,
+            folder,
+            sha256: sha256_bytes(text.as_bytes()),
+        })
+    }
+
+    /// Writes the card beside its files, with every switch of the encoder written out: the defaults of a later version
+    /// can't change what these weights compute.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncoderCard::load`]: what could not be read back is not written.
+    pub fn write(&self, folder: &Path) -> Result<(), CardError> {
+        self.check()?;
+        self.check_files(folder)?;
+        let card = Self {
+            encoder: self.encoder.clone().spelled_out(),
+            ..self.clone()
+        };
+        let text = toml::to_string(&card)?;
+        let head = format!(
+            "# Encoder card: what the weights in this folder are and how they are used. Written by hounsfield {}.\n\
+             # A study takes network, weights and preprocessing from here with\n\
+             #\n\
+             #     [encoder]\n\
+             #     kind = \"card\"\n\
+             #     path = \"FOLDER\"  # this folder, relative to the study's file\n\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        Ok(atomic_write(&folder.join(FILE), |file| {
+            file.write_all((head + &text).as_bytes())
+        })?)
+    }
+
+    /// Checks that the layers are among those that mean something for these weights.
+    ///
+    /// # Errors
+    ///
+    /// [`CardError::Layer`] for the first that is not.
+    pub fn require(&self, layers: &[Layer]) -> Result<(), CardError> {
+        match layers.iter().find(|layer| !self.layers.contains_key(layer)) {
+            None => Ok(()),
+            Some(&layer) => Err(CardError::Layer {
+                card: self.name.clone(),
+                layer,
+                listed: self.layers.keys().copied().collect(),
+            }),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, CardError> {
+        /// Read first: a card of another version has other keys.
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
+        match toml::from_str::<Version>(text) {
+            Ok(Version { schema }) if schema != Self::SCHEMA => Err(CardError::Schema {
+                found: schema,
+                path: path.to_owned(),
+            }),
+            _ => toml::from_str(text).map_err(|error| CardError::Parse {
+                message: error.to_string().trim_end().to_owned(),
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// Whether the card agrees with itself.
+    fn check(&self) -> Result<(), CardError> {
+        let card = || self.name.clone();
+        let words = [
+            ("name", &self.name),
+            ("description", &self.description),
+            ("licence", &self.licence),
+            ("source", &self.source),
+        ];
+        if let Some((field, _)) = words.iter().find(|(_, words)| words.trim().is_empty()) {
+            return Err(CardError::Empty { card: card(), field });
+        }
+        self.encoder
+            .architecture()
+            .map_err(|source| CardError::Encoder { card: card(), source })?;
+        if self.layers.is_empty() {
+            return Err(CardError::NoLayers { card: card() });
+        }
+        for (&layer, &found) in &self.layers {
+            let expected = layer.width(&self.encoder);
+            if found != expected {
+                return Err(CardError::Width {
+                    card: card(),
+                    layer,
+                    found,
+                    expected,
+                });
+            }
+        }
+        // A card may come from anywhere: what it lists must not lead out of its folder.
+        let is_name = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
+        if let Some(file) = self.sha256.keys().find(|file| !is_name(file)) {
+            return Err(CardError::FileName {
+                card: card(),
+                file: file.clone(),
+            });
+        }
+        match self.encoder.weights() {
+            Weights::Random => Err(CardError::Random { card: card() }),
+            Weights::File(path) if !self.sha256.keys().any(|file| Path::new(file) == path) => {
+                Err(CardError::NotListed {
+                    card: card(),
+                    weights: path.clone(),
+                })
+            }
+            Weights::File(_) => Ok(()),
+        }
+    }
+
+    /// Whether every listed file is there and is the one that was listed.
+    fn check_files(&self, folder: &Path) -> Result<(), CardError> {
+        for (file, listed) in &self.sha256 {
+            let (card, file, path) = (self.name.clone(), file.clone(), folder.join(file));
+            if !path.is_file() {
+                return Err(CardError::NoFile { card, file, path });
+            }
+            let found = sha256_file(&path)?;
+            if found != *listed {
+                return Err(CardError::Sha256 {
+                    card,
+                    file,
+                    found,
+                    listed: listed.clone(),
+                    path,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CheckedCard {
+    /// The network, with its weights where they are.
+    pub fn encoder(&self) -> EncoderConfig {
+        let mut encoder = self.card.encoder.clone();
+        if let Weights::File(path) = encoder.weights_mut() {
+            *path = self.folder.join(&*path);
+        }
+        encoder
+    }
+
+    /// `[encoder]` and `[preprocess]` of a study that uses these weights without the card, or the same network with
+    /// others, such as `weights = "random"` for a baseline.
+    pub fn study_lines(&self) -> String {
+        #[derive(Serialize)]
+        struct Lines<'a> {
+            encoder: EncoderConfig,
+            preprocess: &'a Preprocess,
+        }
+        let lines = Lines {
+            encoder: self.encoder(),
+            preprocess: &self.card.preprocess,
+        };
+        toml::to_string(&lines).expect("what was read from TOML can be written")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoder::{Padding, TinyResNet};
+
+    const WEIGHTS: &str = "weights.safetensors";
+
+    /// A folder with files that are called weights, and the card of them.
+    fn made() -> (tempfile::TempDir, EncoderCard) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [WEIGHTS, "generator.safetensors"];
+        for file in files {
+            std::fs::write(folder.path().join(file), file).unwrap();
+        }
+        let encoder = EncoderConfig::TinyResNet(TinyResNet {
+            weights: Weights::File(WEIGHTS.into()),
+            ..TinyResNet::default()
+        });
+        let card = EncoderCard {
+            schema: EncoderCard::SCHEMA,
+            name: "made".to_owned(),
+            description: "nothing was trained".to_owned(),
+            licence: "CC0-1.0".to_owned(),
+            source: "a test".to_owned(),
+            layers: EncoderCard::widths(&encoder, &[Layer::ZMean, Layer::BnCreluFeat]),
+            sha256: EncoderCard::hashes(folder.path(), &files).unwrap(),
+            encoder,
+            preprocess: Preprocess::default(),
+            training: Some(Training {
+                method: "lejepa".to_owned(),
+                data: "none".to_owned(),
+                seed: 7,
+                steps: 1000,
+                images: 32_000,
+                batch_norm: "running means of the training".to_owned(),
+                recipe_sha256: "0".repeat(64),
+                hounsfield: "0.1.0".to_owned(),
+                libtorch: "2.13.0".to_owned(),
+                started_from: None,
+            }),
+            generator: Some(GeneratorEntry {
+                weights: "generator.safetensors".into(),
+                network: Generator::default(),
+            }),
+        };
+        (folder, card)
+    }
+
+    fn refusal(card: &EncoderCard, folder: &Path) -> String {
+        card.write(folder).expect_err("the card was written").to_string()
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_by_folder_and_by_file() {
+        let (folder, card) = made();
+        card.write(folder.path()).unwrap();
+        let read = EncoderCard::load(folder.path()).unwrap();
+        let written_out = EncoderCard {
+            encoder: card.encoder.clone().spelled_out(),
+            ..card
+        };
+        assert_eq!(read.card, written_out);
+        assert_eq!(EncoderCard::load(&folder.path().join(FILE)).unwrap(), read);
+        assert_eq!(
+            read.encoder().weights(),
+            &Weights::File(folder.path().join("weights.safetensors"))
+        );
+        read.card.write(folder.path()).unwrap();
+        assert_eq!(EncoderCard::load(folder.path()).unwrap(), read);
+    }
+
+    #[test]
+    fn the_file_says_what_it_is_and_every_switch() {
+        let (folder, card) = made();
+        card.write(folder.path()).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
+        assert!(
+            text.starts_with("# Encoder card") && text.contains("#     kind = \"card\""),
+            "{text}"
+        );
+        for switch in ["padding", "pool_pad", "last_relu", "bn_eps", "halves", "shortcut_from"] {
+            assert!(text.contains(&format!("\n{switch} = ")), "{switch} is not in {text}");
+        }
+        assert!(text.contains("\nz_mean = 12\nbn_crelu_feat = 256\n"), "{text}");
+    }
+
+    #[test]
+    fn the_lines_for_a_study_are_the_cards_network_and_preprocessing() {
+        let (folder, card) = made();
+        card.write(folder.path()).unwrap();
+        let read = EncoderCard::load(folder.path()).unwrap();
+        let lines: toml::Table = toml::from_str(&read.study_lines()).unwrap();
+        assert_eq!(
+            lines["encoder"].clone().try_into::<EncoderConfig>().unwrap(),
+            read.encoder()
+        );
+        assert_eq!(
+            lines["preprocess"].clone().try_into::<Preprocess>().unwrap(),
+            card.preprocess
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_another_or_gone_is_named_with_a_way_out() {
+        let (folder, card) = made();
+        card.write(folder.path()).unwrap();
+        let load = || EncoderCard::load(folder.path()).unwrap_err().to_string();
+        std::fs::write(folder.path().join(WEIGHTS), "others").unwrap();
+        let other = load();
+        for words in [
+            "`weights.safetensors`",
+            &sha256_bytes(b"others")[..12],
+            &card.sha256[WEIGHTS][..12],
+            "fetch",
+        ] {
+            assert!(other.contains(words), "{words:?} is not in {other}");
+        }
+        assert!(!other.contains(&card.sha256[WEIGHTS][..13]), "{other}");
+        std::fs::remove_file(folder.path().join(WEIGHTS)).unwrap();
+        assert!(
+            load().contains("lists `weights.safetensors`, which is not beside it"),
+            "{}",
+            load()
+        );
+        std::fs::remove_file(folder.path().join(FILE)).unwrap();
+        assert!(load().contains("`encoder.toml`"), "{}", load());
+    }
+
+    #[test]
+    fn a_card_that_contradicts_itself_is_neither_written_nor_read() {
+        let (folder, card) = made();
+        let mut wrong = card.clone();
+        wrong.layers.insert(Layer::ZMean, 120);
+        let said = refusal(&wrong, folder.path());
+        assert!(
+            said.contains("`z_mean` is 120 wide") && said.contains("makes 12"),
+            "{said}"
+        );
+
+        let mut wrong = card.clone();
+        wrong.layers.clear();
+        assert!(matches!(wrong.check(), Err(CardError::NoLayers { .. })));
+
+        let mut wrong = card.clone();
+        wrong.licence = " ".to_owned();
+        assert!(refusal(&wrong, folder.path()).contains("`licence`"));
+
+        let mut wrong = card.clone();
+        *wrong.encoder.weights_mut() = Weights::Random;
+        assert!(matches!(wrong.check(), Err(CardError::Random { .. })));
+        *wrong.encoder.weights_mut() = Weights::File("other.safetensors".into());
+        assert!(refusal(&wrong, folder.path()).contains("other.safetensors"));
+
+        for file in ["../weights.safetensors", "/etc/hostname", "..", "a/b"] {
+            let mut wrong = card.clone();
+            wrong.sha256.insert(file.to_owned(), "0".repeat(64));
+            assert!(matches!(wrong.check(), Err(CardError::FileName { .. })), "{file}");
+        }
+
+        let mut wrong = card.clone();
+        wrong.encoder = EncoderConfig::TinyResNet(TinyResNet {
+            input_size: 72,
+            weights: Weights::File(WEIGHTS.into()),
+            ..TinyResNet::default()
+        });
+        assert!(refusal(&wrong, folder.path()).contains("72"));
+        assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn other_versions_and_unknown_keys_are_refused() {
+        let (folder, card) = made();
+        let path = folder.path().join(FILE);
+        let text = toml::to_string(&card).unwrap();
+        let said = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            EncoderCard::load(&path).unwrap_err().to_string()
+        };
+        let newer = said(&text.replace("schema = 1", "schema = 2\nmerits = 'many'"));
+        assert!(newer.contains("version 2") && newer.contains("version 1"), "{newer}");
+        let unknown = said(&format!("licenze = 'CC0'\n{text}"));
+        assert!(unknown.contains("licenze") && unknown.contains("line 1"), "{unknown}");
+        assert!(said(&text.replace("schema = 1\n", "")).contains("schema"));
+        assert!(said(&text.replace("z_mean", "z_median")).contains("z_median"));
+    }
+
+    #[test]
+    fn a_layer_that_is_not_listed_is_refused_with_those_that_are() {
+        let (_folder, card) = made();
+        card.require(&[Layer::BnCreluFeat, Layer::ZMean]).unwrap();
+        let said = card.require(&[Layer::ZMean, Layer::ZStdev]).unwrap_err().to_string();
+        for words in ["`z_stdev`", "`z_mean`, `bn_crelu_feat`"] {
+            assert!(said.contains(words), "{words:?} is not in {said}");
+        }
+    }
+
+    #[test]
+    fn writing_a_card_changes_no_arithmetic() {
+        for padding in [Padding::Fixed, Padding::Same] {
+            let mut config = TinyResNet::default();
+            config.switches.padding = padding;
+            let config = EncoderConfig::TinyResNet(config);
+            let written_out = config.clone().spelled_out();
+            assert_eq!(written_out.architecture().unwrap(), config.architecture().unwrap());
+        }
+    }
+}

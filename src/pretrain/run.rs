@@ -1,0 +1,529 @@
+//! The loop: steps, logs, looks, checkpoints, and the end.
+
+use std::{
+    collections::BTreeMap,
+    fs::TryLockError,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use super::{
+    Alarms, Data, PretrainError, Watch, card,
+    loader::Loader,
+    watch::{Look, sheet},
+};
+use crate::{
+    journal::{Events, MetricsLog},
+    progress::Progress,
+    recipe::Pretrain,
+    study::pseudonymizer,
+    tables::{atomic_write, write_csv},
+    torch::{
+        self,
+        device::DeviceChoice,
+        train::{BestMark, Checkpoints, Stamp},
+        trainer::{Trainer, TrainerConfig},
+    },
+    words::count,
+};
+
+/// How a training is run. None of it changes what comes out on one thread of a processor.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `cpu`, `cuda`, `cuda:N` or `auto`.
+    pub device: String,
+    /// Threads of one operation; all cores where `None`. With 1 a training is the same to the bit each time.
+    pub threads: Option<usize>,
+    /// Threads that load slices. Default: one on a processor, which computes itself, else one a core.
+    pub load_threads: Option<usize>,
+    /// Remove what an earlier training left in the folder.
+    pub restart: bool,
+    /// Set from elsewhere to stop after the step in hand.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// What a training comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The folder of the encoder after the last step.
+    pub encoder: PathBuf,
+    /// The best look, and the folder of its encoder.
+    pub best: Option<(BestMark, PathBuf)>,
+    /// Steps that were made in all.
+    pub steps: u64,
+    /// Whether it ended before its last step, since looks did not get better.
+    pub early: bool,
+    /// Slices that could not be read.
+    pub failures: usize,
+}
+
+/// A training in its run folder.
+pub struct Pretraining {
+    recipe: Pretrain,
+    name: String,
+    folder: PathBuf,
+    data: Data,
+    /// The weights that the encoder starts from.
+    start: Option<PathBuf>,
+    /// Held as long as the run lives, so that two runs do not write into one folder.
+    _guard: std::fs::File,
+}
+
+/// What a run keeps in its checkpoints besides tensors.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Notes {
+    /// Looks since the best one.
+    worse: usize,
+}
+
+/// The parts of a run that change.
+struct State {
+    trainer: Trainer,
+    checkpoints: Checkpoints,
+    watch: Watch,
+    log: MetricsLog,
+    events: Events,
+    alarms: Alarms,
+    /// Sums of numbers since the last line of the log.
+    sums: BTreeMap<&'static str, f64>,
+    summed: u64,
+    since: Instant,
+    saved: u64,
+    notes: Notes,
+}
+
+impl Pretraining {
+    /// Opens a run folder and reads the slices. `home` is the recipe's folder, which its paths are relative to.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can't be used or that another process uses, and whatever is wrong with the slices.
+    pub fn open(recipe: Pretrain, name: &str, home: &Path, folder: &Path) -> Result<Self, PretrainError> {
+        let failed = |source| PretrainError::Folder {
+            source,
+            path: folder.to_owned(),
+        };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
+        match guard.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(PretrainError::Busy {
+                    path: folder.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
+            }
+        }
+        let mut section = recipe.cohort.clone();
+        section.salt = section.salt.map(|salt| home.join(salt));
+        let ids = pseudonymizer(&section)?;
+        let data = Data::read(&recipe, home, ids)?;
+        let run = Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            start: recipe.start(home),
+            recipe,
+            data,
+            _guard: guard,
+        };
+        run.write_facts()?;
+        Ok(run)
+    }
+
+    /// The recipe with all its defaults, and who is trained on.
+    fn write_facts(&self) -> Result<(), PretrainError> {
+        let text = toml::to_string(&self.recipe).expect("a recipe that was read can be written");
+        let head = format!("# The recipe of this run with all its defaults. Written by hounsfield {}.\n\n", env!("CARGO_PKG_VERSION"));
+        atomic_write(&self.folder.join("recipe.toml"), |file| file.write_all((head + &text).as_bytes()))?;
+        let rows = &self.data.cohort.rows;
+        let mut cells: Vec<(usize, &str, &str)> = Vec::new();
+        cells.extend(self.data.training.iter().map(|row| (*row, "training", "")));
+        cells.extend(self.data.held_out.iter().map(|row| (*row, "held-out", "")));
+        cells.extend(self.data.failures.iter().map(|(row, why)| (*row, "failed", why.as_str())));
+        cells.sort_unstable();
+        let header = ["row", "slice_id", "patient_id", "set", "reason"].map(str::to_owned);
+        let cells = cells.into_iter().map(|(row, set, why)| {
+            let (slice, patient) = (rows.slice_id[row].clone(), rows.patient_id[row].clone());
+            vec![(row + 1).to_string(), slice, patient, set.to_owned(), why.to_owned()]
+        });
+        Ok(write_csv(&self.folder.join("data.csv"), &header, cells)?)
+    }
+
+    /// Trains, from the newest checkpoint on where there is one.
+    ///
+    /// # Errors
+    ///
+    /// A checkpoint of another recipe or of other slices, a device that is not there, numbers that are not finite, an
+    /// interruption (then everything is saved first).
+    pub fn run(&self, options: &Options) -> Result<Outcome, PretrainError> {
+        torch::init(options.threads);
+        let device: DeviceChoice = options.device.parse()?;
+        if options.restart {
+            self.clear()?;
+        }
+        let mut state = self.start(device)?;
+        let threads = options.load_threads.unwrap_or_else(|| match state.trainer.on_cpu() {
+            true => 1,
+            false => thread::available_parallelism().map_or(1, usize::from),
+        });
+        self.say_what(&state.trainer);
+        let steps = self.recipe.train.steps;
+        let images = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        let progress = Progress::new("pretrain", "images", (steps - state.trainer.steps()) * images);
+        let early = thread::scope(|scope| {
+            let mut loader = Loader::start(scope, &self.recipe, &self.data, state.trainer.steps(), threads.max(1));
+            self.steps(&mut state, &mut loader, &progress, &options.stop)
+        });
+        progress.finish();
+        let early = early?;
+        let best = state.checkpoints.best();
+        Ok(Outcome {
+            encoder: self.finish(&mut state)?,
+            best: best.map(|best| (best, self.folder.join("best"))),
+            steps: state.trainer.steps(),
+            early,
+            failures: self.data.failures.len(),
+        })
+    }
+
+    /// What lies in the folder of an earlier training, away with it.
+    fn clear(&self) -> Result<(), PretrainError> {
+        for name in ["checkpoints", "events", "sheets", "best", "encoder", "alarms"] {
+            let path = self.folder.join(name);
+            match std::fs::remove_dir_all(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(PretrainError::Folder { source, path });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self, device: DeviceChoice) -> Result<State, PretrainError> {
+        let recipe = &self.recipe;
+        let config = TrainerConfig {
+            encoder: recipe.encoder.clone(),
+            method: recipe.method.clone(),
+            seed: recipe.seed,
+            steps: recipe.train.steps,
+            precision: recipe.train.precision,
+            recompute: recipe.train.recompute,
+            device,
+        };
+        let mut trainer = Trainer::new(config, self.start.as_deref())?;
+        let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
+        let watch = Watch::new(recipe, &self.data);
+        let mut notes = Notes::default();
+        let (metrics, events) = (self.folder.join("metrics.jsonl"), self.folder.join("events"));
+        let (log, events) = match checkpoints.latest()? {
+            Some(checkpoint) => {
+                self.check_same(&checkpoint.stamp, &checkpoint.path)?;
+                trainer.restore(&checkpoint)?;
+                notes = serde_json::from_value(checkpoint.stamp.notes.clone()).unwrap_or_default();
+                let step = trainer.steps();
+                tracing::info!("goes on after step {step} of {}", recipe.train.steps);
+                (MetricsLog::resume(&metrics, step)?, Events::resume(&events, step)?)
+            }
+            None => {
+                trainer.adapt(watch.standing.view())?;
+                (MetricsLog::create(&metrics)?, Events::create(&events)?)
+            }
+        };
+        Ok(State {
+            saved: trainer.steps(),
+            trainer,
+            checkpoints,
+            watch,
+            log,
+            events,
+            alarms: Alarms::default(),
+            sums: BTreeMap::new(),
+            summed: 0,
+            since: Instant::now(),
+            notes,
+        })
+    }
+
+    /// Refuses a checkpoint of another training, naming what differs.
+    fn check_same(&self, stamp: &Stamp, path: &Path) -> Result<(), PretrainError> {
+        let mut keys = Vec::new();
+        differences("", &stamp.recipe, &self.recipe_value(), &mut keys);
+        if !keys.is_empty() {
+            return Err(PretrainError::OtherRecipe {
+                keys: keys.join(", "),
+                path: path.to_owned(),
+            });
+        }
+        match stamp.data == self.data.sha256 {
+            true => Ok(()),
+            false => Err(PretrainError::OtherData { path: path.to_owned() }),
+        }
+    }
+
+    fn recipe_value(&self) -> serde_json::Value {
+        serde_json::to_value(&self.recipe).expect("a recipe that was read can be written")
+    }
+
+    fn say_what(&self, trainer: &Trainer) {
+        let sizes = trainer.sizes().into_iter();
+        let sizes: Vec<String> = sizes.map(|(name, n)| format!("{name} {}", count(n))).collect();
+        tracing::info!(
+            "{} on {} slices of {} patients ({} held out); parameters: {}; {}",
+            self.recipe.method.kind(),
+            count(self.data.training.len()),
+            count(self.data.patients(&self.data.training)),
+            count(self.data.patients(&self.data.held_out)),
+            sizes.join(", "),
+            trainer.device()
+        );
+        if !self.data.failures.is_empty() {
+            tracing::warn!(
+                "{} slices could not be read; they are listed in data.csv (first: row {}: {})",
+                self.data.failures.len(),
+                self.data.failures[0].0 + 1,
+                self.data.failures[0].1
+            );
+        }
+    }
+
+    /// All steps that are left; whether the training ended early.
+    fn steps(
+        &self,
+        state: &mut State,
+        loader: &mut Loader,
+        progress: &Progress,
+        stop: &AtomicBool,
+    ) -> Result<bool, PretrainError> {
+        let recipe = &self.recipe;
+        let due = |step: u64, every: u64| every > 0 && step.is_multiple_of(every);
+        while state.trainer.steps() < recipe.train.steps {
+            let Some(batches) = loader.step()? else { break };
+            let images = batches.len() * recipe.train.batch;
+            let numbers = state.trainer.step(&batches)?;
+            let step = state.trainer.steps();
+            self.check_finite(state, &numbers, &batches)?;
+            for alarm in state.alarms.hear(&numbers) {
+                tracing::warn!("step {step}: {alarm}");
+                state.events.text(step, "alarm", &alarm)?;
+            }
+            progress.note(&shown(&numbers));
+            progress.tick(images as u64);
+            self.log(state, &numbers, due(step, recipe.watch.log_every))?;
+            let last = step == recipe.train.steps;
+            let sheets = due(step, recipe.watch.sheets_every) || (last && recipe.watch.sheets_every > 0);
+            let look = due(step, recipe.watch.evaluate_every) || (last && recipe.watch.evaluate_every > 0);
+            let ended = self.look(state, sheets, look)?;
+            let stopped = stop.load(Ordering::Relaxed);
+            if (due(step, recipe.checkpoint.every) || last || ended || stopped) && state.saved != step {
+                self.save(state)?;
+            }
+            if ended {
+                return Ok(true);
+            }
+            if stopped && !last {
+                return Err(PretrainError::Interrupted {
+                    done: step,
+                    steps: recipe.train.steps,
+                });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Stops at numbers that are none, with the batch that did it on disk.
+    fn check_finite(
+        &self,
+        state: &State,
+        numbers: &[(&'static str, f64)],
+        batches: &[ndarray::Array3<f32>],
+    ) -> Result<(), PretrainError> {
+        let broken = Alarms::not_finite(numbers);
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let step = state.trainer.steps();
+        let folder = self.folder.join("alarms");
+        std::fs::create_dir_all(&folder).map_err(|source| PretrainError::Folder {
+            source,
+            path: folder.clone(),
+        })?;
+        for (at, batch) in batches.iter().enumerate() {
+            let path = folder.join(format!("step-{step:08}-batch-{at}.png"));
+            sheet(16, batch.outer_iter())?.save(&path)?;
+            torch::trainer::save_batch(batch, &path.with_extension("safetensors"))?;
+        }
+        let mut what: Vec<String> = broken.iter().map(|name| (*name).to_owned()).collect();
+        what.extend(state.trainer.not_finite()?.into_iter().take(5));
+        Err(PretrainError::NotFinite {
+            step,
+            what: what.join(", "),
+            good: state.saved,
+            path: folder,
+        })
+    }
+
+    /// Sums numbers up, and writes their means where a line is due.
+    fn log(&self, state: &mut State, numbers: &[(&'static str, f64)], due: bool) -> Result<(), PretrainError> {
+        for (name, value) in numbers {
+            *state.sums.entry(name).or_default() += value;
+        }
+        state.summed += 1;
+        if !due {
+            return Ok(());
+        }
+        let step = state.trainer.steps();
+        let per_step = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        let of = state.summed as f64;
+        let mut means: Vec<(&'static str, f64)> = numbers
+            .iter()
+            .map(|(name, value)| {
+                // A learning rate is what the optimiser took last, not a mean.
+                let mean = if name.starts_with("lr_") { *value } else { state.sums[name] / of };
+                (*name, mean)
+            })
+            .collect();
+        let seconds = state.since.elapsed().as_secs_f64();
+        means.push(("images_per_s", of * per_step as f64 / seconds.max(1e-9)));
+        self.write(state, step, &means, "train")?;
+        (state.sums, state.summed, state.since) = (BTreeMap::new(), 0, Instant::now());
+        Ok(())
+    }
+
+    fn write(&self, state: &mut State, step: u64, numbers: &[(&'static str, f64)], group: &str) -> Result<(), PretrainError> {
+        let per_step = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        state.log.append(step, step * per_step, numbers.iter().copied())?;
+        for (name, value) in numbers {
+            state.events.scalar(step, &format!("{group}/{name}"), *value)?;
+        }
+        Ok(())
+    }
+
+    /// Sheets and a look where they are due; whether the training is to end.
+    fn look(&self, state: &mut State, sheets: bool, look: bool) -> Result<bool, PretrainError> {
+        if !sheets && !look {
+            return Ok(false);
+        }
+        let started = Instant::now();
+        let step = state.trainer.steps();
+        let product = state.trainer.product(state.watch.standing.view())?;
+        if sheets {
+            let folder = self.folder.join("sheets");
+            std::fs::create_dir_all(&folder).map_err(|source| PretrainError::Folder {
+                source,
+                path: folder.clone(),
+            })?;
+            state.watch.sheets(&product, &folder, step, &mut state.events)?;
+        }
+        let mut ended = false;
+        if look {
+            let found = state.watch.look(&product, self.recipe.watch.features)?;
+            if !found.is_empty() {
+                tracing::info!("step {step}: {}", shown(&found));
+                self.write(state, step, &found, "look")?;
+            }
+            ended = self.choose(state, &product, &found)?;
+            state.trainer.adapt(state.watch.standing.view())?;
+        }
+        // Looks are no training: the rate in the log leaves them out.
+        state.since += started.elapsed();
+        Ok(ended)
+    }
+
+    /// Keeps the encoder where it is the best so far; whether too many looks were worse.
+    fn choose(
+        &self,
+        state: &mut State,
+        product: &torch::trainer::Product,
+        found: &Look,
+    ) -> Result<bool, PretrainError> {
+        let Some(best) = self.recipe.best() else { return Ok(false) };
+        let Some((_, value)) = found.iter().find(|(name, _)| *name == best.name()) else {
+            return Ok(false);
+        };
+        let before = state.checkpoints.best().map(|mark| mark.value);
+        if !best.improves(*value, before) {
+            state.notes.worse += 1;
+            let patience = self.recipe.watch.patience;
+            return Ok(patience > 0 && state.notes.worse >= patience);
+        }
+        state.notes.worse = 0;
+        let step = state.trainer.steps();
+        let chosen = format!("chosen at step {step} by {} = {value:.4} of held-out patients", best.name());
+        card::write(&self.folder.join("best"), &self.name, (&self.recipe, &self.data), (&state.trainer, product), &chosen)?;
+        state.checkpoints.mark_best(&BestMark {
+            step,
+            metric: best.name().to_owned(),
+            value: *value,
+        })?;
+        self.save(state)?;
+        Ok(false)
+    }
+
+    fn save(&self, state: &mut State) -> Result<(), PretrainError> {
+        let stamp = Stamp {
+            step: state.trainer.steps(),
+            recipe: self.recipe_value(),
+            data: self.data.sha256.clone(),
+            notes: serde_json::to_value(&state.notes).expect("a number"),
+        };
+        state.trainer.save(&state.checkpoints, &stamp)?;
+        state.saved = stamp.step;
+        Ok(())
+    }
+
+    /// Writes the encoder after the last step.
+    fn finish(&self, state: &mut State) -> Result<PathBuf, PretrainError> {
+        let product = state.trainer.product(state.watch.standing.view())?;
+        let folder = self.folder.join("encoder");
+        let chosen = format!("after its last step, {}", state.trainer.steps());
+        card::write(&folder, &self.name, (&self.recipe, &self.data), (&state.trainer, &product), &chosen)?;
+        Ok(folder)
+    }
+}
+
+/// Numbers on one line, as a bar shows them.
+fn shown(numbers: &[(&'static str, f64)]) -> String {
+    let some = numbers.iter().filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
+    let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
+    words.join("  ")
+}
+
+/// Paths of keys whose values differ, with both.
+fn differences(at: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value::Object;
+    if let (Object(old), Object(new)) = (old, new) {
+        let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for key in keys {
+            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            let null = serde_json::Value::Null;
+            differences(&at, old.get(key).unwrap_or(&null), new.get(key).unwrap_or(&null), found);
+        }
+    } else if old != new {
+        found.push(format!("`{at}` (was {old}, is {new})"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_recipe_is_told_by_its_keys() {
+        let (old, new) = (
+            serde_json::json!({"train": {"steps": 10, "batch": 4}, "seed": 0}),
+            serde_json::json!({"train": {"steps": 20, "batch": 4}, "seed": 0, "augment": 1}),
+        );
+        let mut keys = Vec::new();
+        differences("", &old, &new, &mut keys);
+        assert_eq!(keys, ["`augment` (was null, is 1)", "`train.steps` (was 10, is 20)"]);
+    }
+}

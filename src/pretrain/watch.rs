@@ -1,0 +1,287 @@
+//! Looks at an encoder while it is trained: how well a held-out probe reads it, how well slices come back from their codes,
+//! how far drawn slices are from real ones; and sheets of pictures.
+
+use std::path::Path;
+
+use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
+use rand_distr::{Distribution as _, StandardNormal};
+
+use super::{Data, PretrainError};
+use crate::{
+    encoder::Layer,
+    heads::{HeadConfig, LogisticConfig, TrainingSet, Tuning},
+    journal::{Events, Sheet},
+    recipe::Pretrain,
+    seed, stats,
+    torch::trainer::Product,
+};
+
+/// Pictures of a sheet of drawn slices, and its columns.
+const DRAWN: (usize, usize) = (64, 8);
+
+/// Slices of which reconstructions are shown.
+const SHOWN: usize = 16;
+
+/// Walks of a sheet, and pictures of each.
+const WALKS: (usize, usize) = (6, 9);
+
+/// Batch-norm statistics are taken over so many slices at most, a multiple of the batches that they pass in.
+const STANDING: usize = 1024;
+
+/// What batches of slices are rounded down to.
+const WHOLE: usize = 64;
+
+/// The slices that a training is watched with, drawn once.
+#[derive(Debug)]
+pub struct Watch {
+    /// `[N, S, S]` training slices for batch-norm statistics.
+    pub standing: Array3<f32>,
+    training: Labelled,
+    held_out: Labelled,
+    seed: u64,
+}
+
+/// Slices with what a probe needs to know.
+#[derive(Debug)]
+struct Labelled {
+    slices: Array3<f32>,
+    /// `None` where a slice has no label of the study.
+    positive: Vec<Option<bool>>,
+    patient: Vec<usize>,
+}
+
+impl Labelled {
+    fn new(data: &Data, rows: &[usize]) -> Self {
+        Self {
+            slices: data.stack(rows),
+            positive: rows.iter().map(|row| data.cohort.positive[*row]).collect(),
+            patient: rows.iter().map(|row| data.cohort.patient[*row]).collect(),
+        }
+    }
+}
+
+/// Numbers of one look, by name.
+pub type Look = Vec<(&'static str, f64)>;
+
+impl Watch {
+    /// Draws the slices.
+    pub fn new(recipe: &Pretrain, data: &Data) -> Self {
+        let standing = Data::some(&data.training, STANDING, recipe.seed, "standing");
+        let whole = match standing.len() / WHOLE {
+            0 => standing.len(),
+            batches => batches * WHOLE,
+        };
+        let most = recipe.watch.slices;
+        Self {
+            standing: data.stack(&standing[..whole]),
+            training: Labelled::new(data, &Data::some(&data.training, most, recipe.seed, "probe training")),
+            held_out: Labelled::new(data, &Data::some(&data.held_out, most, recipe.seed, "probe held out")),
+            seed: recipe.seed,
+        }
+    }
+
+    /// All numbers that can be had: of the probe where there are labels of both classes, of reconstructions and drawn slices
+    /// where there is a generator.
+    ///
+    /// - `probe_auc`: AUC by slice of a logistic regression fitted on training patients, on held-out patients; with the ends of
+    ///   its 95 % interval from resampled patients.
+    /// - `reconstruction_l1`, `reconstruction_ssim`: of held-out slices and G(E(x)), at the generator's resolution, means over
+    ///   slices; L1 in units of `[-1, 1]`.
+    /// - `fid`, `kid`: Fréchet and kernel distance of as many drawn as real slices, in the features of the encoder itself (the
+    ///   layer that the recipe watches). They compare steps of one training; they are no ImageNet FID, and FID is biased upwards
+    ///   with fewer slices than features.
+    ///
+    /// # Errors
+    ///
+    /// When libtorch fails.
+    pub fn look(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
+        let mut look = self.probe(product, layer)?;
+        if product.generator().is_some() {
+            look.extend(self.reconstructions(product)?);
+            look.extend(self.distances(product, layer)?);
+        }
+        Ok(look)
+    }
+
+    fn probe(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
+        let both = |set: &Labelled| [true, false].iter().all(|side| set.positive.contains(&Some(*side)));
+        if !both(&self.training) || !both(&self.held_out) {
+            return Ok(Look::new());
+        }
+        let features = |set: &Labelled| -> Result<_, PretrainError> {
+            let all = product.features(set.slices.view(), &[layer])?.swap_remove(0);
+            let rows: Vec<usize> = (0..set.positive.len()).filter(|row| set.positive[*row].is_some()).collect();
+            let positive: Vec<bool> = set.positive.iter().filter_map(|side| *side).collect();
+            let patient: Vec<usize> = rows.iter().map(|row| set.patient[*row]).collect();
+            Ok((all.select(Axis(0), &rows).mapv(f64::from), positive, patient))
+        };
+        let (x, positive, groups) = features(&self.training)?;
+        let set = TrainingSet {
+            x: x.view(),
+            positive: &positive,
+            groups: &groups,
+        };
+        let head = HeadConfig::Logistic(LogisticConfig::default());
+        let fitted = head.fit(&set, &Tuning::default(), self.seed)?;
+        let (x, positive, patient) = features(&self.held_out)?;
+        let scores = fitted.score(x.view())?;
+        let mut look = Look::new();
+        if let Some(auc) = stats::auc(&positive, &scores) {
+            look.push(("probe_auc", auc));
+            let bootstrap = stats::Bootstrap {
+                resamples: 500,
+                level: 0.95,
+                seed: self.seed,
+            };
+            let clusters = stats::Clusters::new(&patient);
+            let ranking = stats::ClusterRanking::new(&positive, &scores, &clusters);
+            if let Ok(resampled) = bootstrap.resample_auc(&clusters, &[ranking]) {
+                let [low, high] = resampled.interval(0);
+                look.extend([("probe_auc_low", low), ("probe_auc_high", high)]);
+            }
+        }
+        Ok(look)
+    }
+
+    fn reconstructions(&self, product: &Product) -> Result<Look, PretrainError> {
+        let Some((slices, again)) = self.pairs(product, usize::MAX)? else {
+            return Ok(Look::new());
+        };
+        let l1 = (&slices - &again).mapv(f32::abs).mean().unwrap_or(f32::NAN);
+        let similar: Vec<f64> = slices
+            .outer_iter()
+            .zip(again.outer_iter())
+            .filter_map(|(x, y)| stats::ssim(x, y, 2.0).ok())
+            .collect();
+        let mut look = vec![("reconstruction_l1", f64::from(l1))];
+        if !similar.is_empty() {
+            let mean = similar.iter().sum::<f64>() / similar.len() as f64;
+            look.push(("reconstruction_ssim", mean));
+        }
+        Ok(look)
+    }
+
+    fn distances(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
+        let (Some(generator), real) = (product.generator(), &self.training.slices) else {
+            return Ok(Look::new());
+        };
+        let drawn = generator.generate(&self.latent(real.dim().0, generator.z_dim(), "drawn"))?;
+        let drawn = enlarge(&drawn, real.dim().1);
+        let of = |slices: &Array3<f32>| Ok::<_, PretrainError>(product.features(slices.view(), &[layer])?.swap_remove(0));
+        let (real, drawn) = (of(real)?, of(&drawn)?);
+        let mut look = Look::new();
+        if let Ok(fid) = stats::frechet_distance(real.view(), drawn.view()) {
+            look.push(("fid", fid));
+        }
+        if let Ok(kid) = stats::kernel_distance(real.view(), drawn.view()) {
+            look.push(("kid", kid));
+        }
+        Ok(look)
+    }
+
+    /// Held-out slices at the generator's resolution, and what comes back of their codes.
+    fn pairs(&self, product: &Product, most: usize) -> Result<Option<(Array3<f32>, Array3<f32>)>, PretrainError> {
+        let shown = match self.held_out.slices.dim().0 {
+            0 => &self.training.slices,
+            _ => &self.held_out.slices,
+        };
+        let shown = shown.slice(s![..most.min(shown.dim().0), .., ..]);
+        let Some(generator) = product.generator().filter(|_| shown.dim().0 > 0) else {
+            return Ok(None);
+        };
+        let codes = product.features(shown, &[Layer::ZMean])?.swap_remove(0);
+        let again = generator.generate(&codes)?;
+        Ok(Some((shrink(&shown.to_owned(), generator.resolution()), again)))
+    }
+
+    /// Standard normal vectors `[N, Z]`, the same at every look.
+    fn latent(&self, n: usize, z_dim: usize, purpose: &str) -> Array2<f32> {
+        let rng = seed::stream(self.seed, &format!("watch/{purpose}"));
+        let mut values = StandardNormal.sample_iter(rng);
+        Array2::from_shape_simple_fn((n, z_dim), || values.next().expect("draws do not end"))
+    }
+
+    /// Writes sheets of this step, as files and into TensorBoard: drawn slices, slices beside their reconstructions, and walks
+    /// between two codes. Nothing for methods without a generator.
+    ///
+    /// # Errors
+    ///
+    /// When libtorch fails, or a file can't be written.
+    pub fn sheets(&self, product: &Product, folder: &Path, step: u64, events: &mut Events) -> Result<(), PretrainError> {
+        let Some(generator) = product.generator() else {
+            return Ok(());
+        };
+        let (drawn, columns) = DRAWN;
+        let samples = generator.generate(&self.latent(drawn, generator.z_dim(), "samples"))?;
+        save(&sheet(columns, samples.outer_iter())?, "samples", folder, step, events)?;
+
+        if let Some((slices, again)) = self.pairs(product, SHOWN)? {
+            let pairs = slices.outer_iter().zip(again.outer_iter());
+            let sheet = sheet(8, pairs.flat_map(|(x, y)| [x, y]))?;
+            save(&sheet, "pairs", folder, step, events)?;
+        }
+
+        let (walks, pictures) = WALKS;
+        let ends = self.training.slices.slice(s![..(2 * walks).min(self.training.slices.dim().0), .., ..]);
+        let codes = product.features(ends, &[Layer::ZMean])?.swap_remove(0);
+        let mut steps = Vec::new();
+        for pair in codes.axis_chunks_iter(Axis(0), 2).filter(|pair| pair.nrows() == 2) {
+            for at in 0..pictures {
+                let share = at as f32 / (pictures - 1) as f32;
+                let between = &pair.row(0) * (1.0 - share) + &pair.row(1) * share;
+                steps.push(between.insert_axis(Axis(0)));
+            }
+        }
+        let views: Vec<ArrayView2<f32>> = steps.iter().map(Array2::view).collect();
+        if let Ok(codes) = concatenate(Axis(0), &views) {
+            let images = generator.generate(&codes)?;
+            save(&sheet(pictures, images.outer_iter())?, "walk", folder, step, events)?;
+        }
+        Ok(())
+    }
+}
+
+/// A sheet of pictures `[H, W]`.
+pub fn sheet<'a>(
+    columns: usize,
+    images: impl Iterator<Item = ArrayView2<'a, f32>>,
+) -> Result<Sheet, PretrainError> {
+    let mut sheet = Sheet::new(columns);
+    for image in images {
+        sheet.push(image)?;
+    }
+    Ok(sheet)
+}
+
+fn save(sheet: &Sheet, name: &str, folder: &Path, step: u64, events: &mut Events) -> Result<(), PretrainError> {
+    sheet.save(&folder.join(format!("step-{step:08}-{name}.png")))?;
+    Ok(events.sheet(step, name, sheet)?)
+}
+
+/// Means over squares, `[N, S, S]` to `[N, R, R]`, as the discriminator sees slices.
+fn shrink(slices: &Array3<f32>, resolution: usize) -> Array3<f32> {
+    let (n, size, _) = slices.dim();
+    let k = size / resolution;
+    Array3::from_shape_fn((n, resolution, resolution), |(i, y, x)| {
+        let square = slices.slice(s![i, y * k..(y + 1) * k, x * k..(x + 1) * k]);
+        square.sum() / (k * k) as f32
+    })
+}
+
+/// Every pixel as a square, `[N, R, R]` to `[N, S, S]`: the exact inverse of [`shrink`].
+fn enlarge(images: &Array3<f32>, size: usize) -> Array3<f32> {
+    let (n, resolution, _) = images.dim();
+    let k = size / resolution;
+    Array3::from_shape_fn((n, size, size), |(i, y, x)| images[[i, y / k, x / k]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_enlarged_shrinks_back() {
+        let images = Array3::from_shape_fn((2, 4, 4), |(i, y, x)| (i * 16 + y * 4 + x) as f32);
+        assert_eq!(shrink(&enlarge(&images, 8), 4), images);
+    }
+}
