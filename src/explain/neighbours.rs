@@ -95,7 +95,9 @@ pub fn neighbours(x: ArrayView2<'_, f64>, patient: &[usize], queries: &[usize], 
 /// As [`neighbours`].
 pub fn same_patient(x: ArrayView2<'_, f64>, patient: &[usize], queries: &[usize]) -> SamePatient {
     let mut rows_of = BTreeMap::<usize, usize>::new();
-    patient.iter().for_each(|patient| *rows_of.entry(*patient).or_default() += 1);
+    patient
+        .iter()
+        .for_each(|patient| *rows_of.entry(*patient).or_default() += 1);
     let others = |row: usize| rows_of[&patient[row]] - 1;
     let asked: Vec<usize> = queries.iter().copied().filter(|row| others(*row) > 0).collect();
     let same = |query: usize, squares: Vec<f64>| {
@@ -140,7 +142,11 @@ fn each<T: Send>(x: ArrayView2<'_, f64>, queries: &[usize], find: impl Fn(usize,
             let square = |(product, square): (&f64, &f64)| (squares[*query] + square - 2.0 * product).max(0.0);
             find(*query, products.iter().zip(&squares).map(square).collect())
         };
-        block.iter().zip(products.outer_iter()).map(of_query).collect::<Vec<T>>()
+        block
+            .iter()
+            .zip(products.outer_iter())
+            .map(of_query)
+            .collect::<Vec<T>>()
     };
     queries.par_chunks(BLOCK).flat_map_iter(of_block).collect()
 }
@@ -204,12 +210,17 @@ mod tests {
     fn queries_are_one_a_patient_balanced_and_of_the_first_set_first() {
         let patient: Vec<usize> = (0..40).map(|row| row / 2).collect();
         // Patients 0 to 9 are of the later set; every other patient is positive.
-        let rows: Vec<_> = (0..40).map(|row| (row, usize::from(row < 20), row / 2 % 2 == 0)).collect();
+        let rows: Vec<_> = (0..40)
+            .map(|row| (row, usize::from(row < 20), row / 2 % 2 == 0))
+            .collect();
         let drawn = queries(&rows, &patient, 6, &mut stream(0, "queries"));
         let patients: BTreeSet<usize> = drawn.iter().map(|row| patient[*row]).collect();
         assert_eq!((drawn.len(), patients.len()), (6, 6));
         assert_eq!(drawn.iter().filter(|row| rows[**row].2).count(), 3);
-        assert!(drawn.iter().all(|row| *row >= 20), "held-out rows come first: {drawn:?}");
+        assert!(
+            drawn.iter().all(|row| *row >= 20),
+            "held-out rows come first: {drawn:?}"
+        );
 
         let one_class: Vec<_> = rows.iter().copied().filter(|(.., positive)| !positive).collect();
         assert_eq!(queries(&one_class, &patient, 6, &mut stream(0, "queries")).len(), 6);

@@ -134,7 +134,8 @@ impl Nearness {
             conditional(row, &squares, perplexity)
         };
         let conditional: Vec<Vec<f64>> = (0..n).into_par_iter().map(of_row).collect();
-        let both = |(row, other): (usize, usize)| (conditional[row][other] + conditional[other][row]) / (2.0 * n as f64);
+        let both =
+            |(row, other): (usize, usize)| (conditional[row][other] + conditional[other][row]) / (2.0 * n as f64);
         Self {
             rows: Array2::from_shape_fn((n, n), both),
         }
@@ -168,9 +169,8 @@ impl Nearness {
         };
         let forces: Vec<Forces> = (0..places.len()).into_par_iter().map(forces).collect();
         let sum: f64 = forces.iter().map(|forces| forces.sum).sum();
-        let slope = |forces: &Forces| {
-            [0, 1].map(|axis| 4.0 * (exaggeration * forces.pull[axis] - forces.push[axis] / sum))
-        };
+        let slope =
+            |forces: &Forces| [0, 1].map(|axis| 4.0 * (exaggeration * forces.pull[axis] - forces.push[axis] / sum));
         forces.iter().map(slope).collect()
     }
 
@@ -200,7 +200,11 @@ fn conditional(row: usize, squares: &[f64], perplexity: f64) -> Vec<f64> {
     };
     let entropy = |weights: &[f64], beta: f64| {
         let sum: f64 = weights.iter().sum();
-        let energy: f64 = weights.iter().zip(squares).map(|(weight, square)| weight * (square - nearest)).sum();
+        let energy: f64 = weights
+            .iter()
+            .zip(squares)
+            .map(|(weight, square)| weight * (square - nearest))
+            .sum();
         sum.ln() + beta * energy / sum
     };
     // The entropy falls as beta grows. Halving in the logarithm ends at the spacing of floats.
@@ -268,7 +272,10 @@ mod tests {
             difference.dot(&difference).sqrt()
         };
         let within = (2..60).step_by(2).map(|row| distance(0, row)).fold(0.0, f64::max);
-        let between = (1..60).step_by(2).map(|row| distance(0, row)).fold(f64::INFINITY, f64::min);
+        let between = (1..60)
+            .step_by(2)
+            .map(|row| distance(0, row))
+            .fold(f64::INFINITY, f64::min);
         assert!(between > within, "{between} between the groups, {within} within one");
         let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(map, one.install(|| Tsne::default().map(x.view(), x.view()).unwrap()));
@@ -278,7 +285,9 @@ mod tests {
     fn every_row_has_as_many_neighbours_as_the_perplexity_says() {
         let x = blobs(3.0);
         for perplexity in [2.0, 15.0] {
-            let squares: Vec<f64> = (0..60).map(|row| (&x.row(row) - &x.row(7)).mapv(|d| d * d).sum()).collect();
+            let squares: Vec<f64> = (0..60)
+                .map(|row| (&x.row(row) - &x.row(7)).mapv(|d| d * d).sum())
+                .collect();
             let weights = conditional(7, &squares, perplexity);
             let entropy: f64 = weights.iter().filter(|w| **w > 0.0).map(|w| -w * w.ln()).sum();
             assert!((entropy.exp() - perplexity).abs() < 1e-9, "{}", entropy.exp());
@@ -301,7 +310,11 @@ mod tests {
                 divergence
             };
             let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((slope - gradient[row][axis]).abs() < 1e-8, "{slope} and {}", gradient[row][axis]);
+            assert!(
+                (slope - gradient[row][axis]).abs() < 1e-8,
+                "{slope} and {}",
+                gradient[row][axis]
+            );
         }
     }
 

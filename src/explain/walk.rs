@@ -81,6 +81,9 @@ mod tests {
             Direction { weights, sd: 1.0 }.walk(aview1(&[1.0, 2.0]), &STEPS)
         };
         assert!(matches!(walk(&[0.0, 0.0]), Err(ExplainError::NoDirection)));
-        assert!(matches!(walk(&[1.0]), Err(ExplainError::Width { found: 1, expected: 2 })));
+        assert!(matches!(
+            walk(&[1.0]),
+            Err(ExplainError::Width { found: 1, expected: 2 })
+        ));
     }
 }

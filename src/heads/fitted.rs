@@ -115,7 +115,11 @@ impl FittedHead {
     pub fn raw_weights(&self) -> Option<Vec<f64>> {
         let weights = self.head.weights()?;
         Some(match &self.standardizer {
-            Some(standardizer) => weights.iter().zip(standardizer.scale()).map(|(w, scale)| w / scale).collect(),
+            Some(standardizer) => weights
+                .iter()
+                .zip(standardizer.scale())
+                .map(|(w, scale)| w / scale)
+                .collect(),
             None => weights.to_vec(),
         })
     }

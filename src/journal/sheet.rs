@@ -200,7 +200,9 @@ mod tests {
         let picture = sheet.picture().unwrap();
         let edge = |place: usize| -> Vec<u8> {
             let left = (GAP + place * (128 + GAP)) as u32;
-            (0..128).map(|x| picture.get_pixel(left + x, (GAP + FRAME) as u32 - 1).0[0]).collect()
+            (0..128)
+                .map(|x| picture.get_pixel(left + x, (GAP + FRAME) as u32 - 1).0[0])
+                .collect()
         };
         assert_eq!(edge(0), [128; 128]);
         assert_eq!(edge(1), [255; 128]);

@@ -59,7 +59,10 @@ impl ReportFormat for Markdown {
         }
         page += &measures(report);
         if let Some(file) = &report.explanation {
-            page += &format!("Maps of the features, neighbours of slices and what else explains them: {}\n\n", escape(file));
+            page += &format!(
+                "Maps of the features, neighbours of slices and what else explains them: {}\n\n",
+                escape(file)
+            );
         }
         page += "## How it was run\n\n";
         for chosen in &report.thresholds {

@@ -30,7 +30,9 @@ impl Oracle {
 
     fn features(&self) -> Array2<f64> {
         let rows = &self.features_64ths;
-        Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| f64::from(rows[row][column]) / 64.0)
+        Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| {
+            f64::from(rows[row][column]) / 64.0
+        })
     }
 }
 
@@ -43,7 +45,10 @@ fn principal_components_are_those_of_numpy() {
     for (row, places) in oracle.places.iter().enumerate() {
         for (k, expected) in places.iter().enumerate() {
             let place = found.places[[row, k]];
-            assert!((place - expected).abs() < 1e-10, "row {row}, component {k}: {place}, numpy {expected}");
+            assert!(
+                (place - expected).abs() < 1e-10,
+                "row {row}, component {k}: {place}, numpy {expected}"
+            );
         }
     }
     for (share, expected) in found.shares.iter().zip(&oracle.shares) {
@@ -70,9 +75,16 @@ fn tsne_ends_as_near_to_the_table_as_that_of_scikit_learn_and_no_farther_than_li
         oracle.divergence
     );
     let trusted = trustworthiness(x.view(), map.places.view(), 10);
-    assert!(trusted > oracle.trustworthiness - 0.01, "{trusted}, scikit-learn {}", oracle.trustworthiness);
+    assert!(
+        trusted > oracle.trustworthiness - 0.01,
+        "{trusted}, scikit-learn {}",
+        oracle.trustworthiness
+    );
 
-    let linfa = linfa_tsne::TSneParams::embedding_size(2).perplexity(15.0).approx_threshold(0.0).max_iter(1000);
+    let linfa = linfa_tsne::TSneParams::embedding_size(2)
+        .perplexity(15.0)
+        .approx_threshold(0.0)
+        .max_iter(1000);
     let linfa = trustworthiness(x.view(), linfa.transform(x.clone()).unwrap().view(), 10);
     assert!(trusted > linfa - 0.01, "{trusted}, linfa {linfa}");
 }
@@ -90,7 +102,10 @@ fn trustworthiness(x: ArrayView2<'_, f64>, map: ArrayView2<'_, f64>, k: usize) -
         .map(|row| {
             let in_table = order(&x, row);
             let rank = |other: &usize| in_table.iter().position(|found| found == other).unwrap() + 1;
-            order(&map, row)[..k].iter().map(|other| rank(other).saturating_sub(k)).sum::<usize>()
+            order(&map, row)[..k]
+                .iter()
+                .map(|other| rank(other).saturating_sub(k))
+                .sum::<usize>()
         })
         .sum();
     1.0 - 2.0 * off as f64 / (n * k * (2 * n - 3 * k - 1)) as f64
@@ -106,7 +121,11 @@ fn neighbours_are_those_of_scikit_learn_where_every_row_is_a_patient() {
         let nearest: Vec<usize> = near.nearest.iter().map(|near| near.row).collect();
         assert_eq!(nearest, oracle.nearest[row]);
         for (near, expected) in near.nearest.iter().zip(&oracle.distance[row]) {
-            assert!((near.distance - expected).abs() < 1e-9, "{}, scikit-learn {expected}", near.distance);
+            assert!(
+                (near.distance - expected).abs() < 1e-9,
+                "{}, scikit-learn {expected}",
+                near.distance
+            );
         }
     }
 }
@@ -144,12 +163,23 @@ fn a_finished_study_is_explained_and_its_report_links_to_the_page() {
     assert!(!shop.text("report.html").contains("explain"));
     let said = explain(&shop, &[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.contains("explain.html") && said.out.contains("of 200 slices"), "{}", said.out);
+    assert!(
+        said.out.contains("explain.html") && said.out.contains("of 200 slices"),
+        "{}",
+        said.out
+    );
     assert!(shop.text("report.html").contains("<a href=\"explain/explain.html\">"));
 
     let page = shop.text("explain/explain.html");
-    for words in ["a &lt;study&gt;", "% of the variance", "covid (100)", "far (40)", "external:far (40)", "train (", "Nearest of all"]
-    {
+    for words in [
+        "a &lt;study&gt;",
+        "% of the variance",
+        "covid (100)",
+        "far (40)",
+        "external:far (40)",
+        "train (",
+        "Nearest of all",
+    ] {
         assert!(page.contains(words), "{words}");
     }
     for wrong in ["<script", "http://", "https://", "url(", "<img", "pat-", "slc-", "NaN"] {
@@ -162,24 +192,37 @@ fn a_finished_study_is_explained_and_its_report_links_to_the_page() {
         }
     }
     let list = read_table(&shop.artefact("explain/features.neighbours.csv")).unwrap();
-    let (own, near) = (list.column("patient_id").unwrap(), list.column("near_patient_id").unwrap());
+    let (own, near) = (
+        list.column("patient_id").unwrap(),
+        list.column("near_patient_id").unwrap(),
+    );
     assert_eq!(own.len(), 8 * 7);
     assert!(own.iter().zip(near).all(|(own, near)| own != near));
     let counts: serde_json::Value = serde_json::from_str(&shop.text("explain/explain.json")).unwrap();
     let same = &counts["layers"][0]["nearest_of_same_patient"];
     assert_eq!(same["rows"], 200);
-    assert!(same["same"].as_u64().unwrap() > 150, "slices of a patient resemble each other: {same}");
+    assert!(
+        same["same"].as_u64().unwrap() > 150,
+        "slices of a patient resemble each other: {same}"
+    );
 
     // Nothing has changed; then the results have, and the page is no longer theirs.
     let before = std::fs::read(shop.artefact("explain/features.t-sne.set.svg")).unwrap();
     let again = explain(&shop, &[]);
-    assert!(again.err.contains("explain: up to date") && again.out == said.out, "{}", again.err);
+    assert!(
+        again.err.contains("explain: up to date") && again.out == said.out,
+        "{}",
+        again.err
+    );
     let other = ["--set", "probe.heads=[\"logistic\"]"];
     assert_eq!(shop.run(&other).code, Some(0));
     assert!(!shop.text("report.html").contains("explain"));
     assert_eq!(explain(&shop, &other).code, Some(0));
     assert!(shop.text("report.md").contains("explain/explain.html"));
-    assert_eq!(before, std::fs::read(shop.artefact("explain/features.t-sne.set.svg")).unwrap());
+    assert_eq!(
+        before,
+        std::fs::read(shop.artefact("explain/features.t-sne.set.svg")).unwrap()
+    );
 }
 
 #[test]
@@ -187,7 +230,11 @@ fn what_was_not_run_is_not_explained() {
     let shop = workshop(&made(20, 1.0, 0.5, 0));
     let said = explain(&shop, &[]);
     assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("run `hounsfield probe` (or `hounsfield run`) first"), "{}", said.err);
+    assert!(
+        said.err.contains("run `hounsfield probe` (or `hounsfield run`) first"),
+        "{}",
+        said.err
+    );
     assert_eq!(shop.run(&[]).code, Some(0));
     let other = explain(&shop, &["--set", "seed=7"]);
     assert_eq!(other.code, Some(2));

@@ -3,6 +3,7 @@
 #[path = "../support/command.rs"]
 mod command;
 mod bigbigan;
+mod explain;
 mod extract;
 mod full_size;
 mod inference;

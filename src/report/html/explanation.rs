@@ -9,14 +9,19 @@ use super::{
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
 /// What every page of pictures must say.
-const PICTURES: &str = "Pictures on this page are made from images of patients: pass it on as you would pass on the images.";
+const PICTURES: &str =
+    "Pictures on this page are made from images of patients: pass it on as you would pass on the images.";
 
 /// The whole page, and beside it the files of its figures link back to nothing: each stands alone.
 pub fn explanation_page(explanation: &Explanation) -> String {
     let title = escape(&explanation.title);
     let banners = banners(&explanation.banners);
     let is_picture = |figure: &Figure| matches!(figure.picture, Picture::Png(_));
-    let pictures = explanation.sections.iter().flat_map(|section| &section.figures).any(is_picture);
+    let pictures = explanation
+        .sections
+        .iter()
+        .flat_map(|section| &section.figures)
+        .any(is_picture);
     let mut notes: Vec<&str> = explanation.notes.iter().map(String::as_str).collect();
     notes.extend(pictures.then_some(PICTURES));
     let sections: String = explanation.sections.iter().map(section).collect();
@@ -36,13 +41,19 @@ pub fn picture_file(picture: &Picture) -> Vec<u8> {
         Picture::Png(bytes) => bytes.clone(),
         Picture::Svg(svg) => {
             let alone = svg.replacen("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ", 1);
-            alone.replacen(">\n", &format!(">\n<style>\n{STYLE}</style>\n"), 1).into_bytes()
+            alone
+                .replacen(">\n", &format!(">\n<style>\n{STYLE}</style>\n"), 1)
+                .into_bytes()
         }
     }
 }
 
 fn section(section: &ExplanationSection) -> String {
-    let words: String = section.words.iter().map(|words| format!("<p>{}</p>\n", escape(words))).collect();
+    let words: String = section
+        .words
+        .iter()
+        .map(|words| format!("<p>{}</p>\n", escape(words)))
+        .collect();
     let figures: String = section.figures.iter().map(figure).collect();
     format!(
         "<section>\n<h2>{}</h2>\n{words}<div class=\"figures\">\n{figures}</div>\n{}</section>\n",
@@ -57,7 +68,10 @@ fn figure(figure: &Figure) -> String {
         Picture::Svg(svg) => ("", svg.clone()),
         Picture::Png(bytes) => (
             " class=\"wide\"",
-            format!("<img alt=\"{title}\" src=\"data:image/png;base64,{}\">\n", base64(bytes)),
+            format!(
+                "<img alt=\"{title}\" src=\"data:image/png;base64,{}\">\n",
+                base64(bytes)
+            ),
         ),
     };
     format!("<figure{class}>\n{picture}<figcaption><strong>{title}</strong> {caption}</figcaption>\n</figure>\n")
@@ -141,12 +155,19 @@ mod tests {
             sections: vec![section(vec![svg()])],
         };
         assert!(!explanation_page(&explanation).contains("images of patients"));
-        explanation.sections.push(section(vec![figure("b.png", Picture::Png(vec![1, 2, 3]))]));
+        explanation
+            .sections
+            .push(section(vec![figure("b.png", Picture::Png(vec![1, 2, 3]))]));
         let page = explanation_page(&explanation);
-        for markup in ["<script", "<b>", "<i>", "<u>", "<s>", "http://", "https://", "url(", "@import"] {
+        for markup in [
+            "<script", "<b>", "<i>", "<u>", "<s>", "http://", "https://", "url(", "@import",
+        ] {
             assert!(!page.contains(markup), "{markup} in {page}");
         }
-        assert_eq!(page.matches("src=").count(), page.matches("src=\"data:image/png;base64,AQID\"").count());
+        assert_eq!(
+            page.matches("src=").count(),
+            page.matches("src=\"data:image/png;base64,AQID\"").count()
+        );
         assert!(page.contains("images of patients") && page.contains("img-src data:"));
         assert_eq!(page.matches("LEAKAGE").count(), 2, "a banner at either end");
 

@@ -88,7 +88,10 @@ fn figure(report: &StudyReport, number: usize, curves: &[(usize, &RocCurve)]) ->
 
 /// A banner across the plot: one that was cut out still carries it.
 pub(super) fn mark(report: &StudyReport) -> String {
-    report.banners.first().map_or(String::new(), |banner| banner_mark(banner))
+    report
+        .banners
+        .first()
+        .map_or(String::new(), |banner| banner_mark(banner))
 }
 
 /// A banner's first words across the plot.

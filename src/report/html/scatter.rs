@@ -149,7 +149,10 @@ impl Scatter<'_> {
 fn shape(group: usize, class: &str, x: f64, y: f64) -> String {
     let colours = SHAPES.len();
     let outline = SHAPES[(group + group / colours) % colours];
-    format!("<path class=\"{class} h{}\" d=\"M{x:.1} {y:.1}{outline}\"/>\n", group % colours)
+    format!(
+        "<path class=\"{class} h{}\" d=\"M{x:.1} {y:.1}{outline}\"/>\n",
+        group % colours
+    )
 }
 
 /// The end of an axis that holds the value and whose half is short to write.

@@ -7,7 +7,7 @@ use crate::{
     explain::{FeatureMap, Tsne, maps, sample_rows},
     report::{ExplanationSection, Figure, Groups, Picture, Scatter},
     seed::stream,
-    words::counted,
+    words::{count, counted},
 };
 
 /// Points of a map. More hide each other, and t-SNE takes a minute and more.
@@ -17,7 +17,7 @@ const MOST_POINTS: usize = 2000;
 pub(super) fn draw(layer: &Layer<'_>, seed: u64, drawn: &mut Drawn) -> Result<(), StudyError> {
     let all: Vec<usize> = (0..layer.rows.len()).collect();
     let shown = sample_rows(&all, &layer.patient, MOST_POINTS, &mut stream(seed, "explain maps"));
-    let made = maps(layer.x.select(Axis(0), &shown).view(), &Tsne::default());
+    let made = maps(layer.standardised().select(Axis(0), &shown).view(), &Tsne::default());
     let made = made.map_err(|source| StudyError::Explain {
         features: layer.name.clone(),
         source,
@@ -27,10 +27,14 @@ pub(super) fn draw(layer: &Layer<'_>, seed: u64, drawn: &mut Drawn) -> Result<()
         words: vec![words(layer, shown.len(), seed)],
         ..ExplanationSection::default()
     };
-    section.words.extend(made.iter().map(|map| format!("{}: {}", map.method, map.words)));
+    section
+        .words
+        .extend(made.iter().map(|map| format!("{}: {}", map.method, map.words)));
     let banner = drawn.page.banners.first().map(String::as_str);
     for groups in colourings(layer, &shown) {
-        section.figures.extend(made.iter().map(|map| figure(layer, map, &groups, banner)));
+        section
+            .figures
+            .extend(made.iter().map(|map| figure(layer, map, &groups, banner)));
     }
     drawn.page.sections.push(section);
     Ok(())
@@ -41,7 +45,7 @@ fn words(layer: &Layer<'_>, shown: usize, seed: u64) -> String {
     let which = match shown < layer.rows.len() {
         true => format!(
             "{} points of {slices}, drawn by patient in turns (seed {seed}), so that no patient crowds out others",
-            crate::words::count(shown)
+            count(shown)
         ),
         false => format!("One point for each of {slices}"),
     };
@@ -50,13 +54,20 @@ fn words(layer: &Layer<'_>, shown: usize, seed: u64) -> String {
 
 /// What points are coloured by: label, site and set, as far as the rows differ in them.
 fn colourings(layer: &Layer<'_>, shown: &[usize]) -> Vec<Groups> {
-    let positive = shown.iter().find(|at| layer.positive(**at)).map_or("", |at| layer.label(*at));
+    let positive = shown
+        .iter()
+        .find(|at| layer.positive(**at))
+        .map_or("", |at| layer.label(*at));
     let labels: Vec<&str> = shown.iter().map(|at| layer.label(*at)).collect();
     let site = |at: &usize| layer.cohort.rows.site[layer.rows[*at]].as_deref().unwrap_or("no site");
     let sites: Vec<&str> = shown.iter().map(site).collect();
     let sets: Vec<String> = shown.iter().map(|at| layer.set(*at)).collect();
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-    let order = |set: &str| ["train", "validation", "test", "out-of-fold"].iter().position(|known| *known == set);
+    let order = |set: &str| {
+        ["train", "validation", "test", "out-of-fold"]
+            .iter()
+            .position(|known| *known == set)
+    };
     [
         Groups::new("label", &labels, |label| usize::from(label != positive)),
         Groups::new("site", &sites, |site| usize::from(site == "no site")),

@@ -2,6 +2,9 @@
 //!
 //! Maps and neighbours need features only, sheets of neighbours the images too, reconstructions and walks a generator.
 
+#[cfg(feature = "torch")]
+mod generated;
+mod images;
 mod layer;
 mod maps;
 mod neighbours;
@@ -13,12 +16,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::{layer::Layer, neighbours::Images};
+use self::{images::Images, layer::Layer};
 use super::{Key, StudyError, StudyRun, probe, sha256_path};
 use crate::{
+    card::{CheckedCard, EncoderCard},
     cohort::{Cohort, Split},
+    encoder::Weights,
     explain::SamePatient,
     features::read_features,
+    recipe::RecipeError,
     report::{Explanation, explanation_page, picture_file},
     tables::atomic_write,
     words::count,
@@ -34,6 +40,9 @@ const FOLDER: &str = "explain";
 const COUNTS: &str = "explain/explain.json";
 
 const STAGE: &str = "explain";
+
+/// The layer that a generator turns into images.
+const LATENT: &str = "z_mean";
 
 /// What `hounsfield explain` leaves behind.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,18 +101,22 @@ impl StudyRun {
 
     /// The page, where it was made from the results that are in the run folder.
     pub(super) fn explanation(&self) -> Result<Option<String>, StudyError> {
-        Ok(self.stages.is_done(STAGE, &self.explain_key()?).then(|| FILE.to_owned()))
+        Ok(self
+            .stages
+            .is_done(STAGE, &self.explain_key()?)
+            .then(|| FILE.to_owned()))
     }
 
     fn explain_key(&self) -> Result<String, StudyError> {
-        let mut key = Key::of_program(STAGE).text(&sha256_path(&self.folder.join(probe::STUDY_FILE))?);
+        let results = sha256_path(&self.folder.join(probe::STUDY_FILE))?;
+        let mut key = Key::of_program(STAGE).text(&results).value(&self.study.card);
         for (name, file) in self.probe_files()? {
             key = key.text(&name).text(&sha256_path(&file)?);
         }
         Ok(key.finish())
     }
 
-    fn draw(&self, cohort: &Cohort, split: &Split, _device: &str) -> Result<Drawn, StudyError> {
+    fn draw(&self, cohort: &Cohort, split: &Split, device: &str) -> Result<Drawn, StudyError> {
         let saved = self.saved_report()?;
         let mut drawn = Drawn {
             page: Explanation {
@@ -115,20 +128,60 @@ impl StudyRun {
         };
         let images = Images::of(self, cohort);
         for (name, file) in self.probe_files()? {
+            self.check_stop()?;
             tracing::info!("explain: {name}");
             let same = self.study.features.table.is_some();
             let layer = Layer::new(name, read_features(&file)?, cohort, split, same)?;
-            self.check_stop()?;
             maps::draw(&layer, self.study.seed, &mut drawn)?;
             neighbours::draw(&layer, images.as_ref(), self.study.seed, &mut drawn)?;
+            if let Some(images) = &images
+                && layer.name == LATENT
+            {
+                self.draw_generated(&layer, images, device, &mut drawn)?;
+            }
         }
         if images.is_none() {
-            drawn.page.notes.push(
-                "The study starts from a table of features: there are no images to show beside them.".to_owned(),
-            );
+            let note = "The study starts from a table of features: there are no images to show beside them.";
+            drawn.page.notes.push(note.to_owned());
         }
         drawn.counts.unreadable = images.map_or(0, |images| images.unreadable());
         Ok(drawn)
+    }
+
+    /// What the generator that was trained with the encoder makes of latent vectors, where there is one.
+    fn draw_generated(
+        &self,
+        layer: &Layer<'_>,
+        images: &Images<'_>,
+        device: &str,
+        drawn: &mut Drawn,
+    ) -> Result<(), StudyError> {
+        let Some(card) = self.card_with_generator()? else {
+            let note = "The encoder has no card that names a generator: there are no reconstructions and no walks.";
+            drawn.page.notes.push(note.to_owned());
+            return Ok(());
+        };
+        #[cfg(feature = "torch")]
+        return generated::draw(self, &card, layer, images, device, drawn);
+        #[cfg(not(feature = "torch"))]
+        {
+            let _ = (card, layer, images, device);
+            let note = "This build has no libtorch (install with `--features torch`): there are no reconstructions and no \
+                        walks.";
+            drawn.page.notes.push(note.to_owned());
+            Ok(())
+        }
+    }
+
+    /// The card of the study's encoder, where it names a generator.
+    fn card_with_generator(&self) -> Result<Option<CheckedCard>, StudyError> {
+        let weights = self.study.encoder.as_ref().map(|encoder| encoder.weights());
+        let folder = match weights {
+            Some(Weights::File(path)) if self.study.card.is_some() => path.parent().unwrap_or(Path::new("")),
+            _ => return Ok(None),
+        };
+        let card = EncoderCard::load(folder).map_err(RecipeError::from)?;
+        Ok(card.card.generator.is_some().then_some(card))
     }
 
     /// Writes all files; returns their names in the run folder.
@@ -158,7 +211,9 @@ impl StudyRun {
         let others = names.filter(|name| name != FILE).map(|name| self.folder.join(name));
         Ok(Explained {
             lines: counts.layers.iter().map(LayerCounts::words).collect(),
-            files: std::iter::once(self.folder.join(Path::new(FILE))).chain(others).collect(),
+            files: std::iter::once(self.folder.join(Path::new(FILE)))
+                .chain(others)
+                .collect(),
             unreadable: counts.unreadable,
         })
     }
@@ -168,7 +223,10 @@ impl LayerCounts {
     fn words(&self) -> String {
         let SamePatient { rows, same, by_chance } = self.nearest_of_same_patient;
         match rows {
-            0 => format!("{}: no patient has two slices, so that none can be its patient's nearest", self.features),
+            0 => format!(
+                "{}: no patient has two slices, so that none can be its patient's nearest",
+                self.features
+            ),
             _ => format!(
                 "{}: the nearest slice is one of the same patient for {} of {} slices ({:.1} %; {:.1} % by chance)",
                 self.features,

@@ -1,21 +1,11 @@
 //! Slices and those that lie nearest to them: a table, a list of pseudonyms, and where there are images a sheet of them.
 
-use std::cell::Cell;
-
-use ndarray::Array2;
-
-use super::{
-    super::{StudyError, StudyRun, probe::OUT_OF_FOLD},
-    Drawn, FOLDER, Layer, LayerCounts,
-};
+use super::{super::StudyError, Drawn, FOLDER, Images, Layer, LayerCounts};
 use crate::{
-    cohort::Cohort,
-    explain::{Neighbours, neighbours, queries, same_patient, sample_rows},
+    explain::{Neighbours, neighbours, same_patient, sample_rows},
     journal::{Frame, Sheet},
-    readers::read_slice,
     report::{ExplanationSection, Figure, FigureTable, Picture},
     seed::stream,
-    transforms::Preprocess,
     words::counted,
 };
 
@@ -26,44 +16,6 @@ const NEIGHBOURS: usize = 7;
 /// Slices that are asked whether the nearest is of the same patient.
 const MOST_ASKED: usize = 2000;
 
-/// The images of a cohort as the encoder sees them.
-pub(super) struct Images<'a> {
-    cohort: &'a Cohort,
-    preprocess: &'a Preprocess,
-    size: usize,
-    unreadable: Cell<usize>,
-}
-
-impl<'a> Images<'a> {
-    /// The images of the study; `None` where it starts from a table of features.
-    pub fn of(run: &'a StudyRun, cohort: &'a Cohort) -> Option<Self> {
-        let encoder = run.study.encoder.as_ref().filter(|_| !cohort.paths.is_empty())?;
-        Some(Self {
-            cohort,
-            preprocess: run.study.preprocess(),
-            size: encoder.input_size(),
-            unreadable: Cell::new(0),
-        })
-    }
-
-    /// The image of a row of the cohort, `[size, size]` in `[-1, 1]`; black where it can't be read any more.
-    pub fn read(&self, row: usize) -> Array2<f32> {
-        let slice = read_slice(&self.cohort.paths[row]).ok();
-        let image = slice.and_then(|slice| self.preprocess.apply(&slice, self.size).ok());
-        image.unwrap_or_else(|| {
-            // The reason would name the file, which may name a patient; `extract` says it.
-            tracing::warn!("row {}: its image can't be read any more and is shown black", row + 1);
-            self.unreadable.set(self.unreadable.get() + 1);
-            Array2::from_elem((self.size, self.size), -1.0)
-        })
-    }
-
-    /// How many could not be read.
-    pub fn unreadable(&self) -> usize {
-        self.unreadable.get()
-    }
-}
-
 /// Draws what lies near some slices of a layer, and counts how often it is the patient's own.
 pub(super) fn draw(
     layer: &Layer<'_>,
@@ -71,18 +23,15 @@ pub(super) fn draw(
     seed: u64,
     drawn: &mut Drawn,
 ) -> Result<(), StudyError> {
+    let x = layer.standardised();
     let all: Vec<usize> = (0..layer.rows.len()).collect();
     let asked = sample_rows(&all, &layer.patient, MOST_ASKED, &mut stream(seed, "explain nearest"));
     let counts = LayerCounts {
         features: layer.name.clone(),
-        nearest_of_same_patient: same_patient(layer.x.view(), &layer.patient, &asked),
+        nearest_of_same_patient: same_patient(x.view(), &layer.patient, &asked),
     };
-    let candidates: Vec<(usize, usize, bool)> = all
-        .iter()
-        .map(|at| (*at, held_out_rank(&layer.set(*at)), layer.positive(*at)))
-        .collect();
-    let chosen = queries(&candidates, &layer.patient, QUERIES, &mut stream(seed, "explain queries"));
-    let found = neighbours(layer.x.view(), &layer.patient, &chosen, NEIGHBOURS);
+    let chosen = layer.queries(QUERIES, seed);
+    let found = neighbours(x.view(), &layer.patient, &chosen, NEIGHBOURS);
     let mut section = ExplanationSection {
         heading: format!("Neighbours in {}", layer.name),
         words: vec![
@@ -106,19 +55,16 @@ pub(super) fn draw(
     Ok(())
 }
 
-/// Sets that no head was fitted or decided on come first.
-fn held_out_rank(set: &str) -> usize {
-    match set {
-        "train" => 3,
-        "validation" => 2,
-        OUT_OF_FOLD => 1,
-        _ => 0,
-    }
-}
-
 /// One line a query, in the order of the sheet.
 fn table(layer: &Layer<'_>, found: &[Neighbours]) -> FigureTable {
-    let headings = ["Row", "Set", "Label", "Labels of the neighbours, nearest first", "Same label", "Nearest of all"];
+    let headings = [
+        "Row",
+        "Set",
+        "Label",
+        "Labels of the neighbours, nearest first",
+        "Same label",
+        "Nearest of all",
+    ];
     let line = |(number, near): (usize, &Neighbours)| {
         let labels: Vec<&str> = near.nearest.iter().map(|near| layer.label(near.row)).collect();
         let own = layer.label(near.query);
@@ -179,8 +125,18 @@ fn list(layer: &Layer<'_>, found: &[Neighbours]) -> Vec<u8> {
         [slice, patient, layer.label(at).to_owned(), layer.set(at)]
     };
     let header = [
-        "row", "slice_id", "patient_id", "label", "set", "rank", "near_slice_id", "near_patient_id", "near_label", "near_set",
-        "distance", "own_patient_nearer",
+        "row",
+        "slice_id",
+        "patient_id",
+        "label",
+        "set",
+        "rank",
+        "near_slice_id",
+        "near_patient_id",
+        "near_label",
+        "near_set",
+        "distance",
+        "own_patient_nearer",
     ];
     let lines = found.iter().enumerate().flat_map(|(row, near)| {
         near.nearest.iter().enumerate().map(move |(rank, neighbour)| {
@@ -188,7 +144,9 @@ fn list(layer: &Layer<'_>, found: &[Neighbours]) -> Vec<u8> {
             let (row, rank) = ((row + 1).to_string(), (rank + 1).to_string());
             let (query, near) = (who(near.query), who(neighbour.row));
             let head = std::iter::once(row).chain(query);
-            let rest = std::iter::once(rank).chain(near).chain([neighbour.distance.to_string(), own]);
+            let rest = std::iter::once(rank)
+                .chain(near)
+                .chain([neighbour.distance.to_string(), own]);
             head.chain(rest).collect::<Vec<String>>()
         })
     });
