@@ -26,12 +26,12 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod heads;
-pub mod method;
 pub mod journal;
-pub mod progress;
-pub mod readers;
+pub mod method;
 #[cfg(feature = "torch")]
 pub mod pretrain;
+pub mod progress;
+pub mod readers;
 pub mod recipe;
 pub mod report;
 pub mod seed;

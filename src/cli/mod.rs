@@ -27,6 +27,7 @@ mod evaluate;
 mod explain;
 mod extract;
 mod features;
+mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
 mod pretrain;
@@ -61,6 +62,8 @@ enum Command {
     Demo(demo::Args),
     /// Run a whole study: cohort, split, features, probe, report
     Run(run::Args),
+    /// Make a synthetic cohort: phantoms of two diseases from two sites
+    Phantoms(phantoms::Args),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
     /// Split a cohort by patient and write the list
@@ -149,6 +152,7 @@ impl Cli {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
+            Command::Phantoms(args) => phantoms::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
@@ -172,7 +176,9 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER) => tracing::debug!("a decoder panicked: {panic}"),
+        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER) => {
+            tracing::debug!("a decoder panicked: {panic}")
+        }
         _ => usual(panic),
     }));
 }

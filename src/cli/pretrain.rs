@@ -36,7 +36,14 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let recipe = Pretrain::load(&args.recipe, &args.overrides)?;
-    let name = args.recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = || {
+        args.recipe
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+    let name = recipe.name.clone().unwrap_or_else(stem);
     let home = args.recipe.parent().unwrap_or(Path::new(""));
     let folder = args.run_dir.clone().unwrap_or_else(|| home.join("runs").join(&name));
     let options = Options {
@@ -52,7 +59,13 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         say!("ended early, after {} steps: looks did not get better", outcome.steps);
     }
     if let Some((best, folder)) = &outcome.best {
-        say!("best:    {} ({} {:.4} at step {})", folder.display(), best.metric, best.value, best.step);
+        say!(
+            "best:    {} ({} {:.4} at step {})",
+            folder.display(),
+            best.metric,
+            best.value,
+            best.step
+        );
     }
     say!("encoder: {}", outcome.encoder.display());
     Ok(Done::with(outcome.failures))

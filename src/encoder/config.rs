@@ -68,6 +68,8 @@ pub struct ResNet50 {
     pub weights: Weights,
     /// Width of the MLP on top. Default: 4096.
     pub head_dim: usize,
+    /// Rows and columns of a slice as it enters, a multiple of 32. Default: 256, which the published weights were trained on.
+    pub input_size: usize,
     /// Default: `preact`.
     pub shortcut_from: ShortcutFrom,
     /// What the sources leave open.
@@ -82,6 +84,8 @@ pub struct RevNet50x4 {
     pub weights: Weights,
     /// Width of the MLP on top; whether it is wider than the ResNet's is not known. Default: 4096.
     pub head_dim: usize,
+    /// Rows and columns of a slice as it enters, a multiple of 32. Default: 256, which the published weights were trained on.
+    pub input_size: usize,
     /// What the sources leave open.
     pub switches: Switches,
 }
@@ -249,6 +253,7 @@ impl Default for ResNet50 {
         Self {
             weights: Weights::Random,
             head_dim: 4096,
+            input_size: 256,
             shortcut_from: ShortcutFrom::Preact,
             switches: Switches::default(),
         }
@@ -260,6 +265,7 @@ impl Default for RevNet50x4 {
         Self {
             weights: Weights::Random,
             head_dim: 4096,
+            input_size: 256,
             switches: Switches::default(),
         }
     }

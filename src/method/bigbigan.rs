@@ -1,5 +1,7 @@
 //! Settings of BigBiGAN: three networks, two optimisers, what the paper and its released module leave open.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Adam, BatchNormPolicy, Discriminator, Generator, MethodError, Schedule};
@@ -13,6 +15,10 @@ pub struct BigBiGan {
     pub generator: Generator,
     /// From an image, a latent vector, and both together, to three scores.
     pub discriminator: Discriminator,
+    /// A `.safetensors` file with the tensors of generator and discriminator (`generator.` and `disc.`) to start from, and of
+    /// the encoder where `encoder.weights` is `"random"`. Default: none, they start from random ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub networks: Option<PathBuf>,
     /// Updates of the discriminator, each on a fresh batch, before one of generator and encoder. Default: 2.
     pub discriminator_steps: usize,
     /// Whether the three scores are summed, as in the paper, or averaged, as in the released module. Default: `mean`.
@@ -62,6 +68,7 @@ impl Default for BigBiGan {
         Self {
             generator: Generator::default(),
             discriminator: Discriminator::default(),
+            networks: None,
             discriminator_steps: 2,
             loss: LossScale::Mean,
             stochastic: true,

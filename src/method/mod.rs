@@ -8,15 +8,17 @@ mod lejepa;
 mod network;
 mod optimizer;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::network::BOTTOM;
 pub use self::{
     bigbigan::{BigBiGan, LossScale},
     lejepa::LeJepa,
     network::{Discriminator, Generator},
     optimizer::{Adam, Schedule},
 };
-pub(crate) use self::network::BOTTOM;
 use crate::encoder::{Architecture, EncoderError};
 
 /// Which method, with what settings.
@@ -57,6 +59,14 @@ impl MethodConfig {
         match self {
             Self::BigBiGan(config) => config.check(encoder),
             Self::LeJepa(config) => config.check(),
+        }
+    }
+
+    /// A file of networks that the training starts from, besides the encoder's own weights.
+    pub fn networks(&self) -> Option<&Path> {
+        match self {
+            Self::BigBiGan(config) => config.networks.as_deref(),
+            Self::LeJepa(_) => None,
         }
     }
 

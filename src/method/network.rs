@@ -108,7 +108,10 @@ impl Generator {
             return out("generator.multipliers", self.multipliers.len(), "2 to 9 entries");
         }
         let sizes = self.multipliers.iter().map(|m| ("generator.multipliers", *m));
-        for (field, found) in sizes.chain([("generator.width", self.width), ("generator.shared_dim", self.shared_dim)]) {
+        for (field, found) in sizes.chain([
+            ("generator.width", self.width),
+            ("generator.shared_dim", self.shared_dim),
+        ]) {
             if found == 0 {
                 return out(field, 0, "at least 1");
             }
@@ -122,7 +125,11 @@ impl Generator {
                 parts: self.multipliers.len(),
             });
         }
-        check_attention("method.generator.attention_after", self.attention_after, &self.channels()[1..])
+        check_attention(
+            "method.generator.attention_after",
+            self.attention_after,
+            &self.channels()[1..],
+        )
     }
 
     /// Name and shape of every tensor, sorted by name.
@@ -238,7 +245,9 @@ fn check_attention(field: &'static str, found: usize, channels: &[usize]) -> Res
     let why = match channels.get(found) {
         None => format!("there are {} blocks, counted from 0", channels.len()),
         Some(channels) if *channels < 8 => {
-            format!("the block has {channels} channels, and attention squeezes them to an eighth: at least 8 are needed")
+            format!(
+                "the block has {channels} channels, and attention squeezes them to an eighth: at least 8 are needed"
+            )
         }
         Some(_) => return Ok(()),
     };
@@ -311,7 +320,10 @@ mod tests {
         assert_eq!(parameters(&generator, "") + 999 * 128, 70_433_988);
         let disc = Discriminator::default().tensors(120);
         assert_eq!(parameters(&disc, "disc.f."), 86_444_833);
-        assert_eq!(parameters(&disc, "disc.f.") + parameters(&disc, "disc.score_x.") + 1_536_000, 87_982_370);
+        assert_eq!(
+            parameters(&disc, "disc.f.") + parameters(&disc, "disc.score_x.") + 1_536_000,
+            87_982_370
+        );
         assert_eq!(parameters(&disc, "disc.h."), 29_870_080);
         assert_eq!(parameters(&disc, "disc.j."), 44_058_624);
         assert_eq!(parameters(&disc, ""), 160_379_172);
@@ -327,7 +339,10 @@ mod tests {
             width: 1,
             ..Generator::default()
         };
-        assert!(matches!(narrow.check(120), Err(MethodError::Attention { found: 3, .. })));
+        assert!(matches!(
+            narrow.check(120),
+            Err(MethodError::Attention { found: 3, .. })
+        ));
         let disc = Discriminator::default();
         assert_eq!(disc.check(128), Ok(()));
         assert!(matches!(disc.check(16), Err(MethodError::Halvings { most: 4, .. })));

@@ -34,14 +34,23 @@ impl Alarms {
             let highest = self.highest.entry(name).or_insert(value);
             *highest = highest.max(value);
             if value < COLLAPSED * *highest && self.once(name) {
-                let what = if name == "image_spread" { "drawn slices" } else { "codes" };
+                let what = if name == "image_spread" {
+                    "drawn slices"
+                } else {
+                    "codes"
+                };
                 alarms.push(format!(
                     "COLLAPSE: {what} of a batch are nearly one ({name} is {value:.2e}, it was {:.2e})",
                     self.highest[name]
                 ));
             }
         }
-        let of = |wanted: &str| numbers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+        let of = |wanted: &str| {
+            numbers
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, value)| *value)
+        };
         if let Some(margin) = of("margin_xz") {
             self.saturated = if margin > SATURATED { self.saturated + 1 } else { 0 };
             if self.saturated == WINDOW && self.once("margin_xz") {
@@ -104,6 +113,9 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_named() {
-        assert_eq!(Alarms::not_finite(&[("a", 1.0), ("b", f64::NAN), ("c", f64::INFINITY)]), ["b", "c"]);
+        assert_eq!(
+            Alarms::not_finite(&[("a", 1.0), ("b", f64::NAN), ("c", f64::INFINITY)]),
+            ["b", "c"]
+        );
     }
 }

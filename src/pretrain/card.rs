@@ -9,7 +9,10 @@ use crate::{
     method::{BatchNormPolicy, MethodConfig},
     recipe::Pretrain,
     tables::sha256_bytes,
-    torch::{ffi, trainer::{Product, Trainer}},
+    torch::{
+        ffi,
+        trainer::{Product, Trainer},
+    },
     words::counted,
 };
 
@@ -60,7 +63,11 @@ pub(super) fn write(
     let card = EncoderCard {
         schema: EncoderCard::SCHEMA,
         name: name.to_owned(),
-        description: format!("{} trained by {} on CT slices, {chosen}", recipe.encoder.kind(), recipe.method.kind()),
+        description: format!(
+            "{} trained by {} on CT slices, {chosen}",
+            recipe.encoder.kind(),
+            recipe.method.kind()
+        ),
         licence: "that of whoever trained it; see the licences of the slices".to_owned(),
         source: format!("`hounsfield pretrain {name}.toml`"),
         layers: EncoderCard::widths(&recipe.encoder, &layers),

@@ -43,7 +43,11 @@ enum Slices {
     /// All in memory; `None` for rows that are not used.
     Kept(Vec<Option<Array2<f32>>>),
     /// Too many: each is decoded anew.
-    Decoded { preprocess: Preprocess, size: usize, paths: Vec<PathBuf> },
+    Decoded {
+        preprocess: Preprocess,
+        size: usize,
+        paths: Vec<PathBuf>,
+    },
 }
 
 impl Data {
@@ -127,9 +131,11 @@ impl Data {
     pub fn slice(&self, row: usize) -> Result<Array2<f32>, String> {
         match &self.slices {
             Slices::Kept(slices) => slices[row].clone().ok_or_else(|| "is not used".to_owned()),
-            Slices::Decoded { preprocess, size, paths } => {
-                load(&paths[row], preprocess, *size).map_err(|why| without_path(&why, &paths[row]))
-            }
+            Slices::Decoded {
+                preprocess,
+                size,
+                paths,
+            } => load(&paths[row], preprocess, *size).map_err(|why| without_path(&why, &paths[row])),
         }
     }
 
@@ -156,7 +162,10 @@ impl Data {
 }
 
 fn patients(cohort: &Cohort, rows: &[usize]) -> usize {
-    rows.iter().map(|row| cohort.patient[*row]).collect::<BTreeSet<_>>().len()
+    rows.iter()
+        .map(|row| cohort.patient[*row])
+        .collect::<BTreeSet<_>>()
+        .len()
 }
 
 /// Rows of the sites that are trained on, without and with the patients that are held out.

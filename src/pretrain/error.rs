@@ -96,7 +96,9 @@ pub enum PretrainError {
         path: PathBuf,
     },
     /// A file that was there at the start.
-    #[error("row {row} of the cohort can't be read any more ({why}); the same command goes on from the last checkpoint")]
+    #[error(
+        "row {row} of the cohort can't be read any more ({why}); the same command goes on from the last checkpoint"
+    )]
     Gone {
         /// The row, from 1.
         row: usize,

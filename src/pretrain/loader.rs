@@ -129,7 +129,9 @@ fn batch(
     let mut batch = Array3::zeros((appetite.views * n, size, size));
     for at in 0..n {
         let row = sampler.row(number * n as u64 + at as u64);
-        let slice = data.slice(row).map_err(|why| PretrainError::Gone { row: row + 1, why })?;
+        let slice = data
+            .slice(row)
+            .map_err(|why| PretrainError::Gone { row: row + 1, why })?;
         for view in 0..appetite.views {
             let mut rng = seed::stream(recipe.seed, &format!("augment/{number}/{at}/{view}"));
             let image = recipe.augment.apply(slice.view(), window, size, &mut rng);

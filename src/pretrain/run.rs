@@ -28,7 +28,7 @@ use crate::{
         self,
         device::DeviceChoice,
         train::{BestMark, Checkpoints, Stamp},
-        trainer::{Trainer, TrainerConfig},
+        trainer::{Start, Trainer, TrainerConfig},
     },
     words::count,
 };
@@ -69,8 +69,8 @@ pub struct Pretraining {
     name: String,
     folder: PathBuf,
     data: Data,
-    /// The weights that the encoder starts from.
-    start: Option<PathBuf>,
+    /// The files that networks start from.
+    start: Start,
     /// Held as long as the run lives, so that two runs do not write into one folder.
     _guard: std::fs::File,
 }
@@ -129,7 +129,10 @@ impl Pretraining {
         let run = Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
-            start: recipe.start(home),
+            start: Start {
+                encoder: recipe.start(home),
+                networks: recipe.method.networks().map(|path| home.join(path)),
+            },
             recipe,
             data,
             _guard: guard,
@@ -141,13 +144,23 @@ impl Pretraining {
     /// The recipe with all its defaults, and who is trained on.
     fn write_facts(&self) -> Result<(), PretrainError> {
         let text = toml::to_string(&self.recipe).expect("a recipe that was read can be written");
-        let head = format!("# The recipe of this run with all its defaults. Written by hounsfield {}.\n\n", env!("CARGO_PKG_VERSION"));
-        atomic_write(&self.folder.join("recipe.toml"), |file| file.write_all((head + &text).as_bytes()))?;
+        let head = format!(
+            "# The recipe of this run with all its defaults. Written by hounsfield {}.\n\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        atomic_write(&self.folder.join("recipe.toml"), |file| {
+            file.write_all((head + &text).as_bytes())
+        })?;
         let rows = &self.data.cohort.rows;
         let mut cells: Vec<(usize, &str, &str)> = Vec::new();
         cells.extend(self.data.training.iter().map(|row| (*row, "training", "")));
         cells.extend(self.data.held_out.iter().map(|row| (*row, "held-out", "")));
-        cells.extend(self.data.failures.iter().map(|(row, why)| (*row, "failed", why.as_str())));
+        cells.extend(
+            self.data
+                .failures
+                .iter()
+                .map(|(row, why)| (*row, "failed", why.as_str())),
+        );
         cells.sort_unstable();
         let header = ["row", "slice_id", "patient_id", "set", "reason"].map(str::to_owned);
         let cells = cells.into_iter().map(|(row, set, why)| {
@@ -219,7 +232,7 @@ impl Pretraining {
             recompute: recipe.train.recompute,
             device,
         };
-        let mut trainer = Trainer::new(config, self.start.as_deref())?;
+        let mut trainer = Trainer::new(config, &self.start)?;
         let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
         let watch = Watch::new(recipe, &self.data);
         let mut notes = Notes::default();
@@ -387,7 +400,11 @@ impl Pretraining {
             .iter()
             .map(|(name, value)| {
                 // A learning rate is what the optimiser took last, not a mean.
-                let mean = if name.starts_with("lr_") { *value } else { state.sums[name] / of };
+                let mean = if name.starts_with("lr_") {
+                    *value
+                } else {
+                    state.sums[name] / of
+                };
                 (*name, mean)
             })
             .collect();
@@ -398,7 +415,13 @@ impl Pretraining {
         Ok(())
     }
 
-    fn write(&self, state: &mut State, step: u64, numbers: &[(&'static str, f64)], group: &str) -> Result<(), PretrainError> {
+    fn write(
+        &self,
+        state: &mut State,
+        step: u64,
+        numbers: &[(&'static str, f64)],
+        group: &str,
+    ) -> Result<(), PretrainError> {
         let per_step = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
         state.log.append(step, step * per_step, numbers.iter().copied())?;
         for (name, value) in numbers {
@@ -445,7 +468,9 @@ impl Pretraining {
         product: &torch::trainer::Product,
         found: &Look,
     ) -> Result<bool, PretrainError> {
-        let Some(best) = self.recipe.best() else { return Ok(false) };
+        let Some(best) = self.recipe.best() else {
+            return Ok(false);
+        };
         let Some((_, value)) = found.iter().find(|(name, _)| *name == best.name()) else {
             return Ok(false);
         };
@@ -457,8 +482,17 @@ impl Pretraining {
         }
         state.notes.worse = 0;
         let step = state.trainer.steps();
-        let chosen = format!("chosen at step {step} by {} = {value:.4} of held-out patients", best.name());
-        card::write(&self.folder.join("best"), &self.name, (&self.recipe, &self.data), (&state.trainer, product), &chosen)?;
+        let chosen = format!(
+            "chosen at step {step} by {} = {value:.4} of held-out patients",
+            best.name()
+        );
+        card::write(
+            &self.folder.join("best"),
+            &self.name,
+            (&self.recipe, &self.data),
+            (&state.trainer, product),
+            &chosen,
+        )?;
         state.checkpoints.mark_best(&BestMark {
             step,
             metric: best.name().to_owned(),
@@ -485,14 +519,22 @@ impl Pretraining {
         let product = state.trainer.product(state.watch.standing.view())?;
         let folder = self.folder.join("encoder");
         let chosen = format!("after its last step, {}", state.trainer.steps());
-        card::write(&folder, &self.name, (&self.recipe, &self.data), (&state.trainer, &product), &chosen)?;
+        card::write(
+            &folder,
+            &self.name,
+            (&self.recipe, &self.data),
+            (&state.trainer, &product),
+            &chosen,
+        )?;
         Ok(folder)
     }
 }
 
 /// Numbers on one line, as a bar shows them.
 fn shown(numbers: &[(&'static str, f64)]) -> String {
-    let some = numbers.iter().filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
+    let some = numbers
+        .iter()
+        .filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
     let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
     words.join("  ")
 }
@@ -503,7 +545,11 @@ fn differences(at: &str, old: &serde_json::Value, new: &serde_json::Value, found
     if let (Object(old), Object(new)) = (old, new) {
         let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for key in keys {
-            let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            let at = if at.is_empty() {
+                key.clone()
+            } else {
+                format!("{at}.{key}")
+            };
             let null = serde_json::Value::Null;
             differences(&at, old.get(key).unwrap_or(&null), new.get(key).unwrap_or(&null), found);
         }

@@ -110,7 +110,9 @@ impl Watch {
         }
         let features = |set: &Labelled| -> Result<_, PretrainError> {
             let all = product.features(set.slices.view(), &[layer])?.swap_remove(0);
-            let rows: Vec<usize> = (0..set.positive.len()).filter(|row| set.positive[*row].is_some()).collect();
+            let rows: Vec<usize> = (0..set.positive.len())
+                .filter(|row| set.positive[*row].is_some())
+                .collect();
             let positive: Vec<bool> = set.positive.iter().filter_map(|side| *side).collect();
             let patient: Vec<usize> = rows.iter().map(|row| set.patient[*row]).collect();
             Ok((all.select(Axis(0), &rows).mapv(f64::from), positive, patient))
@@ -167,7 +169,8 @@ impl Watch {
         };
         let drawn = generator.generate(&self.latent(real.dim().0, generator.z_dim(), "drawn"))?;
         let drawn = enlarge(&drawn, real.dim().1);
-        let of = |slices: &Array3<f32>| Ok::<_, PretrainError>(product.features(slices.view(), &[layer])?.swap_remove(0));
+        let of =
+            |slices: &Array3<f32>| Ok::<_, PretrainError>(product.features(slices.view(), &[layer])?.swap_remove(0));
         let (real, drawn) = (of(real)?, of(&drawn)?);
         let mut look = Look::new();
         if let Ok(fid) = stats::frechet_distance(real.view(), drawn.view()) {
@@ -207,7 +210,13 @@ impl Watch {
     /// # Errors
     ///
     /// When libtorch fails, or a file can't be written.
-    pub fn sheets(&self, product: &Product, folder: &Path, step: u64, events: &mut Events) -> Result<(), PretrainError> {
+    pub fn sheets(
+        &self,
+        product: &Product,
+        folder: &Path,
+        step: u64,
+        events: &mut Events,
+    ) -> Result<(), PretrainError> {
         let Some(generator) = product.generator() else {
             return Ok(());
         };
@@ -222,7 +231,10 @@ impl Watch {
         }
 
         let (walks, pictures) = WALKS;
-        let ends = self.training.slices.slice(s![..(2 * walks).min(self.training.slices.dim().0), .., ..]);
+        let ends = self
+            .training
+            .slices
+            .slice(s![..(2 * walks).min(self.training.slices.dim().0), .., ..]);
         let codes = product.features(ends, &[Layer::ZMean])?.swap_remove(0);
         let mut steps = Vec::new();
         for pair in codes.axis_chunks_iter(Axis(0), 2).filter(|pair| pair.nrows() == 2) {
@@ -242,10 +254,7 @@ impl Watch {
 }
 
 /// A sheet of pictures `[H, W]`.
-pub fn sheet<'a>(
-    columns: usize,
-    images: impl Iterator<Item = ArrayView2<'a, f32>>,
-) -> Result<Sheet, PretrainError> {
+pub fn sheet<'a>(columns: usize, images: impl Iterator<Item = ArrayView2<'a, f32>>) -> Result<Sheet, PretrainError> {
     let mut sheet = Sheet::new(columns);
     for image in images {
         sheet.push(image)?;

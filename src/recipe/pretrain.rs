@@ -17,6 +17,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pretrain {
+    /// What the encoder is to be called; the file's name where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Every random draw comes from this, each purpose by a stream of its own.
     #[serde(default)]
     pub seed: u64,
@@ -186,7 +189,7 @@ impl Pretrain {
         self.cohort.columns(None)
     }
 
-    /// The weights that the training starts from, in the recipe's folder; `None` for random ones.
+    /// The encoder's weights that the training starts from, in the recipe's folder; `None` for random ones.
     pub fn start(&self, folder: &Path) -> Option<PathBuf> {
         match self.encoder.weights() {
             Weights::Random => None,
@@ -215,20 +218,27 @@ impl Pretrain {
             }
         }
         if self.cohort.positive.is_some() && self.cohort.label.is_none() {
-            return refuse("`cohort.positive` is given without `cohort.label`: name the column of the labels".to_owned());
+            return refuse(
+                "`cohort.positive` is given without `cohort.label`: name the column of the labels".to_owned(),
+            );
         }
         if self.data.sites.is_some() && self.cohort.site.is_none() {
             return refuse("`data.sites` is given without `cohort.site`: name the column of the sites".to_owned());
         }
         if !(0.0..1.0).contains(&self.data.holdout) {
-            return refuse(format!("`data.holdout` is {}, a share from 0 to below 1 is needed", self.data.holdout));
+            return refuse(format!(
+                "`data.holdout` is {}, a share from 0 to below 1 is needed",
+                self.data.holdout
+            ));
         }
         let architecture = self.encoder.architecture().map_err(|error| RecipeError::Inconsistent {
             what: format!("`[encoder]`: {error}"),
         })?;
-        self.method.check(&architecture).map_err(|error| RecipeError::Inconsistent {
-            what: error.to_string(),
-        })?;
+        self.method
+            .check(&architecture)
+            .map_err(|error| RecipeError::Inconsistent {
+                what: error.to_string(),
+            })?;
         self.augment.check().map_err(|error| RecipeError::Inconsistent {
             what: format!("`augment`: {error}"),
         })?;
@@ -245,10 +255,14 @@ impl Pretrain {
             }
         }
         if self.train.batch < 2 {
-            return refuse("`train.batch` is 1, at least 2 are needed: batch norms compare the slices of a batch".to_owned());
+            return refuse(
+                "`train.batch` is 1, at least 2 are needed: batch norms compare the slices of a batch".to_owned(),
+            );
         }
         let needs = match self.watch.best {
-            Some(Best::ProbeAuc) if self.cohort.positive.is_none() => "labels: set `cohort.label` and `cohort.positive`",
+            Some(Best::ProbeAuc) if self.cohort.positive.is_none() => {
+                "labels: set `cohort.label` and `cohort.positive`"
+            }
             Some(Best::ReconstructionL1 | Best::Kid) if !matches!(self.method, MethodConfig::BigBiGan(_)) => {
                 "a generator, which this method has not"
             }

@@ -29,12 +29,7 @@ impl InferenceGenerator {
     /// # Errors
     ///
     /// When the sizes make no network, or the file is not exactly the generator's.
-    pub fn open(
-        config: &method::Generator,
-        z_dim: usize,
-        weights: &Path,
-        device: Device,
-    ) -> Result<Self, TorchError> {
+    pub fn open(config: &method::Generator, z_dim: usize, weights: &Path, device: Device) -> Result<Self, TorchError> {
         let loaded = weights::load_as("generator", &config.tensors(z_dim), "generator.", weights)?;
         Self::new(config, z_dim, &loaded.tensors, device)
     }
@@ -84,7 +79,9 @@ impl InferenceGenerator {
                 .f_to_device(self.device)?;
             let images = self.network.forward(&z, Statistics::Stored)?;
             let grey = images.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
-            grey.f_to_device(Device::Cpu)?.f_contiguous()?.f_copy_data(out, out.len())?;
+            grey.f_to_device(Device::Cpu)?
+                .f_contiguous()?
+                .f_copy_data(out, out.len())?;
         }
         Ok(Array3::from_shape_vec((n, r, r), pixels).map_err(tch::TchError::from)?)
     }

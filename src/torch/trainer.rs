@@ -1,6 +1,9 @@
 //! A training as those see it who know no tensors: arrays in, numbers out, checkpoints in between.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use ndarray::{Array2, Array3, ArrayView3};
 use tch::Tensor;
@@ -15,7 +18,7 @@ use super::{
     weights::{self, WeightMap},
 };
 use crate::{
-    encoder::{EncoderConfig, IMAGE_CHANNELS, Layer},
+    encoder::{EncoderConfig, IMAGE_CHANNELS, Layer, PREFIX},
     method::{MethodConfig, Precision},
 };
 
@@ -41,13 +44,22 @@ pub struct TrainerConfig {
     pub device: DeviceChoice,
 }
 
+/// Files that a training starts from.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Weights of the encoder.
+    pub encoder: Option<PathBuf>,
+    /// Tensors of the other networks, and of the encoder where it has no file of its own.
+    pub networks: Option<PathBuf>,
+}
+
 /// A method at work.
 pub struct Trainer {
     config: TrainerConfig,
     method: Box<dyn Method>,
     device: tch::Device,
     steps: u64,
-    /// SHA-256 of the weights that it started from.
+    /// SHA-256 of the file that it started from; the encoder's, where there are two.
     started_from: Option<String>,
 }
 
@@ -61,14 +73,25 @@ pub struct Product {
 }
 
 impl Trainer {
-    /// Fresh networks, or an encoder from a file of weights.
+    /// Networks that start from the files that are given, and from the seed otherwise.
     ///
     /// # Errors
     ///
     /// Settings that make no network, weights that do not fit, a device that is not there.
-    pub fn new(config: TrainerConfig, start: Option<&Path>) -> Result<Self, TorchError> {
+    pub fn new(config: TrainerConfig, start: &Start) -> Result<Self, TorchError> {
         let device = config.device.resolve()?;
-        let loaded = start.map(|path| weights::load(&config.encoder, path)).transpose()?;
+        let (mut tensors, mut started_from) = (WeightMap::new(), None);
+        if let Some(path) = &start.networks {
+            let (networks, _) = weights::read_with_metadata(path)?;
+            tensors.extend(networks);
+            started_from = Some(crate::tables::sha256_file(path).unwrap_or_default());
+        }
+        if let Some(path) = &start.encoder {
+            tensors.retain(|name, _| !name.starts_with(PREFIX));
+            let loaded = weights::load(&config.encoder, path)?;
+            tensors.extend(loaded.tensors);
+            started_from = Some(loaded.sha256);
+        }
         let setting = Setting {
             encoder: config.encoder.clone(),
             seed: config.seed,
@@ -77,13 +100,14 @@ impl Trainer {
             precision: config.precision,
             recompute: config.recompute,
         };
-        let method = methods::build(&config.method, setting, loaded.as_ref().map(|loaded| &loaded.tensors))?;
+        let start = (!tensors.is_empty()).then_some(&tensors);
+        let method = methods::build(&config.method, setting, start)?;
         Ok(Self {
             config,
             method,
             device,
             steps: 0,
-            started_from: loaded.map(|loaded| loaded.sha256),
+            started_from,
         })
     }
 
@@ -92,7 +116,7 @@ impl Trainer {
         self.steps
     }
 
-    /// SHA-256 of the weights that it started from.
+    /// SHA-256 of the file that it started from; the encoder's, where there are two.
     pub fn started_from(&self) -> Option<&str> {
         self.started_from.as_deref()
     }

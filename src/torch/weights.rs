@@ -149,7 +149,9 @@ pub fn load_as(
         if view.dtype() != Dtype::F32 {
             mismatch.dtypes.push((name.clone(), format!("{:?}", view.dtype())));
         } else if view.shape() != shape {
-            mismatch.shapes.push((name.clone(), view.shape().to_vec(), shape.clone()));
+            mismatch
+                .shapes
+                .push((name.clone(), view.shape().to_vec(), shape.clone()));
         } else {
             let numbers = view
                 .data()

@@ -76,7 +76,10 @@ fn the_generator_matches_the_oracle() {
         assert!(d <= 1e-5, "{name} differs by {d:e}");
     };
     close(&net.forward(&t["input.z"], Statistics::Stored).unwrap(), "output.image");
-    close(&net.forward(&t["input.z"], Statistics::Batch).unwrap(), "output_train.image");
+    close(
+        &net.forward(&t["input.z"], Statistics::Batch).unwrap(),
+        "output_train.image",
+    );
     for seen in 0..2 {
         let z = &t[&format!("input.standing_z{seen}")];
         let _ = net.forward(z, Statistics::Standing { seen }).unwrap();
@@ -85,7 +88,10 @@ fn the_generator_matches_the_oracle() {
         let found = &weights[name.trim_start_matches("standing.")];
         assert!(difference(found, expected) <= 1e-5, "{name}");
     }
-    close(&net.forward(&t["input.z"], Statistics::Stored).unwrap(), "output_standing.image");
+    close(
+        &net.forward(&t["input.z"], Statistics::Stored).unwrap(),
+        "output_standing.image",
+    );
 }
 
 /// Expected: `oracle.Discriminator(TINY["disc"])`.
@@ -152,10 +158,16 @@ fn assert_norms(t: &BTreeMap<String, Tensor>, found: &BTreeMap<String, f64>, net
     for network in networks {
         let total = value(&t[&format!("train.grad_norm_total.{network}")]);
         let mut squares = 0.0;
-        for (name, norm) in found.iter().filter(|(name, _)| name.starts_with(&format!("{network}."))) {
+        for (name, norm) in found
+            .iter()
+            .filter(|(name, _)| name.starts_with(&format!("{network}.")))
+        {
             let expected = value(&t[&format!("grad_norm.{name}")]);
             let off = (norm - expected).abs();
-            assert!(off <= 1e-4 * expected + 1e-7 * total, "{name}: {norm} instead of {expected}");
+            assert!(
+                off <= 1e-4 * expected + 1e-7 * total,
+                "{name}: {norm} instead of {expected}"
+            );
             squares += norm * norm;
             compared += 1;
         }
@@ -248,7 +260,11 @@ fn one_iteration_matches_the_oracle() {
     };
     trainer.advance();
     trainer.zero_grad().unwrap();
-    close(value(&trainer.discriminator_pass(&pairs, 1).unwrap().loss), "iter.loss_disc_before", 1e-5);
+    close(
+        value(&trainer.discriminator_pass(&pairs, 1).unwrap().loss),
+        "iter.loss_disc_before",
+        1e-5,
+    );
     trainer.step_discriminator(1.0).unwrap();
     assert!(moved(&trainer, "disc.") && !moved(&trainer, "encoder.") && !moved(&trainer, "generator."));
     let after = trainer.discriminator_pass(&pairs, 1).unwrap().loss;
@@ -259,7 +275,11 @@ fn one_iteration_matches_the_oracle() {
     close(sum(trainer.joint_pass(&pairs, 1).unwrap()), "iter.loss_eg_before", 1e-3);
     trainer.step_joint(1.0).unwrap();
     assert!(moved(&trainer, "encoder.") && moved(&trainer, "generator."));
-    close(sum(trainer.joint_pass(&pairs, 1).unwrap()), "iter.loss_eg_after_eg_step", 1e-3);
+    close(
+        sum(trainer.joint_pass(&pairs, 1).unwrap()),
+        "iter.loss_eg_after_eg_step",
+        1e-3,
+    );
 }
 
 fn filled(expected: Vec<(String, Vec<usize>)>) -> WeightMap {

@@ -1,13 +1,14 @@
 //! Everything that needs libtorch: networks against their oracle, strict weights, extraction, what training is made of.
 
+mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
-mod bigbigan;
 mod explain;
 mod extract;
 mod full_size;
 mod inference;
 mod optim;
+mod pretrain;
 mod sigreg;
 mod study;
 mod support;

@@ -38,7 +38,10 @@ impl SelfAttention {
         let key = pooled(self.phi.forward(x)); // [N, C / 8, H W / 4]
         let value = pooled(self.g.forward(x)); // [N, C / 2, H W / 4]
         // Logits grow with the channels, as nothing scales them: in half precision the softmax would be of their rounding.
-        let logits = query.to_kind(Kind::Float).transpose(1, 2).bmm(&key.to_kind(Kind::Float));
+        let logits = query
+            .to_kind(Kind::Float)
+            .transpose(1, 2)
+            .bmm(&key.to_kind(Kind::Float));
         let weights = logits.softmax(-1, Kind::Float); // [N, H W, H W / 4]
         let attended = value.bmm(&weights.to_kind(value.kind()).transpose(1, 2)); // [N, C / 2, H W]
         let size = x.size();

@@ -26,7 +26,13 @@ pub enum Statistics {
 ///
 /// - `x` and output: `[N, C]` or `[N, C, H, W]`
 /// - `mean`, `variance`: `[C]`, the stored ones
-pub(super) fn normalise(x: &Tensor, stored: (&Tensor, &Tensor), affine: Option<(&Tensor, &Tensor)>, statistics: Statistics, epsilon: f64) -> Tensor {
+pub(super) fn normalise(
+    x: &Tensor,
+    stored: (&Tensor, &Tensor),
+    affine: Option<(&Tensor, &Tensor)>,
+    statistics: Statistics,
+    epsilon: f64,
+) -> Tensor {
     if let Statistics::Standing { seen } = statistics {
         take_in(x, stored, seen);
     }

@@ -75,10 +75,15 @@ impl Method for LeJepa {
                 let _precision = autocast(self.setting.precision, device)?;
                 self.encoder.forward_on(&x, Statistics::Batch, &tape)?.z_mean
             };
-            let embeddings = embeddings.f_to_kind(Kind::Float)?.f_view([views, -1, self.z_dim as i64])?; // [V, N, Z]
+            let embeddings = embeddings
+                .f_to_kind(Kind::Float)?
+                .f_view([views, -1, self.z_dim as i64])?; // [V, N, Z]
             let loss = self.sigreg.loss(&embeddings, &directions, self.config.lambda)?;
             tape.backward(&(&loss.total / batches.len() as f64))?;
-            let spread = embeddings.detach().std_dim([1i64].as_slice(), false, false).mean(Kind::Float);
+            let spread = embeddings
+                .detach()
+                .std_dim([1i64].as_slice(), false, false)
+                .mean(Kind::Float);
             passes.push((loss, spread));
         }
         let norm = self.e.step(self.config.schedule.share(step, self.setting.steps))?;

@@ -9,11 +9,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{
-    TorchError,
-    layers::Statistics,
-    weights::WeightMap,
-};
+use super::{TorchError, layers::Statistics, weights::WeightMap};
 use crate::{
     encoder::EncoderConfig,
     method::{BatchNormPolicy, MethodConfig, Precision},
@@ -111,7 +107,7 @@ pub trait Method {
     fn not_finite(&self) -> Result<Vec<String>, TorchError>;
 }
 
-/// Builds a method with fresh networks; the encoder starts from `start` where it is given, and from its seed otherwise.
+/// Builds a method. Networks start from the tensors of `start`, and from the seed where it has none of theirs.
 ///
 /// # Errors
 ///
@@ -149,7 +145,10 @@ fn training_statistics(policy: BatchNormPolicy) -> Statistics {
 
 /// Numbers from a device, all in one transfer.
 fn read(named: &[(&'static str, Tensor)]) -> Result<Numbers, TorchError> {
-    let values: Vec<Tensor> = named.iter().map(|(_, value)| value.detach().to_kind(Kind::Double)).collect();
+    let values: Vec<Tensor> = named
+        .iter()
+        .map(|(_, value)| value.detach().to_kind(Kind::Double))
+        .collect();
     let values = Vec::<f64>::try_from(Tensor::f_stack(&values, 0)?.f_to_device(Device::Cpu)?)?;
     Ok(named.iter().map(|(name, _)| *name).zip(values).collect())
 }

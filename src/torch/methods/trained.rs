@@ -124,13 +124,18 @@ impl Trained {
 /// Both maps in one.
 pub(super) fn with(a: &WeightMap, b: &WeightMap) -> WeightMap {
     let pairs = a.iter().chain(b);
-    pairs.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect()
+    pairs
+        .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+        .collect()
 }
 
 /// Checks that a checkpoint's tensors are exactly those that are there.
 pub(super) fn check_state(found: &WeightMap, expected: &WeightMap) -> Result<(), TorchError> {
     let shape = |tensor: &Tensor| tensor.size().into_iter().map(|n| n as usize).collect();
-    let expected: Vec<_> = expected.iter().map(|(name, tensor)| (name.clone(), shape(tensor))).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(name, tensor)| (name.clone(), shape(tensor)))
+        .collect();
     super::super::weights::check_against("checkpoint", &expected, found)
 }
 

@@ -175,7 +175,9 @@ impl Checkpoints {
         for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let step = name.strip_prefix("step-").and_then(|rest| rest.strip_suffix(".safetensors"));
+            let step = name
+                .strip_prefix("step-")
+                .and_then(|rest| rest.strip_suffix(".safetensors"));
             if let Some(step) = step.and_then(|digits| digits.parse().ok()) {
                 files.insert(step, path);
             }

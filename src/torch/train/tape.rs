@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn gradients_do_not_depend_on_what_is_kept() {
-        let (kept, recomputed) = (gradients(Tape::keeping()), gradients(Tape::recomputing(Precision::Float32, Device::Cpu)));
+        let (kept, recomputed) = (
+            gradients(Tape::keeping()),
+            gradients(Tape::recomputing(Precision::Float32, Device::Cpu)),
+        );
         for (kept, recomputed) in kept.iter().zip(&recomputed) {
             let difference = (kept - recomputed).abs().max().double_value(&[]);
             assert!(difference < 1e-5, "differs by {difference}");

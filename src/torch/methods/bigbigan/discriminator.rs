@@ -47,7 +47,10 @@ impl Block {
         };
         // A 1x1 convolution of means is the mean of the convolution, at a quarter of the work.
         let x = half(x.shallow_clone());
-        let skip = self.shortcut.as_ref().map_or_else(|| x.shallow_clone(), |conv| conv.forward(&x));
+        let skip = self
+            .shortcut
+            .as_ref()
+            .map_or_else(|| x.shallow_clone(), |conv| conv.forward(&x));
         half(h) + skip
     }
 }

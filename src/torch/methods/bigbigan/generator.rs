@@ -8,7 +8,10 @@ use super::super::super::{
     train::Tape,
     weights::{self, WeightMap},
 };
-use crate::{encoder::{IMAGE_CHANNELS, Padding}, method};
+use crate::{
+    encoder::{IMAGE_CHANNELS, Padding},
+    method,
+};
 
 /// Added to every variance; proven on the published module.
 const BN_EPSILON: f64 = 1e-4;
@@ -130,7 +133,10 @@ impl Generator {
                 attention.map_or_else(|| h.shallow_clone(), |attention| attention.forward(&h))
             });
         }
-        let image = self.out_conv.forward(&self.out_bn.forward(&h, statistics).relu()).tanh();
+        let image = self
+            .out_conv
+            .forward(&self.out_bn.forward(&h, statistics).relu())
+            .tanh();
         Ok(image.expand([-1, IMAGE_CHANNELS as i64, -1, -1], false))
     }
 

@@ -1,0 +1,353 @@
+//! `hounsfield pretrain` as a user runs it: whole trainings of a few steps on made CT, interrupted, resumed, refused.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use hounsfield::{
+    card::EncoderCard, cohort::synthetic::SyntheticCohort, progress::Progress, torch::train::Checkpoints,
+};
+
+use super::command::{Said, Workshop};
+
+const BIGBIGAN: &str = r#"
+[method]
+kind = "bigbigan"
+accumulate = 2
+ema = 0.9
+schedule = { kind = "cosine", warmup = 2 }
+
+[method.generator]
+width = 4
+multipliers = [4, 4, 2]
+attention_after = 0
+shared_dim = 4
+planes = 1
+
+[method.discriminator]
+width = 8
+multipliers = [1, 2, 2]
+mlp_dim = 16
+mlp_blocks = 1
+"#;
+
+const LEJEPA: &str = r#"
+[method]
+kind = "lejepa"
+views = 2
+directions = 16
+schedule = { kind = "cosine", warmup = 2 }
+"#;
+
+/// A workshop with a cohort of 12 patients and the recipe of a training of 12 steps.
+fn workshop(method: &str) -> Workshop {
+    let recipe = format!(
+        r#"
+seed = 5
+augment = "light"
+
+[cohort]
+table = "cohort/cohort.csv"
+path = "file"
+patient = "patient"
+label = "label"
+positive = "ground-glass"
+site = "site"
+
+[data]
+holdout = 0.4
+
+[encoder]
+kind = "bigbigan-resnet-tiny"
+width = 2
+depths = [1, 1, 1, 1]
+head_dim = 8
+z_dim = 12
+input_size = 32
+
+[train]
+steps = 12
+batch = 4
+
+[checkpoint]
+every = 2
+keep = 3
+
+[watch]
+log_every = 1
+sheets_every = 6
+evaluate_every = 6
+{method}"#
+    );
+    let shop = Workshop::new("");
+    shop.write("recipe.toml", &recipe);
+    let cohort = SyntheticCohort {
+        patients_per_site: 6,
+        slices_per_patient: 3,
+        size: 32,
+        seed: 9,
+    };
+    std::fs::create_dir_all(shop.path("cohort")).unwrap();
+    cohort.write(&shop.path("cohort"), &Progress::hidden()).unwrap();
+    shop
+}
+
+fn arguments<'a>(recipe: &'a str, run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let threads = ["--threads", "1", "--device", "cpu"];
+    [&["pretrain", recipe, "--run-dir", run], threads.as_slice(), more].concat()
+}
+
+fn pretrain(shop: &Workshop, run: &str, more: &[&str]) -> Said {
+    let (recipe, run) = (shop.path("recipe.toml"), shop.path(run));
+    shop.hounsfield(&arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), more))
+}
+
+/// Starts a training and kills it as soon as the checkpoint of a step is there.
+fn killed_at(shop: &Workshop, run: &str, step: u64) {
+    let (recipe, folder) = (shop.path("recipe.toml"), shop.path(run));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
+        .args(arguments(recipe.to_str().unwrap(), folder.to_str().unwrap(), &[]))
+        .env("HOUNSFIELD_SALT", shop.path("salt"))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (file, started) = (checkpoint(&folder, step), Instant::now());
+    while !file.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint came");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the training ended before its checkpoint"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn checkpoint(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("checkpoints/step-{step:08}.safetensors"))
+}
+
+/// The log without what a clock says.
+fn metrics(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut values: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+        values.remove("wall_s");
+        values.remove("images_per_s");
+        values
+    };
+    text.lines().map(line).collect()
+}
+
+fn assert_same(one: &Path, other: &Path, steps: u64) {
+    let read = |run: &Path| Checkpoints::read(&checkpoint(run, steps)).unwrap();
+    let (one_end, other_end) = (read(one), read(other));
+    assert_eq!(one_end.stamp, other_end.stamp);
+    assert!(one_end.state.len() > 20 && one_end.state.len() == other_end.state.len());
+    for (name, tensor) in &one_end.state {
+        assert!(tensor.equal(&other_end.state[name]), "{name} differs");
+    }
+    assert_eq!(metrics(one), metrics(other));
+    for folder in ["encoder", "best"] {
+        let card = |run: &Path| EncoderCard::load(&run.join(folder)).unwrap().card;
+        assert_eq!(card(one).sha256, card(other).sha256, "{folder}");
+    }
+}
+
+#[test]
+fn a_training_that_was_killed_ends_as_one_that_was_not() {
+    for method in [BIGBIGAN, LEJEPA] {
+        let shop = workshop(method);
+        let whole = pretrain(&shop, "whole", &[]);
+        assert_eq!(whole.code, Some(0), "{}", whole.err);
+        killed_at(&shop, "cut", 4);
+        killed_at(&shop, "cut", 8);
+        let rest = pretrain(&shop, "cut", &["--load-threads", "3"]);
+        assert_eq!(rest.code, Some(0), "{}", rest.err);
+        assert!(rest.err.contains("goes on after step"), "{}", rest.err);
+        assert_same(&shop.path("whole"), &shop.path("cut"), 12);
+    }
+}
+
+#[test]
+fn a_torn_or_foreign_checkpoint_is_named_and_the_one_before_it_used() {
+    let shop = workshop(LEJEPA);
+    assert_eq!(pretrain(&shop, "whole", &[]).code, Some(0));
+    killed_at(&shop, "cut", 6);
+    let run = shop.path("cut");
+    let newest = (0..=12)
+        .rev()
+        .map(|step| checkpoint(&run, step))
+        .find(|path| path.exists())
+        .unwrap();
+    let bytes = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
+    // A file of another program, whose name is that of a later checkpoint.
+    let weights = shop.path("whole/encoder/weights.safetensors");
+    std::fs::copy(weights, checkpoint(&run, 11)).unwrap();
+    let rest = pretrain(&shop, "cut", &[]);
+    assert_eq!(rest.code, Some(0), "{}", rest.err);
+    assert!(rest.err.contains("is none of this program's"), "{}", rest.err);
+    assert!(
+        rest.err.matches("the checkpoint before it is used").count() == 2,
+        "{}",
+        rest.err
+    );
+    assert_same(&shop.path("whole"), &run, 12);
+    // A bit that flipped in the tensors.
+    let last = checkpoint(&run, 12);
+    let mut bytes = std::fs::read(&last).unwrap();
+    let end = bytes.len() - 7;
+    bytes[end] ^= 0x10;
+    std::fs::write(&last, bytes).unwrap();
+    assert!(Checkpoints::read(&last).unwrap_err().to_string().contains("is damaged"));
+}
+
+#[test]
+fn a_changed_recipe_is_refused_with_the_keys_that_differ() {
+    let shop = workshop(LEJEPA);
+    assert_eq!(pretrain(&shop, "run", &[]).code, Some(0));
+    let other = pretrain(&shop, "run", &["--set", "train.batch=5", "--set", "method.lambda=0.1"]);
+    assert_eq!(other.code, Some(2));
+    for word in [
+        "`method.lambda` (was 0.05, is 0.1)",
+        "`train.batch` (was 4, is 5)",
+        "--restart",
+    ] {
+        assert!(other.err.contains(word), "{word} in {}", other.err);
+    }
+    let again = pretrain(&shop, "run", &["--set", "train.batch=5", "--restart"]);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    // Other slices under the same recipe.
+    let slice = std::fs::read_dir(shop.path("cohort/images/site-a/SYN-0001"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let other = std::fs::read_dir(shop.path("cohort/images/site-a/SYN-0002"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    std::fs::copy(other.path(), slice.path()).unwrap();
+    let changed = pretrain(&shop, "run", &["--set", "train.batch=5"]);
+    assert_eq!(changed.code, Some(2));
+    assert!(changed.err.contains("trained on other slices"), "{}", changed.err);
+}
+
+#[test]
+fn numbers_that_are_none_stop_a_training_and_leave_the_batch() {
+    let shop = workshop(BIGBIGAN);
+    let lr = "method.adam_generator={ lr = 1e38, beta1 = 0.0 }";
+    let broken = pretrain(
+        &shop,
+        "run",
+        &[
+            "--set",
+            lr,
+            "--set",
+            "method.schedule={ kind = \"step\", every = 1000 }",
+        ],
+    );
+    assert_eq!(broken.code, Some(2), "{}{}", broken.out, broken.err);
+    assert!(
+        broken.err.contains("not finite (") && broken.err.contains("the batch that did it is kept"),
+        "{}",
+        broken.err
+    );
+    let kept: Vec<_> = std::fs::read_dir(shop.path("run/alarms")).unwrap().collect();
+    assert!(kept.len() >= 2, "a picture and the numbers of each batch");
+    assert!(!shop.path("run/encoder").exists());
+}
+
+#[test]
+fn an_encoder_that_was_trained_is_extracted_from_by_its_card() {
+    let shop = workshop(BIGBIGAN);
+    let trained = pretrain(&shop, "run", &["--set", "name=mine"]);
+    assert_eq!(trained.code, Some(0), "{}", trained.err);
+    for name in ["samples", "pairs", "walk"] {
+        assert!(
+            shop.path(&format!("run/sheets/step-00000012-{name}.png")).exists(),
+            "{name}"
+        );
+    }
+    let looks: Vec<_> = metrics(&shop.path("run"))
+        .into_iter()
+        .filter(|line| line.contains_key("fid"))
+        .collect();
+    assert_eq!(looks.len(), 2);
+    for name in ["probe_auc", "reconstruction_l1", "kid"] {
+        assert!(looks[0].contains_key(name), "{name} in {looks:?}");
+    }
+    shop.write(
+        "study.toml",
+        r#"
+[cohort]
+table = "cohort/cohort.csv"
+path = "file"
+patient = "patient"
+label = "label"
+positive = "ground-glass"
+site = "site"
+
+[split]
+kind = "folds"
+k = 2
+
+[encoder]
+kind = "card"
+path = "run/encoder"
+
+[features]
+layers = ["z_mean", "avepool_feat"]
+
+[probe]
+heads = ["logistic"]
+"#,
+    );
+    let study = shop.run(&[]);
+    assert_eq!(study.code, Some(0), "{}", study.err);
+    assert!(!study.out.contains("UNTRAINED"), "{}", study.out);
+    let card = EncoderCard::load(&shop.path("run/encoder")).unwrap().card;
+    let training = card.training.unwrap();
+    assert_eq!(
+        (card.name.as_str(), training.steps, training.method.as_str()),
+        ("mine", 12, "bigbigan")
+    );
+    // Three batches of two times four slices a step.
+    assert_eq!(training.images, 12 * 3 * 2 * 4);
+
+    // Fine-tuning from the card's weights leaves frozen statistics as they were.
+    let start = format!(
+        "encoder.weights={}",
+        shop.path("run/encoder/weights.safetensors").display()
+    );
+    let policy = "method.batch_norm=frozen";
+    let tuned = pretrain(
+        &shop,
+        "tuned",
+        &["--set", &start, "--set", policy, "--set", "train.steps=2"],
+    );
+    assert_eq!(tuned.code, Some(0), "{}", tuned.err);
+    let tensors = |run: &str| {
+        let bytes = std::fs::read(shop.path(run).join("encoder/weights.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let read = |(name, view): (&str, safetensors::tensor::TensorView)| (name.to_owned(), view.data().to_vec());
+        file.iter().map(read).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (before, after) = (tensors("run"), tensors("tuned"));
+    for (name, values) in &before {
+        assert_eq!(*values == after[name], name.contains("running_"), "{name}");
+    }
+    let tuned = EncoderCard::load(&shop.path("tuned/encoder"))
+        .unwrap()
+        .card
+        .training
+        .unwrap();
+    assert_eq!(tuned.started_from.as_ref(), card.sha256.get("weights.safetensors"));
+    assert!(tuned.batch_norm.starts_with("frozen"));
+}
