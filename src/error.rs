@@ -45,6 +45,8 @@ pub enum Error {
     #[error(transparent)]
     Recipe(#[from] crate::recipe::RecipeError),
     #[error(transparent)]
+    Explain(#[from] crate::explain::ExplainError),
+    #[error(transparent)]
     Study(#[from] crate::study::StudyError),
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),

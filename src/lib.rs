@@ -23,6 +23,7 @@ pub mod ct;
 pub mod encoder;
 mod error;
 pub mod eval;
+pub mod explain;
 pub mod features;
 pub mod heads;
 pub mod journal;

@@ -24,6 +24,7 @@ mod demo;
 mod device;
 mod doctor;
 mod evaluate;
+mod explain;
 mod extract;
 mod features;
 mod phantoms;
@@ -73,6 +74,8 @@ enum Command {
     Probe(probe::Args),
     /// Write the report of a finished probe again
     Report(report::Args),
+    /// Draw maps of a finished study's features, neighbours of slices, and what a generator makes of them
+    Explain(explain::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
     /// Measure readers: rates, agreement, arms with and without help
@@ -155,6 +158,7 @@ impl Cli {
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
             Command::Report(args) => report::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Predict(args) => predict::run(&args),
             Command::Readers(args) => readers::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),

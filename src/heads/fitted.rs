@@ -110,6 +110,20 @@ impl FittedHead {
         self.head.as_ref()
     }
 
+    /// `F` weights on the raw features' scale, standardisation undone, for a head whose score rises with the sum of weights
+    /// times features; `None` for other heads.
+    pub fn raw_weights(&self) -> Option<Vec<f64>> {
+        let weights = self.head.weights()?;
+        Some(match &self.standardizer {
+            Some(standardizer) => weights
+                .iter()
+                .zip(standardizer.scale())
+                .map(|(w, scale)| w / scale)
+                .collect(),
+            None => weights.to_vec(),
+        })
+    }
+
     /// How much each row looks like the positive class: greater is more alike.
     ///
     /// # Shapes

@@ -63,6 +63,10 @@ impl Head for Hyperplane {
             ("intercept".to_owned(), Tensor64::vector(vec![self.intercept])),
         ])
     }
+
+    fn weights(&self) -> Option<&[f64]> {
+        Some(&self.weights)
+    }
 }
 
 impl Tensor64 {

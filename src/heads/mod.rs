@@ -115,6 +115,12 @@ pub trait Head: fmt::Debug + Send + Sync {
 
     /// Everything that makes up the fitted head, for its file.
     fn tensors(&self) -> BTreeMap<String, Tensor64>;
+
+    /// `F` weights where the score rises with the sum of weights times features, whatever the features; `None` for other
+    /// heads.
+    fn weights(&self) -> Option<&[f64]> {
+        None
+    }
 }
 
 /// An array of a fitted head as its file holds it, row after row.

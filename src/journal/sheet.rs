@@ -17,6 +17,9 @@ const GAP: usize = 2;
 const WHITE: Luma<u8> = Luma([255]);
 /// An image's longer side is at least so many pixels on the sheet; 64 x 64 can hardly be made out.
 const LONGER_SIDE: usize = 128;
+/// Width of a frame, and length of the pieces of a broken one.
+const FRAME: usize = 4;
+const PIECE: usize = 10;
 
 /// Images of one size, row after row, white between them. Small ones are enlarged by a whole number, pixel by pixel, so
 /// that nothing is smoothed.
@@ -34,7 +37,19 @@ const LONGER_SIDE: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Sheet {
     columns: usize,
-    images: Vec<Array2<u8>>,
+    images: Vec<(Array2<u8>, Frame)>,
+}
+
+/// What is drawn over the edge of an image, to tell images of one kind from those of another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Frame {
+    /// Nothing.
+    #[default]
+    None,
+    /// A white line.
+    Solid,
+    /// A line of white and black pieces.
+    Broken,
 }
 
 impl Sheet {
@@ -56,17 +71,26 @@ impl Sheet {
     ///
     /// [`JournalError::Sizes`], [`JournalError::NoPixels`].
     pub fn push(&mut self, image: ArrayView2<'_, f32>) -> Result<(), JournalError> {
+        self.push_framed(image, Frame::None)
+    }
+
+    /// [`push`](Self::push) with a frame, which hides the edge of the image.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    pub fn push_framed(&mut self, image: ArrayView2<'_, f32>, frame: Frame) -> Result<(), JournalError> {
         let found = image.dim();
         if image.is_empty() {
             return Err(JournalError::NoPixels { found });
         }
-        let expected = self.images.first().map_or(found, Array2::dim);
+        let expected = self.images.first().map_or(found, |(first, _)| first.dim());
         if found != expected {
             return Err(JournalError::Sizes { found, expected });
         }
         // `as` takes what lies outside of a byte to its ends, and NaN to 0.
-        self.images
-            .push(image.mapv(|value| (127.5 * (value + 1.0)).round() as u8));
+        let grey = image.mapv(|value| (127.5 * (value + 1.0)).round() as u8);
+        self.images.push((grey, frame));
         Ok(())
     }
 
@@ -90,18 +114,24 @@ impl Sheet {
     }
 
     pub(super) fn picture(&self) -> Result<GrayImage, JournalError> {
-        let (height, width) = self.images.first().ok_or(JournalError::EmptySheet)?.dim();
+        let (height, width) = self.images.first().ok_or(JournalError::EmptySheet)?.0.dim();
         let scale = LONGER_SIDE.div_ceil(height.max(width));
         let columns = self.columns.min(self.images.len());
         let rows = self.images.len().div_ceil(columns);
         let (pitch_y, pitch_x) = (scale * height + GAP, scale * width + GAP);
         let size = |count: usize, pitch: usize| (GAP + count * pitch) as u32;
         let mut picture = GrayImage::from_pixel(size(columns, pitch_x), size(rows, pitch_y), WHITE);
-        for (place, image) in self.images.iter().enumerate() {
+        for (place, (image, frame)) in self.images.iter().enumerate() {
             let (top, left) = (GAP + place / columns * pitch_y, GAP + place % columns * pitch_x);
-            for y in 0..scale * height {
-                for x in 0..scale * width {
-                    let grey = image[[y / scale, x / scale]];
+            let (drawn_height, drawn_width) = (scale * height, scale * width);
+            for y in 0..drawn_height {
+                for x in 0..drawn_width {
+                    let to_edge = x.min(y).min(drawn_width - 1 - x).min(drawn_height - 1 - y);
+                    let grey = match frame {
+                        Frame::Solid if to_edge < FRAME => 255,
+                        Frame::Broken if to_edge < FRAME => 255 * ((x + y) / PIECE % 2) as u8,
+                        _ => image[[y / scale, x / scale]],
+                    };
                     picture.put_pixel((left + x) as u32, (top + y) as u32, Luma([grey]));
                 }
             }
@@ -159,6 +189,28 @@ mod tests {
         let picture = sheet.picture().unwrap();
         assert_eq!(picture.dimensions(), (104, 134));
         assert_eq!(picture.get_pixel(50, 50).0[0], 0);
+    }
+
+    #[test]
+    fn frames_lie_over_the_edges_of_their_images_only() {
+        let mut sheet = Sheet::new(3);
+        for frame in [Frame::None, Frame::Solid, Frame::Broken] {
+            sheet.push_framed(Array2::zeros((128, 128)).view(), frame).unwrap();
+        }
+        let picture = sheet.picture().unwrap();
+        let edge = |place: usize| -> Vec<u8> {
+            let left = (GAP + place * (128 + GAP)) as u32;
+            (0..128)
+                .map(|x| picture.get_pixel(left + x, (GAP + FRAME) as u32 - 1).0[0])
+                .collect()
+        };
+        assert_eq!(edge(0), [128; 128]);
+        assert_eq!(edge(1), [255; 128]);
+        assert!(edge(2).contains(&0) && edge(2).contains(&255) && !edge(2).contains(&128));
+        for place in 0..3 {
+            let inside = picture.get_pixel((GAP + place * (128 + GAP) + FRAME) as u32, (GAP + FRAME) as u32);
+            assert_eq!(inside.0[0], 128);
+        }
     }
 
     #[test]

@@ -58,6 +58,12 @@ impl ReportFormat for Markdown {
             page += &table("Permuted labels", &words, NULL_COLUMNS, null_lines(report));
         }
         page += &measures(report);
+        if let Some(file) = &report.explanation {
+            page += &format!(
+                "Maps of the features, neighbours of slices and what else explains them: {}\n\n",
+                escape(file)
+            );
+        }
         page += "## How it was run\n\n";
         for chosen in &report.thresholds {
             let (features, head) = (escape(&chosen.features), escape(&chosen.head));

@@ -3,6 +3,7 @@
 mod assessment;
 mod audit;
 mod comparison;
+mod explanation;
 mod grid;
 mod html;
 mod json;
@@ -18,8 +19,9 @@ pub use self::{
     assessment::AssessmentReport,
     audit::{AuditGap, AuditLine, AuditReport},
     comparison::ComparisonReport,
+    explanation::{Explanation, ExplanationSection, Figure, FigureTable, Picture},
     grid::{Grid, wrap},
-    html::Html,
+    html::{Groups, Html, Scatter, explanation_page, picture_file},
     json::Json,
     markdown::Markdown,
     reader_tables::reader_tables,
@@ -91,6 +93,9 @@ pub struct StudyReport {
     pub sensitivity: f64,
     /// The prevalence at which predictive values were asked for, if any.
     pub prevalence: Option<f64>,
+    /// The page of `hounsfield explain`, relative to the run folder, once it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
 }
 
 /// One line on how the study was run.

@@ -329,7 +329,7 @@ impl StudyRun {
     }
 
     #[cfg(not(feature = "torch"))]
-    fn check_device(&self, device: &str) -> Result<(), StudyError> {
+    pub(super) fn check_device(&self, device: &str) -> Result<(), StudyError> {
         match device {
             "auto" | "cpu" => Ok(()),
             _ => Err(StudyError::NoTorchDevice {

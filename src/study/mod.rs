@@ -11,6 +11,8 @@
 //! | probe | `predictions.parquet` (and `predictions_repeats.parquet`), `results.json`, `study.json`, `models/` |
 //! | report | `report.html` |
 //!
+//! `explain` comes after them, when it is asked for: `explain/explain.html` and its figures.
+//!
 //! `run.lock.toml` holds the resolved recipe, versions, seeds and the hashes of all of them.
 
 use std::{
@@ -30,6 +32,7 @@ mod audit;
 mod cohort;
 #[cfg(feature = "torch")]
 mod encode;
+mod explain;
 mod features;
 mod lock;
 mod matrix;
@@ -45,6 +48,7 @@ mod task;
 pub use self::{
     audit::FILE as AUDIT_FILE,
     cohort::FILE as COHORT_FILE,
+    explain::{Explained, FILE as EXPLANATION_FILE},
     features::{ExtractOptions, FAILURES_FILE, Failure},
     lock::FILE as LOCK_FILE,
     probe::{PREDICTIONS_FILE, REPEATS_FILE, RESULTS_FILE, STUDY_FILE},
@@ -235,6 +239,17 @@ pub enum StudyError {
         features: String,
         /// What went wrong.
         source: crate::heads::HeadError,
+    },
+    /// A sheet of images.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// Features that can't be explained.
+    #[error("features `{features}`: {source}")]
+    Explain {
+        /// The layer or table.
+        features: String,
+        /// What went wrong.
+        source: crate::explain::ExplainError,
     },
     /// Scores or their evaluation.
     #[error("head `{head}` on `{features}`, set `{set}`: {source}")]

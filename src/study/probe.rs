@@ -31,7 +31,7 @@ pub const RESULTS_FILE: &str = "results.json";
 /// All that a report says; the report is rendered from it.
 pub const STUDY_FILE: &str = "study.json";
 /// Folder of the fitted heads.
-const MODELS: &str = "models";
+pub(super) const MODELS: &str = "models";
 
 const STAGE: &str = "probe";
 
@@ -123,7 +123,7 @@ impl StudyRun {
     }
 
     /// The tables that heads read, by name.
-    fn probe_files(&self) -> Result<Vec<(String, PathBuf)>, StudyError> {
+    pub(super) fn probe_files(&self) -> Result<Vec<(String, PathBuf)>, StudyError> {
         let file = |name: String| match &self.study.features.table {
             Some(table) => (name, table.clone()),
             None => (name.clone(), self.feature_file(&name)),

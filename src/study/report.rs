@@ -30,14 +30,9 @@ impl StudyRun {
     ///
     /// A run folder without results, or with those of another recipe.
     pub fn report(&mut self) -> Result<String, StudyError> {
-        if !self.stages.knows("probe", &self.recipe_hash()) {
-            let path = self.folder.clone();
-            return Err(match path.join(probe::STUDY_FILE).exists() {
-                true => StudyError::OtherRecipe { path },
-                false => StudyError::NoResults { path },
-            });
-        }
-        let report = self.saved_report()?;
+        self.check_results()?;
+        let mut report = self.saved_report()?;
+        report.explanation = self.explanation()?;
         let key = Key::of_program(STAGE).value(&report).finish();
         if !self.begin(STAGE, &key)? {
             let mut written = Vec::new();
@@ -58,6 +53,18 @@ impl StudyRun {
         Ok(terminal_table(&report))
     }
 
+    /// Whether the run folder has results of this recipe.
+    pub(super) fn check_results(&self) -> Result<(), StudyError> {
+        if self.stages.knows("probe", &self.recipe_hash()) {
+            return Ok(());
+        }
+        let path = self.folder.clone();
+        Err(match path.join(probe::STUDY_FILE).exists() {
+            true => StudyError::OtherRecipe { path },
+            false => StudyError::NoResults { path },
+        })
+    }
+
     /// The table for the terminal.
     ///
     /// # Errors
@@ -67,7 +74,7 @@ impl StudyRun {
         Ok(terminal_table(&self.saved_report()?))
     }
 
-    fn saved_report(&self) -> Result<StudyReport, StudyError> {
+    pub(super) fn saved_report(&self) -> Result<StudyReport, StudyError> {
         let path = self.folder.join(probe::STUDY_FILE);
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         serde_json::from_str(&text).map_err(|_| StudyError::NoResults { path })

@@ -11,6 +11,7 @@ mod coverage;
 mod distances;
 mod eval;
 mod evaluate;
+mod explain;
 mod features;
 mod heads;
 mod images;

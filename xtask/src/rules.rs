@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("heads", 5),
     ("torch", 5),
     ("eval", 5),
+    ("explain", 5),
     ("audit", 6),
     ("report", 6),
     ("recipe", 6),

@@ -1,10 +1,16 @@
 //! `report.html`: one file that needs no network and no script.
 
+mod explanation;
 mod measures;
 mod plot;
 mod roc;
+mod scatter;
 mod tables;
 
+pub use self::{
+    explanation::{explanation_page, picture_file},
+    scatter::{Groups, Scatter},
+};
 use super::{ReportFormat, StudyReport, panel};
 use crate::words::counted;
 
@@ -27,12 +33,13 @@ impl ReportFormat for Html {
 
     fn render(&self, report: &StudyReport) -> String {
         let title = escape(&report.title);
-        let banners = marks(report);
+        let banners = banners(&report.banners);
         let body = [
             format!(
                 "<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}</p>\n",
                 headline(report)
             ),
+            explanation_link(report),
             banners.clone(),
             warnings(report),
             "</header>\n<main>\n".to_owned(),
@@ -54,29 +61,42 @@ impl ReportFormat for Html {
                 env!("CARGO_PKG_VERSION")
             ),
         ];
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
-            body.concat()
-        )
+        page(&title, POLICY, &body.concat())
     }
+}
+
+/// A whole page around its body. `title` and `body` are markup.
+fn page(title: &str, policy: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+    )
 }
 
 fn headline(report: &StudyReport) -> String {
     escape(&panel::headline(report))
 }
 
-fn marks(report: &StudyReport) -> String {
+/// To what `hounsfield explain` drew, once it is there.
+fn explanation_link(report: &StudyReport) -> String {
+    let link = |file: &String| {
+        let words = "Maps of the features, neighbours of slices and what else explains them";
+        format!("<p><a href=\"{}\">{words}</a></p>\n", escape(file))
+    };
+    report.explanation.as_ref().map_or(String::new(), link)
+}
+
+fn banners(banners: &[String]) -> String {
     let mark = |banner: &String| {
         format!(
             "<p class=\"banner\" role=\"note\"><strong>{}</strong></p>\n",
             escape(banner)
         )
     };
-    report.banners.iter().map(mark).collect()
+    banners.iter().map(mark).collect()
 }
 
 fn warnings(report: &StudyReport) -> String {
@@ -84,12 +104,19 @@ fn warnings(report: &StudyReport) -> String {
     if warnings.is_empty() {
         return "<p class=\"calm\">No warnings.</p>\n".to_owned();
     }
-    let items: String = warnings
-        .iter()
-        .map(|warning| format!("<li>{}</li>\n", escape(warning)))
-        .collect();
-    let count = counted(warnings.len(), "warning");
-    format!("<section class=\"warnings\" aria-label=\"Warnings\">\n<h2>{count}</h2>\n<ul>\n{items}</ul>\n</section>\n")
+    notices(&counted(warnings.len(), "warning"), &warnings)
+}
+
+/// A list that can't be overlooked; nothing where there is none.
+fn notices(heading: &str, notices: &[impl AsRef<str>]) -> String {
+    if notices.is_empty() {
+        return String::new();
+    }
+    let item = |notice: &_| format!("<li>{}</li>\n", escape(AsRef::<str>::as_ref(notice)));
+    let items: String = notices.iter().map(item).collect();
+    format!(
+        "<section class=\"warnings\" aria-label=\"{heading}\">\n<h2>{heading}</h2>\n<ul>\n{items}</ul>\n</section>\n"
+    )
 }
 
 /// Text as text, in elements and in quoted attributes.

@@ -43,9 +43,15 @@ pub(super) struct Frame {
 }
 
 impl Frame {
+    /// Width and height of the figure.
+    pub fn size() -> (f64, f64) {
+        (LEFT + SIDE + 12.0, TOP + SIDE + 42.0)
+    }
+
     /// The `viewBox` of the figure.
     pub fn view_box() -> String {
-        format!("0 0 {} {}", LEFT + SIDE + 12.0, TOP + SIDE + 42.0)
+        let (width, height) = Self::size();
+        format!("0 0 {width} {height}")
     }
 
     /// The middle of the square.
@@ -86,6 +92,12 @@ impl Frame {
              transform=\"rotate(-90 12 {middle_y:.1})\">{up}</text>\n",
             TOP + SIDE + 34.0
         )
+    }
+
+    /// Words across the plot. `words` is markup.
+    pub fn mark(words: &str) -> String {
+        let (x, y) = Self::middle();
+        format!("<text class=\"mark\" x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{words}</text>\n")
     }
 
     /// A thin line that others are read against.

@@ -88,21 +88,17 @@ fn figure(report: &StudyReport, number: usize, curves: &[(usize, &RocCurve)]) ->
 
 /// A banner across the plot: one that was cut out still carries it.
 pub(super) fn mark(report: &StudyReport) -> String {
-    let (x, y) = Frame::middle();
-    match report.banners.first() {
-        Some(banner) => format!(
-            "<text class=\"mark\" x=\"{x}\" y=\"{y}\" transform=\"rotate(-45 {x} {y})\">{}</text>\n",
-            escape(short(banner))
-        ),
-        None => String::new(),
-    }
+    report
+        .banners
+        .first()
+        .map_or(String::new(), |banner| banner_mark(banner))
 }
 
-/// A banner's first words.
-fn short(banner: &str) -> &str {
+/// A banner's first words across the plot.
+pub(super) fn banner_mark(banner: &str) -> String {
     let head = banner.split(':').next().unwrap_or(banner);
     let end = head.char_indices().nth(24).map_or(head.len(), |(end, _)| end);
-    &head[..end]
+    Frame::mark(&escape(&head[..end]))
 }
 
 fn band(frame: &Frame, index: usize, curve: &RocCurve) -> String {

@@ -1,0 +1,60 @@
+//! What a study's features look like, as plain data: figures and tables, section by section.
+
+/// Everything that the page of `hounsfield explain` says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Explanation {
+    /// What the study is called.
+    pub title: String,
+    /// Words that stand on every output: leakage, watermarks, untrained weights.
+    pub banners: Vec<String>,
+    /// What a reader must know before the figures.
+    pub notes: Vec<String>,
+    /// One section an idea and table of features.
+    pub sections: Vec<ExplanationSection>,
+}
+
+/// Figures that belong together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExplanationSection {
+    /// Its heading.
+    pub heading: String,
+    /// What was done and how to read it: sentences.
+    pub words: Vec<String>,
+    /// The figures.
+    pub figures: Vec<Figure>,
+    /// The same in words, for those who don't see the figures.
+    pub table: Option<FigureTable>,
+}
+
+/// One picture, which stands in the page and as a file beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// The file's name.
+    pub file: String,
+    /// What it shows, in a few words.
+    pub title: String,
+    /// How to read it.
+    pub caption: String,
+    /// The picture itself.
+    pub picture: Picture,
+}
+
+/// A picture's content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Picture {
+    /// What [`Scatter::svg`](super::Scatter::svg) drew.
+    Svg(String),
+    /// The bytes of a PNG file.
+    Png(Vec<u8>),
+}
+
+/// Lines of cells under headings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FigureTable {
+    /// What it lists.
+    pub caption: String,
+    /// Headings of the columns.
+    pub headings: Vec<String>,
+    /// As many cells a line as there are headings.
+    pub lines: Vec<Vec<String>>,
+}
