@@ -50,9 +50,9 @@ pub enum SsimError {
 
 /// The mean structural similarity, 1 for equal images and at least -1.
 ///
-/// `data_range` is the width of the range that values may take, 2 for images in `[-1, 1]`; what the images hold does not
-/// matter. Nothing is made up beyond the border: the mean is over the `(H - 10) (W - 10)` windows of 11 x 11 pixels that
-/// lie within the image, so pixels near the border count less.
+/// `data_range` is the width of the range that values may take, 2 for images in `[-1, 1]`; what the images hold does
+/// not matter. Nothing is made up beyond the border: the mean is over the `(H - 10) (W - 10)` windows of 11 x 11 pixels
+/// that lie within the image, so pixels near the border count less.
 ///
 /// # Shapes
 ///
