@@ -13,7 +13,11 @@ use std::{io, path::PathBuf};
 
 use crate::tables::WriteError;
 
-pub use self::{metrics::MetricsLog, sheet::{Frame, Sheet}, tensorboard::Events};
+pub use self::{
+    metrics::MetricsLog,
+    sheet::{Frame, Sheet},
+    tensorboard::Events,
+};
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]

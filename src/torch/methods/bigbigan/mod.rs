@@ -106,7 +106,9 @@ impl BigBiGan {
         let z_dim = setting.encoder.architecture()?.z_dim;
         let part = |prefix: &str| -> Option<WeightMap> {
             let part = start.into_iter().flatten().filter(|(name, _)| name.starts_with(prefix));
-            let part: WeightMap = part.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+            let part: WeightMap = part
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+                .collect();
             (!part.is_empty()).then_some(part)
         };
         let fresh = |expected: Vec<(String, Vec<usize>)>| weights::orthogonal(&expected, setting.seed);
