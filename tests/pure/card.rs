@@ -102,7 +102,7 @@ fn another_preprocessing_is_taken_where_it_is_asked_for_and_then_marked() {
     assert_eq!(other.preprocess(), &Preprocess::default());
     let marks = other.watermarks();
     assert!(
-        matches!(&marks[..], [mark] if mark.contains("`made`") && mark.contains("350") && mark.contains("1500")),
+        matches!(&marks[..], [mark] if mark.contains("`made`") && mark.contains("400") && mark.contains("1500")),
         "{marks:?}"
     );
 }
@@ -122,7 +122,7 @@ fn what_does_not_fit_the_card_is_refused_with_a_way_out() {
         &[
             "`[preprocess]`",
             "`made`",
-            "350",
+            "400",
             "1500",
             "`encoder.other_preprocess = true`",
         ],
