@@ -45,7 +45,8 @@ impl SigReg {
     }
 
     /// The statistic in 32 bits, autocast or not. Its mean over N standard normal embeddings does not depend on N; that of a
-    /// collapsed batch grows with N.
+    /// collapsed batch grows with N. Backward needs one `[V, N, M]` a knot: 4 MB for 4 views of 64 images on 256 directions,
+    /// 136 MB for 8 views of 256 on 1,024.
     ///
     /// # Shapes
     ///
