@@ -41,7 +41,11 @@ pub(super) fn write(
                 weights: GENERATOR.into(),
                 network: config.generator.clone(),
             };
-            let layers = if config.stochastic { Layer::ALL.to_vec() } else { without_posterior() };
+            let layers = if config.stochastic {
+                Layer::ALL.to_vec()
+            } else {
+                without_posterior()
+            };
             (layers, Some(entry), config.batch_norm)
         }
         MethodConfig::LeJepa(_) => (without_posterior(), None, BatchNormPolicy::Train),
