@@ -33,22 +33,23 @@ impl SelfAttention {
     ///
     /// - `x` and output: `[N, C, H, W]`, even `H` and `W`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let pooled = |t: Tensor| t.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false).flatten(2, 3);
-        let query = self.theta.forward(x).flatten(2, 3); // [N, C / 8, H W]
-        let key = pooled(self.phi.forward(x)); // [N, C / 8, H W / 4]
-        let value = pooled(self.g.forward(x)); // [N, C / 2, H W / 4]
+        // One row a position: where the channels are innermost in memory, that copies nothing.
+        let rows = |t: Tensor| t.permute([0, 2, 3, 1]).flatten(1, 2);
+        let pooled = |t: Tensor| t.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false);
+        let query = rows(self.theta.forward(x)); // [N, H W, C / 8]
+        let key = rows(pooled(self.phi.forward(x))); // [N, H W / 4, C / 8]
+        let value = rows(pooled(self.g.forward(x))); // [N, H W / 4, C / 2]
         let weights = {
             // Logits grow with the channels, as nothing scales them: in half precision the softmax would be of their rounding.
             let _precision = as_given(x.device());
             let logits = query
                 .to_kind(Kind::Float)
-                .transpose(1, 2)
-                .bmm(&key.to_kind(Kind::Float));
+                .bmm(&key.to_kind(Kind::Float).transpose(1, 2));
             logits.softmax(-1, Kind::Float) // [N, H W, H W / 4]
         };
-        let attended = value.bmm(&weights.to_kind(value.kind()).transpose(1, 2)); // [N, C / 2, H W]
+        let attended = weights.to_kind(value.kind()).bmm(&value); // [N, H W, C / 2]
         let size = x.size();
-        let attended = attended.view([size[0], -1, size[2], size[3]]);
+        let attended = attended.view([size[0], size[2], size[3], -1]).permute([0, 3, 1, 2]);
         x + &self.gamma * self.o.forward(&attended)
     }
 }

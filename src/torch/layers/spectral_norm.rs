@@ -34,12 +34,10 @@ impl Spectral {
 pub fn norm(weight: &Tensor, u: &Tensor) -> (Tensor, Tensor) {
     let _precision = as_given(weight.device());
     let matrix = weight.reshape([weight.size()[0], -1]); // [O, I]
-    let (v, next) = tch::no_grad(|| {
-        let v = unit(&matrix.tr().mv(u)); // [I]
-        let next = unit(&matrix.mv(&v)); // [O]
-        (v, next)
-    });
-    (next.dot(&matrix.mv(&v)), next)
+    let v = tch::no_grad(|| unit(&matrix.tr().mv(u))); // [I]
+    let stretched = matrix.mv(&v); // [O]
+    let next = tch::no_grad(|| unit(&stretched));
+    (next.dot(&stretched), next)
 }
 
 fn unit(x: &Tensor) -> Tensor {
