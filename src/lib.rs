@@ -6,12 +6,14 @@
 //! - [`tables`] are files of named columns (CSV, Parquet, Excel), as text or numbers;
 //! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
 //!   they are and how patients are split;
-//! - [`card`] is the file that stands beside trained weights and says how to use them;
+//! - [`encoder`] and [`method`] are networks and trainings in words, [`card`] is the file that stands beside trained weights and
+//!   says how to use them;
 //! - [`features`] is the waist: one table of features, whoever made it;
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
 //! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out;
-//! - [`journal`] is what a training run writes for people while it runs;
+//! - `pretrain` (feature `torch`) trains encoders, and [`journal`] is what a training writes for people while it runs;
+//! - [`explain`] shows what features hold;
 //! - [`claims`] are what two papers printed, recomputed.
 #![warn(missing_docs)]
 

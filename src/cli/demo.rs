@@ -1,18 +1,47 @@
 //! `hounsfield demo`: a synthetic cohort and a whole study on it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
-use hounsfield::{Study, cohort::synthetic::SyntheticCohort, progress::Progress, study::StudyRun};
+use hounsfield::{
+    Study, cohort::synthetic::SyntheticCohort, progress::Progress, study::StudyRun, tables::atomic_write,
+};
 
 use super::{Done, device::NetworkArgs};
 
 /// The study that the demonstration runs; also a start for a study of one's own.
 const STUDY: &str = include_str!("demo.toml");
 
+/// The encoder of the demonstration, its card and all that stands beside it: the program is one file.
+const ENCODER: [(&str, &[u8]); 5] = [
+    (
+        "encoder.toml",
+        include_bytes!("../../pretrained/bigbigan-ct-tiny/encoder.toml"),
+    ),
+    (
+        "weights.safetensors",
+        include_bytes!("../../pretrained/bigbigan-ct-tiny/weights.safetensors"),
+    ),
+    (
+        "generator.safetensors",
+        include_bytes!("../../pretrained/bigbigan-ct-tiny/generator.safetensors"),
+    ),
+    (
+        "MODEL_CARD.md",
+        include_bytes!("../../pretrained/bigbigan-ct-tiny/MODEL_CARD.md"),
+    ),
+    (
+        "pretrain.toml",
+        include_bytes!("../../pretrained/bigbigan-ct-tiny/pretrain.toml"),
+    ),
+];
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Where the cohort, the study's file and all artefacts go
+    /// Where the cohort, the encoder, the study's file and all artefacts go
     #[arg(long, value_name = "FOLDER", default_value = "runs/demo")]
     out: PathBuf,
     /// Override a key of the study, e.g. `--set probe.unit=slice`
@@ -25,6 +54,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     let study = args.out.join("study.toml");
     make_cohort(&args.out.join("cohort"))?;
+    unpack_encoder(&args.out.join("encoder"))?;
     match std::fs::read_to_string(&study) {
         Ok(found) if found != STUDY => tracing::info!("the study's file was edited, it is run as it is: {study:?}"),
         Ok(_) => {}
@@ -36,6 +66,19 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     say!("study:  {}", study.display());
     say!("report: {}", outcome.report.display());
     Ok(Done::with(outcome.failures))
+}
+
+/// Writes the files of the encoder, where they are not in place.
+fn unpack_encoder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make the folder: {folder:?}"))?;
+    for (name, content) in ENCODER {
+        let path = folder.join(name);
+        if std::fs::read(&path).is_ok_and(|found| found == content) {
+            continue;
+        }
+        atomic_write(&path, |file| file.write_all(content)).context("unpack the encoder")?;
+    }
+    Ok(())
 }
 
 /// Writes the synthetic cohort, unless an earlier run left it whole.

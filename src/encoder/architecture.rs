@@ -138,7 +138,15 @@ impl EncoderConfig {
     /// As [`EncoderConfig::architecture`], unchecked.
     pub(super) fn sizes(&self) -> Architecture {
         let (family, width, depths, head_dim, z_dim, input_size, shortcut_from) = match self {
-            Self::ResNet50(c) => (Family::ResNet, 64, [3, 4, 6, 3], c.head_dim, 120, c.input_size, c.shortcut_from),
+            Self::ResNet50(c) => (
+                Family::ResNet,
+                64,
+                [3, 4, 6, 3],
+                c.head_dim,
+                120,
+                c.input_size,
+                c.shortcut_from,
+            ),
             // The base width of 64 times four.
             Self::RevNet50x4(c) => (
                 Family::RevNet,

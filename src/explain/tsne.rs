@@ -162,9 +162,9 @@ impl Nearness {
                 let heavy_tail = 1.0 / (1.0 + apart[0] * apart[0] + apart[1] * apart[1]);
                 let (pull, push) = (near * heavy_tail, heavy_tail * heavy_tail);
                 forces.sum += heavy_tail;
-                for axis in 0..2 {
-                    forces.pull[axis] += pull * apart[axis];
-                    forces.push[axis] += push * apart[axis];
+                for (axis, apart) in apart.into_iter().enumerate() {
+                    forces.pull[axis] += pull * apart;
+                    forces.push[axis] += push * apart;
                 }
             }
             forces

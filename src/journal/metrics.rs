@@ -59,8 +59,9 @@ impl MetricsLog {
         Self::open(path, 0.0)
     }
 
-    /// Goes on with the log of a run whose last checkpoint is of this step. Lines of later steps are cut off, and so is a
-    /// last line that was torn; a log that isn't there begins empty. `wall_s` goes on from the last line that is kept.
+    /// Goes on with the log of a run whose last checkpoint is of this step. Lines of later steps are cut off, and so is
+    /// a last line that was torn; a log that isn't there begins empty. `wall_s` goes on from the last line that is
+    /// kept.
     ///
     /// # Errors
     ///

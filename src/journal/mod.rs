@@ -1,8 +1,8 @@
 //! What a training run writes for people while it runs: numbers by the line, TensorBoard's events, sheets of pictures.
 //!
-//! A run that was killed has written further than its last checkpoint. Both logs are told the step at which the run goes
-//! on, so that no step is there twice: [`MetricsLog::resume`] cuts its file back, [`Events::resume`] tells TensorBoard to
-//! drop what is orphaned.
+//! A run that was killed has written further than its last checkpoint. Both logs are told the step at which the run
+//! goes on, so that no step is there twice: [`MetricsLog::resume`] cuts its file back, [`Events::resume`] tells
+//! TensorBoard to drop what is orphaned.
 
 mod metrics;
 mod protobuf;
@@ -13,7 +13,11 @@ use std::{io, path::PathBuf};
 
 use crate::tables::WriteError;
 
-pub use self::{metrics::MetricsLog, sheet::{Frame, Sheet}, tensorboard::Events};
+pub use self::{
+    metrics::MetricsLog,
+    sheet::{Frame, Sheet},
+    tensorboard::Events,
+};
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]

@@ -113,7 +113,7 @@ impl BigBiGan {
         if !(0.0..1.0).contains(&self.ema) {
             return out("ema", self.ema, "0 to below 1");
         }
-        if !(self.clip >= 0.0) {
+        if self.clip.is_nan() || self.clip < 0.0 {
             return out("clip", self.clip, "0 or more");
         }
         self.schedule.check()?;

@@ -73,7 +73,7 @@ impl LeJepa {
         if !(self.reach > 0.0 && self.reach.is_finite()) {
             return out("reach", self.reach, "a number above 0");
         }
-        if !(self.clip >= 0.0) {
+        if self.clip.is_nan() || self.clip < 0.0 {
             return out("clip", self.clip, "0 or more");
         }
         self.schedule.check()?;

@@ -12,11 +12,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::network::BOTTOM;
 pub use self::{
     bigbigan::{BigBiGan, LossScale},
     lejepa::LeJepa,
-    network::{Discriminator, Generator},
+    network::{BOTTOM, Discriminator, Generator},
     optimizer::{Adam, Schedule},
 };
 use crate::encoder::{Architecture, EncoderError};
@@ -31,6 +30,8 @@ use crate::encoder::{Architecture, EncoderError};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
+// A recipe holds one of them: a box would save nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum MethodConfig {
     /// Encoder, generator and joint discriminator: Donahue and Simonyan 2019, <https://arxiv.org/abs/1907.02544>.
     #[serde(rename = "bigbigan")]

@@ -10,7 +10,7 @@ use super::MethodError;
 use crate::encoder::IMAGE_CHANNELS;
 
 /// Rows and columns of the generator's first map.
-pub(crate) const BOTTOM: usize = 4;
+pub const BOTTOM: usize = 4;
 
 /// Names and shapes.
 type Shapes = Vec<(String, Vec<usize>)>;

@@ -41,13 +41,14 @@ pub(super) fn write(
                 weights: GENERATOR.into(),
                 network: config.generator.clone(),
             };
-            (Layer::ALL.to_vec(), Some(entry), config.batch_norm)
+            let layers = if config.stochastic {
+                Layer::ALL.to_vec()
+            } else {
+                without_posterior()
+            };
+            (layers, Some(entry), config.batch_norm)
         }
-        // Nothing trains the standard deviation.
-        MethodConfig::LeJepa(_) => {
-            let layers = vec![Layer::ZMean, Layer::AvepoolFeat, Layer::BnCreluFeat];
-            (layers, None, BatchNormPolicy::Train)
-        }
+        MethodConfig::LeJepa(_) => (without_posterior(), None, BatchNormPolicy::Train),
     };
     let files: Vec<&str> = match &generator {
         Some(_) => vec![ENCODER, GENERATOR],
@@ -95,4 +96,9 @@ pub(super) fn write(
         generator,
     };
     Ok(card.write(folder)?)
+}
+
+/// The layers of an encoder whose standard deviation nothing trained.
+fn without_posterior() -> Vec<Layer> {
+    vec![Layer::ZMean, Layer::AvepoolFeat, Layer::BnCreluFeat]
 }

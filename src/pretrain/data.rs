@@ -37,6 +37,9 @@ pub struct Data {
     slices: Slices,
 }
 
+/// The hash of a slice's file, and the slice where it is kept.
+type Read = (String, Option<Array2<f32>>);
+
 /// Where slices come from when they are wanted.
 #[derive(Debug)]
 enum Slices {
@@ -80,7 +83,7 @@ impl Data {
             let kept = slice.map(|(hash, slice)| (hash, fits.then_some(slice)));
             (*row, kept.map_err(|why| without_path(&why, path)))
         };
-        let found: Vec<(usize, Result<(String, Option<Array2<f32>>), String>)> = wanted.par_iter().map(read).collect();
+        let found: Vec<(usize, Result<Read, String>)> = wanted.par_iter().map(read).collect();
         progress.finish();
 
         let mut kept = vec![None; cohort.len()];

@@ -146,7 +146,7 @@ impl Watch {
     }
 
     fn reconstructions(&self, product: &Product) -> Result<Look, PretrainError> {
-        let Some((slices, again)) = self.pairs(product, usize::MAX)? else {
+        let Some([slices, again]) = self.pairs(product, usize::MAX)? else {
             return Ok(Look::new());
         };
         let l1 = (&slices - &again).mapv(f32::abs).mean().unwrap_or(f32::NAN);
@@ -183,7 +183,7 @@ impl Watch {
     }
 
     /// Held-out slices at the generator's resolution, and what comes back of their codes.
-    fn pairs(&self, product: &Product, most: usize) -> Result<Option<(Array3<f32>, Array3<f32>)>, PretrainError> {
+    fn pairs(&self, product: &Product, most: usize) -> Result<Option<[Array3<f32>; 2]>, PretrainError> {
         let shown = match self.held_out.slices.dim().0 {
             0 => &self.training.slices,
             _ => &self.held_out.slices,
@@ -194,7 +194,7 @@ impl Watch {
         };
         let codes = product.features(shown, &[Layer::ZMean])?.swap_remove(0);
         let again = generator.generate(&codes)?;
-        Ok(Some((shrink(&shown.to_owned(), generator.resolution()), again)))
+        Ok(Some([shrink(&shown.to_owned(), generator.resolution()), again]))
     }
 
     /// Standard normal vectors `[N, Z]`, the same at every look.
@@ -224,7 +224,7 @@ impl Watch {
         let samples = generator.generate(&self.latent(drawn, generator.z_dim(), "samples"))?;
         save(&sheet(columns, samples.outer_iter())?, "samples", folder, step, events)?;
 
-        if let Some((slices, again)) = self.pairs(product, SHOWN)? {
+        if let Some([slices, again]) = self.pairs(product, SHOWN)? {
             let pairs = slices.outer_iter().zip(again.outer_iter());
             let sheet = sheet(8, pairs.flat_map(|(x, y)| [x, y]))?;
             save(&sheet, "pairs", folder, step, events)?;

@@ -6,8 +6,9 @@
 //! |m1 - m2|² + tr(C1 + C2 - 2 (C1 C2)^½) = |m1 - m2|² + |A|² + |B|² - 2 |A Bᵀ|\*
 //!
 //! where |·|² is the sum of squares and |·|\* the sum of singular values: the eigenvalues of C1 C2 are the squares of
-//! the singular values of A Bᵀ. No covariance is formed and no root of a matrix taken. The root of an eigenvalue that is
-//! 0 but for rounding is 1e-8, and there are many where rows are fewer than features; a singular value is exact to 1e-16.
+//! the singular values of A Bᵀ. No covariance is formed and no root of a matrix taken. The root of an eigenvalue that
+//! is 0 but for rounding is 1e-8, and there are many where rows are fewer than features; a singular value is exact to
+//! 1e-16.
 
 use faer::{
     Accum, Mat, MatRef, Par,
@@ -23,12 +24,13 @@ use ndarray::{Array1, ArrayView2};
 
 use super::feature_sets::{DistanceError, check_sets};
 
-/// The Fréchet distance (squared, as FID is stated) of two sets of features; covariances are unbiased, as `numpy.cov`'s.
+/// The Fréchet distance (squared, as FID is stated) of two sets of features; covariances are unbiased, as
+/// `numpy.cov`'s.
 ///
-/// It is biased: two samples of one distribution are at a distance above 0. Of `N` rows each of `F` independent standard
-/// normal features, whose variances sum to `F`, it is about `F² / (2 N)`: simulated with 512 features, 450 of 256 rows,
-/// 259 of 512, 26 of 5120 and 5 of 25600. Compare distances of equal `N` only, and state it; where `N` is not many times
-/// `F`, [`kernel_distance`](super::kernel_distance), which has no bias, is the better number.
+/// It is biased: two samples of one distribution are at a distance above 0. Of `N` rows each of `F` independent
+/// standard normal features, whose variances sum to `F`, it is about `F² / (2 N)`: simulated with 512 features, 450 of
+/// 256 rows, 259 of 512, 26 of 5120 and 5 of 25600. Compare distances of equal `N` only, and state it; where `N` is not
+/// many times `F`, [`kernel_distance`](super::kernel_distance()), which has no bias, is the better number.
 ///
 /// # Shapes
 ///

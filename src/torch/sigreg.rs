@@ -45,7 +45,8 @@ impl SigReg {
     }
 
     /// The statistic in 32 bits, autocast or not. Its mean over N standard normal embeddings does not depend on N; that of a
-    /// collapsed batch grows with N.
+    /// collapsed batch grows with N. Backward needs one `[V, N, M]` a knot: 4 MB for 4 views of 64 images on 256 directions,
+    /// 136 MB for 8 views of 256 on 1,024.
     ///
     /// # Shapes
     ///
@@ -68,17 +69,28 @@ impl SigReg {
         let projected = embeddings.to_kind(Kind::Float).matmul(directions); // [V, N, M]
         let step = self.t_max / (self.knots - 1) as f64;
         // The two functions meet at 0, so the first knot adds nothing. The last one counts half, in both halves.
-        let terms = (1..self.knots).map(|knot| {
-            let t = step * knot as f64;
-            let normal = (-0.5 * t * t).exp();
-            let angle = &projected * t;
-            let real = angle.cos().mean_dim(1, false, Kind::Float); // [V, M]
-            let imaginary = angle.sin().mean_dim(1, false, Kind::Float);
-            let distance = (real - normal).square() + imaginary.square();
-            let width = if knot + 1 == self.knots { step } else { 2.0 * step };
-            distance.mean(Kind::Float) * (width * normal)
+        let (value, gradient) = tch::no_grad(|| {
+            let mut value = Tensor::from(0.0_f32).to_device(projected.device());
+            let mut gradient = projected.zeros_like();
+            for knot in 1..self.knots {
+                let t = step * knot as f64;
+                let normal = (-0.5 * t * t).exp();
+                let angle = &projected * t;
+                let (cos, sin) = (angle.cos(), angle.sin());
+                let real = cos.mean_dim(1, true, Kind::Float) - normal; // [V, 1, M]
+                let imaginary = sin.mean_dim(1, true, Kind::Float);
+                let width = if knot + 1 == self.knots { step } else { 2.0 * step };
+                let weight = width * normal;
+                value += (real.square() + imaginary.square()).mean(Kind::Float) * weight;
+                gradient += (cos * imaginary - sin * real) * (weight * t);
+            }
+            let averaged = size[0] * other[1]; // views and directions
+            (value * size[1] as f64, gradient * (2.0 / averaged as f64))
         });
-        Ok(terms.sum::<Tensor>() * size[1] as f64)
+        // With sines and cosines at hand the gradient is written out, instead of having them computed once more on the way
+        // back: zero is added that has it.
+        let product = (&projected * gradient).sum(Kind::Float);
+        Ok(value + (&product - product.detach()))
     }
 
     /// The loss of LeJEPA, with `lambda` between 0 and 1.

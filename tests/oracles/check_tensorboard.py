@@ -5,7 +5,7 @@ Run by hand, e.g. on the events of a run that was killed and resumed:
     python -m venv venv && venv/bin/pip install tensorboard==2.21.0 pillow==13.0.0 "setuptools<80"
     venv/bin/python tests/oracles/check_tensorboard.py FOLDER
 
-Fails where a record is torn, a step stands twice or not in order, or an image is no PNG of the size that its event says.
+Fails where a record is torn, a step stands twice or not in order, or an image is no PNG of the size in its event.
 """
 
 import io

@@ -6,8 +6,8 @@ Made with Python 3.11, numpy 2.4.6, scipy 1.17.1, scikit-learn 1.9.1, scikit-ima
     venv/bin/pip install numpy==2.4.6 scipy==1.17.1 scikit-learn==1.9.1 scikit-image==0.26.0
     venv/bin/python tests/oracles/make_images_distance.py
 
-Writes tests/oracles/distances/distances.json. Made data only. Features are whole numbers of 64ths and pixels of 128ths, so
-that 32-bit numbers hold them exactly; the file has the whole numbers.
+Writes tests/oracles/distances/distances.json. Made data only. Features are whole numbers of 64ths and pixels of 128ths,
+so that 32-bit numbers hold them exactly; the file has the whole numbers.
 """
 
 import json
@@ -39,7 +39,8 @@ def features():
     """Correlated, shifted, skewed and few rows, down to fewer than features."""
     rng = np.random.default_rng(1)
     cases = []
-    for n, m, width, shift in [(60, 45, 6, 0.0), (40, 90, 5, 1.5), (30, 30, 1, -0.5), (9, 40, 12, 0.2), (8, 6, 15, 0.7)]:
+    sizes = [(60, 45, 6, 0.0), (40, 90, 5, 1.5), (30, 30, 1, -0.5), (9, 40, 12, 0.2), (8, 6, 15, 0.7)]
+    for n, m, width, shift in sizes:
         mix = rng.normal(size=(width, width))
         first = np.round(64 * rng.normal(size=(n, width)) @ mix).astype(int)
         second = np.round(64 * (rng.exponential(size=(m, width)) @ mix.T + shift)).astype(int)
@@ -57,7 +58,8 @@ def images():
     """Noise, a ramp, a disc and one window alone, in [-1, 1] and in a wider range."""
     rng = np.random.default_rng(2)
     cases = []
-    for height, width, noise, data_range in [(11, 11, 0.3, 2.0), (16, 27, 0.1, 2.0), (33, 20, 1.0, 2.0), (24, 24, 0.2, 5.0)]:
+    sizes = [(11, 11, 0.3, 2.0), (16, 27, 0.1, 2.0), (33, 20, 1.0, 2.0), (24, 24, 0.2, 5.0)]
+    for height, width, noise, data_range in sizes:
         rows, columns = np.mgrid[:height, :width]
         disc = np.hypot(rows - height / 2, columns - width / 3) < height / 3
         scene = np.clip(0.6 * disc - 0.5 + 0.4 * columns / width, -1, 1)

@@ -47,8 +47,8 @@ fn near(found: f64, expected: f64, tolerance: f64) {
     );
 }
 
-/// Expected: Heusel's formula on `numpy.cov` and `scipy.linalg.sqrtm(c @ d)`, scipy 1.17.1. With fewer rows than features
-/// the product has eigenvalues of 0, whose roots scipy has to 1e-8 only.
+/// Expected: Heusel's formula on `numpy.cov` and `scipy.linalg.sqrtm(c @ d)`, scipy 1.17.1. With fewer rows than
+/// features the product has eigenvalues of 0, whose roots scipy has to 1e-8 only.
 #[test]
 fn frechet_distances_are_those_of_scipys_root_of_the_product() {
     for case in oracle().features {

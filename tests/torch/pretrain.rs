@@ -351,3 +351,110 @@ heads = ["logistic"]
     assert_eq!(tuned.started_from.as_ref(), card.sha256.get("weights.safetensors"));
     assert!(tuned.batch_norm.starts_with("frozen"));
 }
+
+/// The numbers of the first step of a training.
+fn first_step(shop: &Workshop, run: &str, more: &[&str]) -> serde_json::Map<String, serde_json::Value> {
+    let said = pretrain(
+        shop,
+        run,
+        &[&["--set", "train.steps=2", "--set", "watch.evaluate_every=0"], more].concat(),
+    );
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    metrics(&shop.path(run)).swap_remove(0)
+}
+
+#[test]
+fn precision_and_what_is_kept_hardly_change_the_first_step() {
+    for method in [BIGBIGAN, LEJEPA] {
+        let shop = workshop(method);
+        let plain = first_step(&shop, "plain", &[]);
+        let recomputed = first_step(&shop, "recomputed", &["--set", "train.recompute=true"]);
+        let half = first_step(
+            &shop,
+            "half",
+            &["--set", "train.precision=bf16", "--set", "train.recompute=true"],
+        );
+        let number = |line: &serde_json::Map<_, serde_json::Value>, name: &str| line[name].as_f64().unwrap();
+        for name in plain
+            .keys()
+            .filter(|name| name.starts_with("loss") || name.starts_with("grad"))
+        {
+            let (a, b, c) = (number(&plain, name), number(&recomputed, name), number(&half, name));
+            assert!(
+                (a - b).abs() <= 1e-5 * a.abs().max(1.0),
+                "{name} recomputed: {b} instead of {a}"
+            );
+            // Batch norms over four values turn the rounding of bf16 into other gradients: losses alone are compared.
+            let of_forward = ["loss", "loss_disc"].contains(&name.as_str());
+            assert!(
+                !of_forward || (a - c).abs() <= 0.02 * a.abs(),
+                "{name} in bf16: {c} instead of {a}"
+            );
+        }
+        assert_ne!(number(&plain, "grad_enc"), number(&half, "grad_enc"), "bf16 is idle");
+    }
+}
+
+#[test]
+fn a_training_ends_early_when_looks_do_not_get_better() {
+    let shop = workshop(LEJEPA);
+    let ended = pretrain(
+        &shop,
+        "run",
+        &["--set", "watch.evaluate_every=1", "--set", "watch.patience=2"],
+    );
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(ended.out.contains("ended early, after "), "{}", ended.out);
+    assert!(shop.path("run/encoder/encoder.toml").exists() && shop.path("run/best/encoder.toml").exists());
+    let none = pretrain(&shop, "none", &["--set", "watch.patience=2", "--set", "watch.best=kid"]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.err.contains("`watch.best` needs a generator"), "{}", none.err);
+}
+
+/// The recipe of a fine-tuning that starts from three networks, as from a converted module.
+#[test]
+fn networks_to_start_from_are_taken_whole_or_refused_by_name() {
+    use hounsfield::{
+        method::MethodConfig,
+        recipe::Pretrain,
+        torch::weights::{self, WeightMap},
+    };
+    let shop = workshop(BIGBIGAN);
+    let recipe = Pretrain::load(&shop.path("recipe.toml"), &[]).unwrap();
+    let MethodConfig::BigBiGan(method) = &recipe.method else {
+        panic!("the recipe is of a BigBiGAN")
+    };
+    let mut tensors: WeightMap = weights::random(&recipe.encoder, 77).unwrap();
+    tensors.extend(weights::orthogonal(&method.generator.tensors(12), 77).unwrap());
+    tensors.extend(weights::orthogonal(&method.discriminator.tensors(12), 77).unwrap());
+    let file = shop.path("training.safetensors");
+    weights::save(&tensors, &file).unwrap();
+    let frozen = [
+        "--set",
+        "method.batch_norm=frozen",
+        "--set",
+        "method.networks=training.safetensors",
+    ];
+    let (started, fresh) = (
+        first_step(&shop, "started", &frozen),
+        first_step(&shop, "fresh", &frozen[..2]),
+    );
+    assert_ne!(started["loss_disc"], fresh["loss_disc"]);
+    let card = EncoderCard::load(&shop.path("started/encoder")).unwrap().card;
+    assert!(card.training.unwrap().started_from.is_some());
+
+    tensors.remove("disc.score_x.weight");
+    tensors.insert(
+        "disc.score_y.weight".to_owned(),
+        tensors["disc.score_z.weight"].shallow_clone(),
+    );
+    weights::save(&tensors, &file).unwrap();
+    let refused = pretrain(&shop, "refused", &frozen);
+    assert_eq!(refused.code, Some(2));
+    for name in [
+        "missing (1): disc.score_x.weight",
+        "unexpected (1): disc.score_y.weight",
+    ] {
+        assert!(refused.err.contains(name), "{}", refused.err);
+    }
+}

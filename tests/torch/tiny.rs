@@ -9,9 +9,9 @@ use hounsfield::{
         layers::Statistics,
     },
 };
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::support::{difference, fixture, tiny_resnet, tiny_revnet, weights_of};
+use super::support::{difference, fixture, relative, tiny_resnet, tiny_revnet, weights_of};
 
 const TOLERANCE: f64 = 1e-5;
 
@@ -57,6 +57,29 @@ fn assert_outputs(out: &Outputs, noise: &Tensor, expected: &BTreeMap<String, Ten
 fn fast(config: &EncoderConfig, t: &BTreeMap<String, Tensor>, layers: &[Layer]) -> Vec<Tensor> {
     let encoder = InferenceEncoder::new(config, &weights_of(t), Origin::Random { seed: 0 }, Device::Cpu).unwrap();
     encoder.encode(&t["input.x"], layers, Some(&t["input.eps"])).unwrap()
+}
+
+/// Where the three planes are one in memory, the stem convolves one.
+#[test]
+fn three_views_of_a_plane_are_three_equal_planes() {
+    for (config, file) in both() {
+        let t = fixture(file);
+        let mut weights = weights_of(&t);
+        let name = "encoder.stem.conv.weight".to_owned();
+        let stem = weights[&name].copy().set_requires_grad(true);
+        weights.insert(name, stem.shallow_clone());
+        let encoder = Encoder::new(&config, &weights).unwrap();
+        let code_and_gradient = |x: &Tensor| {
+            let code = encoder.forward(x, Statistics::Stored).unwrap().z_mean;
+            let gradient = Tensor::run_backward(&[code.square().sum(Kind::Float)], &[&stem], false, false);
+            [code.detach(), gradient[0].shallow_clone()]
+        };
+        let views = t["input.x"].narrow(1, 0, 1).expand([-1, 3, -1, -1], false);
+        let (found, expected) = (code_and_gradient(&views), code_and_gradient(&views.contiguous()));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(relative(found, expected) < 1e-5, "{} apart", relative(found, expected));
+        }
+    }
 }
 
 /// Expected: `oracle.Encoder(...).eval()`, `output.*` and `tap.*`.

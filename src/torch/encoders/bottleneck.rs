@@ -31,13 +31,13 @@ impl Bottleneck {
 
     /// The unit's input after its first batch norm and ReLU.
     pub fn preactivate(&self, x: &Tensor, statistics: Statistics) -> Tensor {
-        self.bn1.forward(x, statistics).relu()
+        self.bn1.forward(x, statistics).relu_()
     }
 
     /// The rest of the branch, from what [`Bottleneck::preactivate`] gave.
     pub fn branch(&self, a: &Tensor, statistics: Statistics) -> Tensor {
         let h = self.conv1.forward(a);
-        let h = self.conv2.forward(&self.bn2.forward(&h, statistics).relu());
-        self.conv3.forward(&self.bn3.forward(&h, statistics).relu())
+        let h = self.conv2.forward(&self.bn2.forward(&h, statistics).relu_());
+        self.conv3.forward(&self.bn3.forward(&h, statistics).relu_())
     }
 }

@@ -155,7 +155,11 @@ impl Encoder {
                 taps.insert(name.to_owned(), x.shallow_clone());
             }
         };
-        let x = self.stem.forward(x); // [N, C, S / 2, S / 2]
+        let grey = x.stride()[1] == 0; // three views of one plane
+        let x = match grey {
+            true => self.stem.forward_grey(&x.narrow(1, 0, 1)),
+            false => self.stem.forward(x),
+        }; // [N, C, S / 2, S / 2]
         let x = max_pool(&x, net.padding, net.pool_pad); // [N, C, S / 4, S / 4]
         tap("stem", &x);
         let x = match &self.trunk {

@@ -58,12 +58,13 @@ impl ResNetTrunk {
             for unit in stage {
                 x = tape.run(&x, move |x| {
                     let a = unit.bottleneck.preactivate(x, statistics);
-                    let h = unit.bottleneck.branch(&a, statistics);
+                    let mut h = unit.bottleneck.branch(&a, statistics);
                     match (&unit.shortcut, self.shortcut_from) {
-                        (Some(shortcut), ShortcutFrom::Preact) => h + shortcut.forward(&a),
-                        (Some(shortcut), ShortcutFrom::Raw) => h + shortcut.forward(x),
-                        (None, _) => h + x,
+                        (Some(shortcut), ShortcutFrom::Preact) => h += shortcut.forward(&a),
+                        (Some(shortcut), ShortcutFrom::Raw) => h += shortcut.forward(x),
+                        (None, _) => h += x,
                     }
+                    h
                 });
             }
             tap(&format!("stage{number}"), &x);

@@ -103,7 +103,7 @@ mod tests {
             x.matmul(&weight).double_value(&[0, 0])
         };
         assert_eq!(product(), 1.0);
-        tch::no_grad(|| weight.shallow_clone().fill_(2.0));
+        let _ = tch::no_grad(|| weight.shallow_clone().fill_(2.0));
         assert_eq!(product(), 2.0);
     }
 

@@ -43,7 +43,21 @@ impl Conv {
     /// - `x`: `[N, C, H, W]`
     /// - output: `[N, O, H / stride, W / stride]`, rounded up
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let weight = self.weight.value();
+        self.with(&self.weight.value(), x)
+    }
+
+    /// As [`Conv::forward`] of images whose `C` channels are all alike, at the work of one of them.
+    ///
+    /// # Shapes
+    ///
+    /// - `channel`: `[N, 1, H, W]`
+    /// - output: as of [`Conv::forward`]
+    pub fn forward_grey(&self, channel: &Tensor) -> Tensor {
+        let sum = self.weight.value().sum_dim_intlist([1i64].as_slice(), true, None);
+        self.with(&sum, channel)
+    }
+
+    fn with(&self, weight: &Tensor, x: &Tensor) -> Tensor {
         let kernel = weight.size()[2];
         let size = x.size();
         let (top, bottom) = padding(size[2], kernel, self.stride, self.padding);
@@ -51,10 +65,10 @@ impl Conv {
         let stride = [self.stride; 2];
         let dilation = [1, 1];
         if top == bottom && left == right {
-            return x.conv2d(&weight, self.bias.as_ref(), stride, [top, left], dilation, 1);
+            return x.conv2d(weight, self.bias.as_ref(), stride, [top, left], dilation, 1);
         }
         let x = x.constant_pad_nd([left, right, top, bottom]);
-        x.conv2d(&weight, self.bias.as_ref(), stride, [0, 0], dilation, 1)
+        x.conv2d(weight, self.bias.as_ref(), stride, [0, 0], dilation, 1)
     }
 }
 

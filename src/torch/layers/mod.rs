@@ -15,9 +15,9 @@ pub use conv::{Conv, max_pool, padding};
 pub use mlp::{Linear, Mlp, MlpBlock};
 pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::weights::WeightMap;
+use super::{ffi::Autocast, weights::WeightMap};
 
 /// A place in a map of weights, e.g. `encoder.stages.0`.
 #[derive(Debug, Clone)]
@@ -56,6 +56,11 @@ impl<'a> Scope<'a> {
     pub fn has(&self, leaf: &str) -> bool {
         self.tensors.contains_key(&format!("{}.{leaf}", self.path))
     }
+}
+
+/// Until it is dropped, operations on a device are in the precision of what they are given, autocast or not.
+fn as_given(device: Device) -> Autocast {
+    Autocast::off(device).expect("to turn autocast off asks for nothing that could be missing")
 }
 
 /// A weight as a layer uses it.

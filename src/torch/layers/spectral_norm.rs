@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::super::weights::WeightMap;
+use super::{super::weights::WeightMap, as_given};
 
 /// Below this a norm is taken for it.
 const EPSILON: f64 = 1e-4;
@@ -30,15 +30,14 @@ impl Spectral {
 
 /// The spectral norm of `weight` `[O, ...]`, and the vector `[O]` one power iteration on from `u`.
 ///
-/// `sigma = u' W v` with `v = l2n(u W)` and `u' = l2n(W v)`; only `W` carries a gradient.
+/// `sigma = u' W v` with `v = l2n(u W)` and `u' = l2n(W v)`; only `W` carries a gradient. In 32 bits, autocast or not.
 pub fn norm(weight: &Tensor, u: &Tensor) -> (Tensor, Tensor) {
+    let _precision = as_given(weight.device());
     let matrix = weight.reshape([weight.size()[0], -1]); // [O, I]
-    let (v, next) = tch::no_grad(|| {
-        let v = unit(&matrix.tr().mv(u)); // [I]
-        let next = unit(&matrix.mv(&v)); // [O]
-        (v, next)
-    });
-    (next.dot(&matrix.mv(&v)), next)
+    let v = tch::no_grad(|| unit(&matrix.tr().mv(u))); // [I]
+    let stretched = matrix.mv(&v); // [O]
+    let next = tch::no_grad(|| unit(&stretched));
+    (next.dot(&stretched), next)
 }
 
 fn unit(x: &Tensor) -> Tensor {
@@ -64,6 +63,23 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::*;
+    use crate::{
+        method::Precision,
+        torch::device::{DeviceChoice, autocast},
+    };
+
+    /// On CUDA autocast reaches products of a matrix and a vector, on the processor it does not.
+    #[test]
+    fn autocast_does_not_reach_the_norm() {
+        let device = DeviceChoice::Auto.resolve().unwrap();
+        let weight = Tensor::randn([7, 5, 3, 3], (Kind::Float, device));
+        let u = Tensor::ones([7], (Kind::Float, device));
+        let (expected, _) = norm(&weight, &u);
+        let _precision = autocast(Precision::BFloat16, device).unwrap();
+        let (sigma, next) = norm(&weight, &u);
+        assert_eq!((sigma.kind(), next.kind()), (Kind::Float, Kind::Float));
+        assert_eq!(sigma.double_value(&[]), expected.double_value(&[]));
+    }
 
     #[test]
     fn iterations_end_at_the_largest_singular_value() {

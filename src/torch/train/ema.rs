@@ -42,7 +42,7 @@ impl Ema {
         if step < self.start {
             self.average.f_copy_(parameters.values())?;
         } else {
-            self.average.f_lerp_(parameters.values(), 1.0 - self.decay)?;
+            let _ = self.average.f_lerp_(parameters.values(), 1.0 - self.decay)?;
         }
         Ok(())
     }

@@ -11,8 +11,8 @@ use crate::torch::{
 
 /// Tensors begin at multiples of so many floats: 64 bytes, a cache line and the widest vector of a CPU.
 const ALIGNMENT: i64 = 16;
-/// The buffer is filled up with zeros to a multiple of so many floats, 64 KB, so that it can be seen as rows.
-pub(super) const ROW: i64 = 16_384;
+/// The buffer is filled up with zeros to a multiple of so many floats, so that it can be seen as rows.
+pub(super) const ROW: i64 = 1024;
 
 /// How the elements of a weight lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

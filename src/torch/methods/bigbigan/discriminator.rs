@@ -40,7 +40,7 @@ impl Block {
     /// `[N, C, H, W]` to `[N, C', H, W]` or half of the sides.
     fn forward(&self, x: &Tensor) -> Tensor {
         let h = if self.preactivated { x.relu() } else { x.shallow_clone() };
-        let h = self.conv2.forward(&self.conv1.forward(&h).relu());
+        let h = self.conv2.forward(&self.conv1.forward(&h).relu_());
         let half = |t: Tensor| match self.halves {
             true => t.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None),
             false => t,

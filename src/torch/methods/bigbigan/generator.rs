@@ -41,11 +41,12 @@ impl Block {
 
     /// `[N, C, H, W]` to `[N, C', 2 H, 2 W]`.
     fn forward(&self, x: &Tensor, condition: &Tensor, statistics: Statistics) -> Tensor {
-        let h = double(&self.bn1.forward(x, condition, statistics).relu());
+        let h = double(&self.bn1.forward(x, condition, statistics).relu_());
         let h = self.conv1.forward(&h);
-        let h = self.conv2.forward(&self.bn2.forward(&h, condition, statistics).relu());
+        let mut h = self.conv2.forward(&self.bn2.forward(&h, condition, statistics).relu_());
         // A 1x1 convolution of copies is the copies of the convolution, at a quarter of the work.
-        h + double(&self.shortcut.forward(x))
+        h += double(&self.shortcut.forward(x));
+        h
     }
 }
 

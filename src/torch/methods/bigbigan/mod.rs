@@ -106,7 +106,9 @@ impl BigBiGan {
         let z_dim = setting.encoder.architecture()?.z_dim;
         let part = |prefix: &str| -> Option<WeightMap> {
             let part = start.into_iter().flatten().filter(|(name, _)| name.starts_with(prefix));
-            let part: WeightMap = part.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+            let part: WeightMap = part
+                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+                .collect();
             (!part.is_empty()).then_some(part)
         };
         let fresh = |expected: Vec<(String, Vec<usize>)>| weights::orthogonal(&expected, setting.seed);
@@ -232,17 +234,15 @@ impl BigBiGan {
             let _precision = autocast(self.setting.precision, self.setting.device)?;
             let code = self.code(pairs, &tape)?;
             let image = self.generator.forward_on(&pairs.z, Statistics::Batch, &tape)?;
-            // Of a slice only its code leads back to the encoder, and of a drawn code only its image to the generator: what
-            // the discriminator makes of the other halves needs no graph.
+            // A slice leads back to nothing that is trained: its way through the tower of images needs no graph.
             let d = &self.discriminator;
-            let (slice, drawn) = tch::no_grad(|| -> Result<_, TorchError> {
-                Ok((d.image(&pairs.x_small, &Tape::keeping())?, d.latent(&pairs.z)))
-            })?;
-            let real = d.scores(&d.join(slice, d.latent(&code)));
-            let fake = d.scores(&d.join(d.image(&image, &tape)?, drawn));
+            let slice = tch::no_grad(|| d.image(&pairs.x_small, &Tape::keeping()))?;
+            let f = Tensor::f_cat(&[&slice, &d.image(&image, &tape)?], 0)?;
+            let z = Tensor::f_cat(&[&code.to_kind(Kind::Float), &pairs.z], 0)?;
+            let (real, drawn) = d.scores(&d.join(f, d.latent(&z))).split(pairs.x.size()[0]);
             JointPass {
                 loss_encoder: loss::encoder(&real, self.config.loss),
-                loss_generator: loss::generator(&fake, self.config.loss),
+                loss_generator: loss::generator(&drawn, self.config.loss),
                 code_spread: spread(&code),
                 image_spread: spread(&image.narrow(1, 0, 1)),
             }
