@@ -12,7 +12,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
-    let explained = args.study.open()?.explain(&args.device)?;
+    let mut run = args.study.open()?;
+    let explained = run.explain(&args.device)?;
+    run.write_lock()?;
     for line in &explained.lines {
         say!("{line}");
     }

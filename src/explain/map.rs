@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2, s};
 
 use super::{ExplainError, Tsne, principal_components};
 
-/// Components that t-SNE sees: later ones are mostly noise (van der Maaten & Hinton 2008 took 30, scikit-learn advises 50).
+/// Components that t-SNE sees: later ones are mostly noise (van der Maaten & Hinton took 30, scikit-learn advises 50).
 const FOR_TSNE: usize = 50;
 
 /// A place on a plane for every row.
@@ -54,8 +54,8 @@ pub fn maps(x: ArrayView2<'_, f64>, tsne: &Tsne) -> Result<Vec<FeatureMap>, Expl
         places: near.places,
         axes: ["t-SNE, no unit", "t-SNE, no unit"].map(str::to_owned),
         words: format!(
-            "Near rows stay near; sizes of groups and distances between them mean nothing. Perplexity {:.0}, {} steps from \
-             the first two principal components, on {seen} components with {:.1} % of the variance; divergence {:.2}.",
+            "Near rows stay near; sizes of groups and distances between them mean nothing. Perplexity {:.0}, {} steps \
+             from the first two principal components, on {seen} components with {:.1} % of the variance; divergence {:.2}.",
             near.perplexity,
             tsne.iterations,
             100.0 * share,

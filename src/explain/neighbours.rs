@@ -115,8 +115,8 @@ pub fn same_patient(x: ArrayView2<'_, f64>, patient: &[usize], queries: &[usize]
 
 /// Slices to look at: one a patient, half of them positive, from the first sets before later ones.
 ///
-/// `rows` are the candidates with the rank of their set (0 first) and their class; `patient` is that of every row. Fewer
-/// than `wanted` come back where there are no more patients.
+/// `rows` are the candidates with the rank of their set (0 first) and their class; `patient` is that of every row.
+/// Fewer than `wanted` come back where there are no more patients.
 pub fn queries(rows: &[(usize, usize, bool)], patient: &[usize], wanted: usize, rng: &mut impl Rng) -> Vec<usize> {
     let mut drawn = rows.to_vec();
     drawn.shuffle(rng);

@@ -110,8 +110,8 @@ impl FittedHead {
         self.head.as_ref()
     }
 
-    /// `F` weights on the raw features' scale, standardisation undone, for a head whose score rises with the sum of weights
-    /// times features; `None` for other heads.
+    /// `F` weights on the raw features' scale, standardisation undone, for a head whose score rises with the sum of
+    /// weights times features; `None` for other heads.
     pub fn raw_weights(&self) -> Option<Vec<f64>> {
         let weights = self.head.weights()?;
         Some(match &self.standardizer {

@@ -10,8 +10,7 @@
 //! | audit | `audit.json` |
 //! | probe | `predictions.parquet` (and `predictions_repeats.parquet`), `results.json`, `study.json`, `models/` |
 //! | report | `report.html` |
-//!
-//! `explain` comes after them, when it is asked for: `explain/explain.html` and its figures.
+//! | explain, when it is asked for | `explain/explain.html`, its figures, `explain/explain.json` |
 //!
 //! `run.lock.toml` holds the resolved recipe, versions, seeds and the hashes of all of them.
 
@@ -59,7 +58,7 @@ pub use self::{
 };
 
 /// The stages in their order.
-const STAGES: [&str; 6] = ["cohort", "split", "features", "audit", "probe", "report"];
+const STAGES: [&str; 7] = ["cohort", "split", "features", "audit", "probe", "report", "explain"];
 
 /// A study in its run folder.
 #[derive(Debug)]

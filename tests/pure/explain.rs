@@ -56,8 +56,8 @@ fn principal_components_are_those_of_numpy() {
     }
 }
 
-/// Expected: `TSNE(method="exact", perplexity=15, init=start).kl_divergence_` and `trustworthiness(x, map, n_neighbors=10)`,
-/// scikit-learn 1.9.1. The way down is chaotic, so that the ends agree and the steps do not.
+/// Expected: `TSNE(method="exact", perplexity=15, init=start).kl_divergence_` and `trustworthiness(x, map,
+/// n_neighbors=10)`, scikit-learn 1.9.1. The way down is chaotic, so that the ends agree and the steps do not.
 #[test]
 fn tsne_ends_as_near_to_the_table_as_that_of_scikit_learn_and_no_farther_than_linfas() {
     let oracle = Oracle::read();
@@ -214,8 +214,11 @@ fn a_finished_study_is_explained_and_its_report_links_to_the_page() {
         "{}",
         again.err
     );
+    assert!(shop.text("run.lock.toml").contains("\"explain/explain.html\" = "));
     let other = ["--set", "probe.heads=[\"logistic\"]"];
-    assert_eq!(shop.run(&other).code, Some(0));
+    let run = shop.run(&other);
+    assert_eq!(run.code, Some(0));
+    assert!(run.err.contains("run `hounsfield explain` again"), "{}", run.err);
     assert!(!shop.text("report.html").contains("explain"));
     assert_eq!(explain(&shop, &other).code, Some(0));
     assert!(shop.text("report.md").contains("explain/explain.html"));

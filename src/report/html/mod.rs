@@ -112,8 +112,10 @@ fn notices(heading: &str, notices: &[impl AsRef<str>]) -> String {
     if notices.is_empty() {
         return String::new();
     }
-    let item = |notice: &_| format!("<li>{}</li>\n", escape(AsRef::<str>::as_ref(notice)));
-    let items: String = notices.iter().map(item).collect();
+    let items: String = notices
+        .iter()
+        .map(|notice| format!("<li>{}</li>\n", escape(notice.as_ref())))
+        .collect();
     format!(
         "<section class=\"warnings\" aria-label=\"{heading}\">\n<h2>{heading}</h2>\n<ul>\n{items}</ul>\n</section>\n"
     )

@@ -52,7 +52,10 @@ impl Groups {
     /// ```
     pub fn new(by: &str, cells: &[&str], rank: impl Fn(&str) -> usize) -> Self {
         let mut sizes = BTreeMap::<&str, usize>::new();
-        cells.iter().for_each(|cell| *sizes.entry(cell).or_default() += 1);
+        cells
+            .iter()
+            .copied()
+            .for_each(|cell| *sizes.entry(cell).or_default() += 1);
         let mut largest: Vec<&str> = sizes.keys().copied().collect();
         largest.sort_by_key(|name| std::cmp::Reverse(sizes[name]));
         let own = match largest.len() > MOST_GROUPS {
@@ -119,8 +122,8 @@ impl Scatter<'_> {
             .map(|group| self.entry(group, height + LEGEND_LINE * (group as f64 + 0.5)))
             .collect();
         format!(
-            "<svg class=\"scatter\" viewBox=\"0 0 {width} {:.0}\" role=\"img\" aria-label=\"{}\">\n{}{points}{mark}{legend}\
-             </svg>\n",
+            "<svg class=\"scatter\" viewBox=\"0 0 {width} {:.0}\" role=\"img\" aria-label=\"{}\">\n\
+             {}{points}{mark}{legend}</svg>\n",
             height + LEGEND_LINE * (self.groups.names.len() as f64 + 0.5),
             escape(self.title),
             frame.axes()
@@ -161,7 +164,7 @@ fn round_up(value: f64) -> f64 {
         return 1.0;
     }
     let power = 10.0_f64.powf(value.log10().floor());
-    let ends = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
+    let ends = [1.0, 1.2, 1.6, 2.0, 2.4, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0];
     let fits = ends.into_iter().find(|end| end * power >= value);
     fits.unwrap_or(10.0) * power
 }

@@ -1,4 +1,4 @@
-//! What the encoder's generator makes of latent vectors: reconstructions, and walks along the directions that heads read.
+//! What the encoder's generator makes of latent vectors: reconstructions, and walks along what heads read.
 
 use ndarray::{Array2, Array3, Axis};
 
@@ -39,7 +39,10 @@ pub(super) fn draw(
     let device = device.parse::<DeviceChoice>()?.resolve()?;
     let weights = card.folder.join(&entry.weights);
     let generator = InferenceGenerator::open(&entry.network, layer.raw.ncols(), &weights, device)?;
-    let generate = |z: &Array2<f64>| Ok(generator.generate(&z.mapv(|value| value as f32))?);
+    let generate = |z: &Array2<f64>| {
+        let images = generator.generate(&z.mapv(|value| value as f32));
+        images.map_err(StudyError::from)
+    };
     let rows = layer.queries(RECONSTRUCTED, run.study.seed);
     drawn
         .page
@@ -84,8 +87,8 @@ fn reconstructions(
     Ok(ExplanationSection {
         heading: format!("Reconstructions from {}", layer.name),
         words: vec![format!(
-            "{}, one a patient, from held-out sets first. What differs was not kept in the {} numbers of {}, or the generator \
-             can't draw it; neither was trained to copy single pixels.",
+            "{}, one a patient, from held-out sets first. What differs was not kept in the {} numbers of {}, or the \
+             generator can't draw it; neither was trained to copy single pixels.",
             counted(rows.len(), "slice"),
             layer.raw.ncols(),
             layer.name
@@ -143,13 +146,17 @@ impl Walk<'_> {
             let scores = scores.iter().map(|score| format!("{score:.3}"));
             lines.push(who.into_iter().chain(scores).collect());
         }
-        let steps = STEPS.map(|step| format!("{step:+.0} SD"));
+        let steps = STEPS.map(|step| match step {
+            0.0 => "0 SD".to_owned(),
+            step => format!("{step:+.0} SD"),
+        });
         Ok(ExplanationSection {
             heading: format!("What {head} reads in {}", layer.name),
             words: vec![format!(
-                "From the latent vector of a slice along the weights of {head}, the shortest way to another score: images whose \
-                 score is {} to {} standard deviations of all slices away. They show what the generator draws on that way, \
-                 which need not be what radiologists would see, nor the only thing that the score depends on.",
+                "From the latent vector of a slice along the weights of {head}, the shortest way to another score: images \
+                 whose score (the sum of weights times features) is {} to {} away, one SD being that of all slices. They \
+                 show what the generator draws on that way, which need not be what radiologists would see, nor the only \
+                 thing that the score depends on.",
                 steps[0],
                 steps[STEPS.len() - 1]
             )],

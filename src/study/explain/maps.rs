@@ -31,10 +31,10 @@ pub(super) fn draw(layer: &Layer<'_>, seed: u64, drawn: &mut Drawn) -> Result<()
         .words
         .extend(made.iter().map(|map| format!("{}: {}", map.method, map.words)));
     let banner = drawn.page.banners.first().map(String::as_str);
-    for groups in colourings(layer, &shown) {
-        section
-            .figures
-            .extend(made.iter().map(|map| figure(layer, map, &groups, banner)));
+    let colourings = colourings(layer, &shown);
+    for map in &made {
+        let figures = colourings.iter().map(|groups| figure(layer, map, groups, banner));
+        section.figures.extend(figures);
     }
     drawn.page.sections.push(section);
     Ok(())

@@ -78,8 +78,8 @@ struct Drawn {
 }
 
 impl StudyRun {
-    /// Draws what the features of a finished study look like, and writes the report again, which links to it. `device` is
-    /// where a generator runs.
+    /// Draws what the features of a finished study look like, and writes the report again, which links to it. `device`
+    /// is where a generator runs.
     ///
     /// # Errors
     ///
@@ -101,10 +101,11 @@ impl StudyRun {
 
     /// The page, where it was made from the results that are in the run folder.
     pub(super) fn explanation(&self) -> Result<Option<String>, StudyError> {
-        Ok(self
-            .stages
-            .is_done(STAGE, &self.explain_key()?)
-            .then(|| FILE.to_owned()))
+        let current = self.stages.is_done(STAGE, &self.explain_key()?);
+        if !current && self.folder.join(FILE).exists() {
+            tracing::warn!("{FILE} is of other results, or of another build: run `hounsfield explain` again");
+        }
+        Ok(current.then(|| FILE.to_owned()))
     }
 
     fn explain_key(&self) -> Result<String, StudyError> {
@@ -166,8 +167,8 @@ impl StudyRun {
         #[cfg(not(feature = "torch"))]
         {
             let _ = (card, layer, images, device);
-            let note = "This build has no libtorch (install with `--features torch`): there are no reconstructions and no \
-                        walks.";
+            let note = "This build has no libtorch (install with `--features torch`): there are no reconstructions \
+                        and no walks.";
             drawn.page.notes.push(note.to_owned());
             Ok(())
         }

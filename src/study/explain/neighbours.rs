@@ -1,4 +1,4 @@
-//! Slices and those that lie nearest to them: a table, a list of pseudonyms, and where there are images a sheet of them.
+//! Slices and those that lie nearest to them: a table, a list of pseudonyms and, where there are images, a sheet of them.
 
 use super::{super::StudyError, Drawn, FOLDER, Images, Layer, LayerCounts};
 use crate::{
@@ -36,8 +36,8 @@ pub(super) fn draw(
         heading: format!("Neighbours in {}", layer.name),
         words: vec![
             format!(
-                "The {NEIGHBOURS} slices of other patients that lie nearest (Euclidean distance of standardised features) to \
-                 {}, one a patient, of both classes, from held-out sets first (seed {seed}).",
+                "The {NEIGHBOURS} slices of other patients that lie nearest (Euclidean distance of standardised features) \
+                 to {}, one a patient, of both classes, from held-out sets first (seed {seed}).",
                 counted(chosen.len(), "slice")
             ),
             format!("{}.", counts.words()),
@@ -108,8 +108,8 @@ fn sheet(layer: &Layer<'_>, images: &Images<'_>, found: &[Neighbours]) -> Result
     Ok(Figure {
         file: format!("{}.neighbours.png", layer.name),
         title: format!("Slices and their neighbours in {}", layer.name),
-        caption: "Left the slice, right its neighbours, nearest first, as the encoder sees them. A solid white frame: the same \
-                  label as the slice at the left; a broken one: another."
+        caption: "Left the slice, right its neighbours, nearest first, as the encoder sees them. A solid white frame: \
+                  the same label as the slice at the left; a broken one: another."
             .to_owned(),
         picture: Picture::Png(sheet.png()?),
     })
