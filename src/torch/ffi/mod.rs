@@ -60,7 +60,6 @@ unsafe extern "C" {
         epsilon: f64,
         weight_decay: f64,
     ) -> c_int;
-    fn hf_set_deterministic(on: c_int) -> c_int;
 }
 
 /// What the last failed call on this thread said.
@@ -228,12 +227,6 @@ pub fn adam(
             config.weight_decay,
         )
     })
-}
-
-/// Whether libtorch takes only algorithms that give the same bits every time. It warns where it has none.
-pub fn set_deterministic(on: bool) -> Result<(), TorchError> {
-    // SAFETY: a plain number.
-    done(unsafe { hf_set_deterministic(c_int::from(on)) })
 }
 
 #[cfg(test)]

@@ -211,8 +211,4 @@ int hf_adam(Tensor* values, Tensor* grad, Tensor* exp_avg, Tensor* exp_avg_sq, d
   }, -1);
 }
 
-int hf_set_deterministic(int on) {
-  return guard([&] { at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/true); return 0; }, -1);
-}
-
 }  // extern "C"
