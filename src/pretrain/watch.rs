@@ -58,6 +58,16 @@ impl Labelled {
             patient: rows.iter().map(|row| data.cohort.patient[*row]).collect(),
         }
     }
+
+    /// Whether both classes are among them.
+    fn has_both(&self) -> bool {
+        [true, false].iter().all(|side| self.positive.contains(&Some(*side)))
+    }
+}
+
+/// One layer of slices, `[N, F]`.
+fn features(product: &Product, slices: &Array3<f32>, layer: Layer) -> Result<Array2<f32>, PretrainError> {
+    Ok(product.features(slices.view(), &[layer])?.swap_remove(0))
 }
 
 /// Numbers of one look, by name.
@@ -95,29 +105,34 @@ impl Watch {
     ///
     /// When libtorch fails.
     pub fn look(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
-        let mut look = self.probe(product, layer)?;
+        let probed = self.training.has_both() && self.held_out.has_both();
+        let mut look = Look::new();
+        if !probed && product.generator().is_none() {
+            return Ok(look);
+        }
+        let training = features(product, &self.training.slices, layer)?;
+        if probed {
+            let held_out = features(product, &self.held_out.slices, layer)?;
+            look.extend(self.probe(&training, &held_out)?);
+        }
         if product.generator().is_some() {
             look.extend(self.reconstructions(product)?);
-            look.extend(self.distances(product, layer)?);
+            look.extend(self.distances(product, &training, layer)?);
         }
         Ok(look)
     }
 
-    fn probe(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
-        let both = |set: &Labelled| [true, false].iter().all(|side| set.positive.contains(&Some(*side)));
-        if !both(&self.training) || !both(&self.held_out) {
-            return Ok(Look::new());
-        }
-        let features = |set: &Labelled| -> Result<_, PretrainError> {
-            let all = product.features(set.slices.view(), &[layer])?.swap_remove(0);
+    /// From the features of the training and the held-out slices, `[N, F]` each.
+    fn probe(&self, training: &Array2<f32>, held_out: &Array2<f32>) -> Result<Look, PretrainError> {
+        let labelled = |set: &Labelled, all: &Array2<f32>| {
             let rows: Vec<usize> = (0..set.positive.len())
                 .filter(|row| set.positive[*row].is_some())
                 .collect();
             let positive: Vec<bool> = set.positive.iter().filter_map(|side| *side).collect();
             let patient: Vec<usize> = rows.iter().map(|row| set.patient[*row]).collect();
-            Ok((all.select(Axis(0), &rows).mapv(f64::from), positive, patient))
+            (all.select(Axis(0), &rows).mapv(f64::from), positive, patient)
         };
-        let (x, positive, groups) = features(&self.training)?;
+        let (x, positive, groups) = labelled(&self.training, training);
         let set = TrainingSet {
             x: x.view(),
             positive: &positive,
@@ -125,7 +140,7 @@ impl Watch {
         };
         let head = HeadConfig::Logistic(LogisticConfig::default());
         let fitted = head.fit(&set, &Tuning::default(), self.seed)?;
-        let (x, positive, patient) = features(&self.held_out)?;
+        let (x, positive, patient) = labelled(&self.held_out, held_out);
         let scores = fitted.score(x.view())?;
         let mut look = Look::new();
         if let Some(auc) = stats::auc(&positive, &scores) {
@@ -163,15 +178,13 @@ impl Watch {
         Ok(look)
     }
 
-    fn distances(&self, product: &Product, layer: Layer) -> Result<Look, PretrainError> {
-        let (Some(generator), real) = (product.generator(), &self.training.slices) else {
+    /// From the features of the training slices, `[N, F]`.
+    fn distances(&self, product: &Product, real: &Array2<f32>, layer: Layer) -> Result<Look, PretrainError> {
+        let Some(generator) = product.generator() else {
             return Ok(Look::new());
         };
-        let drawn = generator.generate(&self.latent(real.dim().0, generator.z_dim(), "drawn"))?;
-        let drawn = enlarge(&drawn, real.dim().1);
-        let of =
-            |slices: &Array3<f32>| Ok::<_, PretrainError>(product.features(slices.view(), &[layer])?.swap_remove(0));
-        let (real, drawn) = (of(real)?, of(&drawn)?);
+        let drawn = generator.generate(&self.latent(real.nrows(), generator.z_dim(), "drawn"))?;
+        let drawn = features(product, &enlarge(&drawn, self.training.slices.dim().1), layer)?;
         let mut look = Look::new();
         if let Ok(fid) = stats::frechet_distance(real.view(), drawn.view()) {
             look.push(("fid", fid));
