@@ -59,7 +59,7 @@ pub(super) fn write(
         BatchNormPolicy::Adapt => "adapt: means over training slices; weights were trained with such",
         BatchNormPolicy::Train => "train: means over training slices; weights were trained with those of each batch",
     };
-    let (steps, appetite) = (trainer.steps(), recipe.method.appetite());
+    let steps = trainer.steps();
     let text = serde_json::to_string(recipe).expect("a recipe that was read can be written");
     let card = EncoderCard {
         schema: EncoderCard::SCHEMA,
@@ -86,7 +86,7 @@ pub(super) fn write(
             ),
             seed: recipe.seed,
             steps,
-            images: steps * (appetite.batches * recipe.train.batch) as u64,
+            images: steps * recipe.images_per_step(),
             batch_norm: statistics.to_owned(),
             recipe_sha256: sha256_bytes(text.as_bytes()),
             hounsfield: env!("CARGO_PKG_VERSION").to_owned(),

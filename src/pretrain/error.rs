@@ -121,10 +121,4 @@ pub enum PretrainError {
         /// The run folder.
         path: PathBuf,
     },
-    /// Another process.
-    #[error("another process is using the run folder; wait for it or name another with `--run-dir`: {path:?}")]
-    Busy {
-        /// The run folder.
-        path: PathBuf,
-    },
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs::TryLockError,
     io::Write as _,
     path::{Path, PathBuf},
     sync::{
@@ -22,7 +21,7 @@ use crate::{
     journal::{Events, MetricsLog},
     progress::Progress,
     recipe::Pretrain,
-    study::pseudonymizer,
+    study::{hold_folder, pseudonymizer},
     tables::{atomic_write, write_csv},
     torch::{
         self,
@@ -105,23 +104,7 @@ impl Pretraining {
     ///
     /// A folder that can't be used or that another process uses, and whatever is wrong with the slices.
     pub fn open(recipe: Pretrain, name: &str, home: &Path, folder: &Path) -> Result<Self, PretrainError> {
-        let failed = |source| PretrainError::Folder {
-            source,
-            path: folder.to_owned(),
-        };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
-        match guard.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(PretrainError::Busy {
-                    path: folder.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
-            }
-        }
+        let guard = hold_folder(folder)?;
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
@@ -189,7 +172,7 @@ impl Pretraining {
         });
         self.say_what(&state.trainer);
         let steps = self.recipe.train.steps;
-        let images = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        let images = self.recipe.images_per_step();
         let progress = Progress::new("pretrain", "images", (steps - state.trainer.steps()) * images);
         let early = thread::scope(|scope| {
             let mut loader = Loader::start(scope, &self.recipe, &self.data, state.trainer.steps(), threads.max(1));
@@ -394,7 +377,7 @@ impl Pretraining {
             return Ok(());
         }
         let step = state.trainer.steps();
-        let per_step = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        let per_step = self.recipe.images_per_step();
         let of = state.summed as f64;
         let mut means: Vec<(&'static str, f64)> = numbers
             .iter()
@@ -422,7 +405,7 @@ impl Pretraining {
         numbers: &[(&'static str, f64)],
         group: &str,
     ) -> Result<(), PretrainError> {
-        let per_step = (self.recipe.method.appetite().batches * self.recipe.train.batch) as u64;
+        let per_step = self.recipe.images_per_step();
         state.log.append(step, step * per_step, numbers.iter().copied())?;
         for (name, value) in numbers {
             state.events.scalar(step, &format!("{group}/{name}"), *value)?;

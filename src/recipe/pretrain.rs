@@ -197,6 +197,11 @@ impl Pretrain {
         }
     }
 
+    /// Slices that a step takes, each as often as it is taken; views of one slice count once.
+    pub fn images_per_step(&self) -> u64 {
+        (self.method.appetite().batches * self.train.batch) as u64
+    }
+
     /// What an encoder is chosen by.
     pub fn best(&self) -> Option<Best> {
         let labels = self.cohort.positive.as_ref().map(|_| Best::ProbeAuc);

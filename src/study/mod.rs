@@ -98,23 +98,7 @@ impl StudyRun {
     /// A folder that can't be made or written to, that another process is using, and a salt that can't be had.
     pub fn open(study: Study, name: &str, folder: &Path) -> Result<Self, StudyError> {
         let ids = salt::pseudonymizer(&study.cohort)?;
-        let failed = |source| StudyError::Folder {
-            source,
-            path: folder.to_owned(),
-        };
-        std::fs::create_dir_all(folder).map_err(failed)?;
-        let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
-        match guard.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StudyError::Busy {
-                    path: folder.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(error)) => {
-                tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
-            }
-        }
+        let guard = hold_folder(folder)?;
         Ok(Self {
             stages: Stages::open(folder),
             folder: folder.to_owned(),
@@ -184,6 +168,32 @@ impl StudyRun {
     fn key(&self, stage: &'static str) -> &str {
         self.keys.get(stage).map_or("", String::as_str)
     }
+}
+
+/// Makes a run folder where it is missing, and keeps other processes out of it for as long as what is given back lives.
+///
+/// # Errors
+///
+/// A folder that can't be made or written to, or that another process is using.
+pub fn hold_folder(folder: &Path) -> Result<std::fs::File, StudyError> {
+    let failed = |source| StudyError::Folder {
+        source,
+        path: folder.to_owned(),
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let guard = std::fs::File::create(folder.join(".lock")).map_err(failed)?;
+    match guard.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StudyError::Busy {
+                path: folder.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
+        }
+    }
+    Ok(guard)
 }
 
 /// SHA-256 of a file, or of the names and hashes of the files in a folder of parts.

@@ -11,14 +11,14 @@ use tch::Tensor;
 use super::{
     TorchError,
     device::DeviceChoice,
-    encoders::{InferenceEncoder, Origin},
+    encoders::{InferenceEncoder, Origin, three_planes},
     generator::InferenceGenerator,
     methods::{self, Method, Numbers, Setting},
     train::{Checkpoint, Checkpoints, Stamp},
     weights::{self, WeightMap},
 };
 use crate::{
-    encoder::{EncoderConfig, IMAGE_CHANNELS, Layer, PREFIX},
+    encoder::{EncoderConfig, Layer, PREFIX},
     method::{MethodConfig, Precision},
 };
 
@@ -236,7 +236,7 @@ impl Product {
         let widths = layers.iter().map(|layer| layer.width(self.encoder.config()));
         let mut features: Vec<Vec<f32>> = layers.iter().map(|_| Vec::new()).collect();
         for batch in batches(slices)? {
-            let batch = batch.f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?;
+            let batch = three_planes(&batch)?;
             for (values, found) in features.iter_mut().zip(self.encoder.encode(&batch, layers, None)?) {
                 values.extend(Vec::<f32>::try_from(found.f_flatten(0, -1)?)?);
             }

@@ -114,11 +114,7 @@ pub fn load_as(
     prefix: &str,
     path: &Path,
 ) -> Result<Loaded, TorchError> {
-    let bytes = fs::read(path).map_err(|source| TorchError::Io {
-        verb: "read",
-        source,
-        path: path.to_owned(),
-    })?;
+    let bytes = read(path)?;
     let broken = |source| TorchError::Safetensors {
         source,
         path: path.to_owned(),
@@ -296,11 +292,7 @@ pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
 ///
 /// When the file cannot be read, is no safetensors file, or holds something else.
 pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<String, String>), TorchError> {
-    let bytes = fs::read(path).map_err(|source| TorchError::Io {
-        verb: "read",
-        source,
-        path: path.to_owned(),
-    })?;
+    let bytes = read(path)?;
     let broken = |source| TorchError::Safetensors {
         source,
         path: path.to_owned(),
@@ -324,6 +316,14 @@ pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<Stri
         tensors.insert(name.to_owned(), tensor);
     }
     Ok((tensors, header.metadata().clone().unwrap_or_default()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TorchError> {
+    fs::read(path).map_err(|source| TorchError::Io {
+        verb: "read",
+        source,
+        path: path.to_owned(),
+    })
 }
 
 /// SHA-256 of names, shapes and values, whatever the order and layout in memory.

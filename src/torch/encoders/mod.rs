@@ -194,6 +194,15 @@ fn posterior(z_raw: &Tensor, halves: HalfOrder) -> (Tensor, Tensor) {
     }
 }
 
+/// Grey slices as encoders take them: `[N, 1, H, W]` to `[N, 3, H, W]`, a view.
+///
+/// # Errors
+///
+/// When there is more than one plane.
+pub fn three_planes(x: &Tensor) -> Result<Tensor, TorchError> {
+    Ok(x.f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?)
+}
+
 fn check_slices(x: &Tensor, size: usize) -> Result<(), TorchError> {
     let found = x.size();
     let s = size as i64;

@@ -9,7 +9,7 @@ use super::{
     super::{
         TorchError,
         device::autocast,
-        encoders::Encoder,
+        encoders::{Encoder, three_planes},
         layers::Statistics,
         sigreg::{self, SigReg},
         train::Tape,
@@ -18,7 +18,7 @@ use super::{
     Method, Numbers, Setting, read,
     trained::{Trained, check_state, for_use, on_cpu, stand, with},
 };
-use crate::{encoder::IMAGE_CHANNELS, method};
+use crate::method;
 
 /// The encoder in training. Its batch norms use the statistics of the batch.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl LeJepa {
         weights::check(&setting.encoder, &tensors)?;
         let e = Trained::new(&tensors, config.adam, config.clip, setting.device)?;
         Ok(Self {
-            encoder: Encoder::new(&setting.encoder, &e.tensors())?,
+            encoder: Encoder::new(&setting.encoder, e.tensors())?,
             sigreg: SigReg::new(config.knots, config.reach)?,
             config: config.clone(),
             z_dim,
@@ -64,9 +64,7 @@ impl Method for LeJepa {
         let directions = sigreg::directions(&mut rng, self.z_dim, self.config.directions, device)?;
         let mut passes = Vec::new();
         for batch in batches {
-            let x = batch
-                .f_to_device(device)?
-                .f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?;
+            let x = three_planes(&batch.f_to_device(device)?)?;
             let tape = match self.setting.recompute {
                 true => Tape::recomputing(self.setting.precision, device),
                 false => Tape::keeping(),

@@ -5,14 +5,14 @@ use tch::{Device, Tensor};
 use super::{
     super::{
         TorchError,
-        encoders::Encoder,
+        encoders::{Encoder, three_planes},
         layers::Statistics,
         train::{self, Memory, Parameters},
         weights::WeightMap,
     },
     Setting,
 };
-use crate::{encoder::IMAGE_CHANNELS, method};
+use crate::method;
 
 /// One network with its own optimiser. Groups are separate by construction: a step of one can't move another.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(super) struct Trained {
     parameters: Parameters,
     /// Running statistics and singular vectors: they follow, and no gradient reaches them.
     buffers: WeightMap,
+    /// Both, sharing their memory.
+    tensors: WeightMap,
     optimizer: train::Adam,
     adam: method::Adam,
     clip: f64,
@@ -28,7 +30,7 @@ pub(super) struct Trained {
 }
 
 /// Whether a tensor is none that an optimiser moves.
-pub(super) fn is_buffer(name: &str) -> bool {
+fn is_buffer(name: &str) -> bool {
     name.ends_with(".u") || name.ends_with(".running_mean") || name.ends_with(".running_var")
 }
 
@@ -50,6 +52,7 @@ impl Trained {
         };
         Ok(Self {
             optimizer: train::Adam::new(&parameters, config)?,
+            tensors: with(parameters.views(), &buffers),
             parameters,
             buffers,
             adam,
@@ -59,8 +62,8 @@ impl Trained {
     }
 
     /// All tensors of the network: one that is built on them follows every step.
-    pub fn tensors(&self) -> WeightMap {
-        with(self.parameters.views(), &self.buffers)
+    pub fn tensors(&self) -> &WeightMap {
+        &self.tensors
     }
 
     pub fn parameters(&self) -> &Parameters {
@@ -100,17 +103,16 @@ impl Trained {
 
     /// Tensors and the optimiser's means, the latter under `adam.`.
     pub fn state(&self) -> Result<WeightMap, TorchError> {
-        let mut state = self.tensors();
         let means = self.optimizer.state()?.into_iter();
-        state.extend(means.map(|(name, mean)| (format!("adam.{name}"), mean)));
-        Ok(state)
+        let means = means.map(|(name, mean)| (format!("adam.{name}"), mean)).collect();
+        Ok(with(&self.tensors, &means))
     }
 
     /// Goes on from [`Trained::state`], whose tensors were checked.
     pub fn restore(&mut self, state: &WeightMap, steps: u64) -> Result<(), TorchError> {
         let _no_gradients = tch::no_grad_guard();
-        for (name, tensor) in self.tensors() {
-            tensor.shallow_clone().f_copy_(&state[&name])?;
+        for (name, tensor) in &self.tensors {
+            tensor.shallow_clone().f_copy_(&state[name])?;
         }
         let means = self.optimizer.state()?.into_keys();
         let means = means.map(|name| {
@@ -156,8 +158,7 @@ pub(super) fn stand(setting: &Setting, tensors: &WeightMap, slices: &[Tensor]) -
     let _no_gradients = tch::no_grad_guard();
     for (seen, batch) in slices.iter().enumerate() {
         let batch = batch.f_to_device(setting.device)?;
-        let batch = batch.f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?;
-        encoder.forward(&batch, Statistics::Standing { seen })?;
+        encoder.forward(&three_planes(&batch)?, Statistics::Standing { seen })?;
     }
     Ok(())
 }

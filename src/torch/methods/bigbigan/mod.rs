@@ -20,7 +20,7 @@ use super::{
     super::{
         TorchError,
         device::autocast,
-        encoders::Encoder,
+        encoders::{Encoder, three_planes},
         layers::{self, Statistics},
         train::{Ema, Tape},
         weights::{self, WeightMap},
@@ -30,7 +30,7 @@ use super::{
     training_statistics,
 };
 use crate::{
-    encoder::{Architecture, IMAGE_CHANNELS},
+    encoder::Architecture,
     method::{self, BatchNormPolicy},
 };
 
@@ -137,9 +137,9 @@ impl BigBiGan {
         let d = trained(d, config.adam_discriminator)?;
         let z_dim = architecture.z_dim;
         Ok(Self {
-            encoder: Encoder::new(&setting.encoder, &e.tensors())?,
-            generator: Generator::new(&config.generator, z_dim, &g.tensors())?,
-            discriminator: Discriminator::new(&config.discriminator, z_dim, &d.tensors())?,
+            encoder: Encoder::new(&setting.encoder, e.tensors())?,
+            generator: Generator::new(&config.generator, z_dim, g.tensors())?,
+            discriminator: Discriminator::new(&config.discriminator, z_dim, d.tensors())?,
             ema_e: Ema::new(e.parameters(), config.ema, config.ema_start)?,
             ema_g: Ema::new(g.parameters(), config.ema, config.ema_start)?,
             e,
@@ -153,8 +153,8 @@ impl BigBiGan {
 
     /// One power iteration of all spectral norms: once before each step of an optimiser.
     pub fn advance(&self) {
-        layers::advance(&self.d.tensors());
-        layers::advance(&self.g.tensors());
+        layers::advance(self.d.tensors());
+        layers::advance(self.g.tensors());
     }
 
     /// A batch as the networks see it, with its draws. `draw` tells the batches of one training apart.
@@ -295,7 +295,7 @@ impl BigBiGan {
 
     /// All tensors of the three networks by name; they share memory with what is trained.
     pub fn tensors(&self) -> WeightMap {
-        with(&with(&self.e.tensors(), &self.g.tensors()), &self.d.tensors())
+        with(&with(self.e.tensors(), self.g.tensors()), self.d.tensors())
     }
 }
 
@@ -406,7 +406,7 @@ impl Method for BigBiGan {
 
     fn adapt(&mut self, slices: &[Tensor]) -> Result<(), TorchError> {
         match self.config.batch_norm {
-            BatchNormPolicy::Adapt => stand(&self.setting, &self.e.tensors(), slices),
+            BatchNormPolicy::Adapt => stand(&self.setting, self.e.tensors(), slices),
             _ => Ok(()),
         }
     }
@@ -426,11 +426,6 @@ impl Method for BigBiGan {
         }
         Ok(names)
     }
-}
-
-/// `[N, 1, H, W]` to `[N, 3, H, W]`, a view.
-fn three_planes(x: &Tensor) -> Result<Tensor, TorchError> {
-    Ok(x.f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?)
 }
 
 /// By how much slices score above drawn pairs.
