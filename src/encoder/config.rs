@@ -233,6 +233,17 @@ impl EncoderConfig {
             Self::TinyRevNet(c) => &mut c.weights,
         }
     }
+
+    /// The switches, and what the shortcuts of a ResNet read, to be changed by who settles them; `None` where the kind has
+    /// none.
+    pub fn switches_mut(&mut self) -> Option<(&mut Switches, Option<&mut ShortcutFrom>)> {
+        match self {
+            Self::ResNet50(c) => Some((&mut c.switches, Some(&mut c.shortcut_from))),
+            Self::RevNet50x4(c) => Some((&mut c.switches, None)),
+            Self::TinyResNet(c) => Some((&mut c.switches, Some(&mut c.shortcut_from))),
+            Self::TinyRevNet(c) => Some((&mut c.switches, None)),
+        }
+    }
 }
 
 impl Default for Switches {

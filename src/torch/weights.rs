@@ -114,6 +114,37 @@ pub fn load_as(
     prefix: &str,
     path: &Path,
 ) -> Result<Loaded, TorchError> {
+    load_from(kind, expected, prefix, Others::Refused, path)
+}
+
+/// Reads one network's weights from a file that may hold others: what does not begin with `prefix` is left there.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(super) fn load_part(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    prefix: &str,
+    path: &Path,
+) -> Result<Loaded, TorchError> {
+    load_from(kind, expected, prefix, Others::Ignored, path)
+}
+
+/// What becomes of tensors of other networks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    Refused,
+    Ignored,
+}
+
+fn load_from(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    prefix: &str,
+    others: Others,
+    path: &Path,
+) -> Result<Loaded, TorchError> {
     let bytes = read(path)?;
     let broken = |source| TorchError::Safetensors {
         source,
@@ -133,6 +164,7 @@ pub fn load_as(
                 view,
             )
         })
+        .filter(|(name, _)| others == Others::Refused || name.starts_with(prefix))
         .collect();
 
     let mut mismatch = Mismatch::default();

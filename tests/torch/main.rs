@@ -9,6 +9,7 @@ mod full_size;
 mod inference;
 mod optim;
 mod pretrain;
+mod settle;
 mod sigreg;
 mod study;
 mod support;
