@@ -312,10 +312,10 @@ impl fmt::Display for Verdict {
                 deviation,
                 ..
             } = margin;
+            let times = margin.times.unwrap_or(1.0);
             write!(
                 f,
-                "{between}{favours} is {:.3} times nearer than {over} (log {by:+.4}, standard error {deviation:.4}{})",
-                by.exp(),
+                "{between}{favours} is {times:.2} times nearer than {over} (contrast {by:+.4}, standard error {deviation:.4}{})",
                 aside(margin)
             )?;
             between = "; ";

@@ -156,10 +156,23 @@ impl Fit {
     }
 }
 
-/// The mean logarithm of distances, `[B]`: every site has the same say, whether it fits well or not.
-pub(super) fn log_distance(fits: &[&Fit]) -> Tensor {
-    let logs: Vec<Tensor> = fits.iter().map(|fit| (&fit.distance + LEAST_DISTANCE).log()).collect();
-    Tensor::stack(&logs, 0).mean_dim([0i64].as_slice(), false, None)
+/// The geometric mean of distances: every site has the same say, whether it fits well or not.
+pub(super) fn distance<'a>(fits: impl IntoIterator<Item = &'a Fit>) -> f64 {
+    let logs: Vec<f64> = fits
+        .into_iter()
+        .map(|fit| (fit.distance() + LEAST_DISTANCE).ln())
+        .collect();
+    (logs.iter().sum::<f64>() / logs.len().max(1) as f64).exp()
+}
+
+/// By how much one graph is nearer than another, `[B]`: the difference of their distances over the sum, mean over sites. 0 where
+/// both are alike, 1 where the other is far off everywhere; how well the nearer one fits, which is noise, hardly matters then.
+pub(super) fn contrast(nearer: &[Fit], other: &[Fit]) -> Tensor {
+    let sites = nearer.iter().zip(other).map(|(nearer, other)| {
+        let sum = &nearer.distance + &other.distance + 2.0 * LEAST_DISTANCE;
+        (&other.distance - &nearer.distance) / sum
+    });
+    Tensor::stack(&sites.collect::<Vec<_>>(), 0).mean_dim([0i64].as_slice(), false, None)
 }
 
 /// The median over sites.
@@ -167,6 +180,16 @@ pub(super) fn skill(fits: &[Fit]) -> f64 {
     let mut skills: Vec<f64> = fits.iter().map(|fit| fit.skill).collect();
     skills.sort_by(f64::total_cmp);
     skills.get(skills.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// One batch norm that is at a distance in every resample.
+#[cfg(test)]
+pub(super) fn fits_at(distance: f64) -> Vec<Fit> {
+    vec![Fit {
+        site: "bn".to_owned(),
+        distance: Tensor::full([9], distance, (Kind::Double, Device::Cpu)),
+        skill: 1.0,
+    }]
 }
 
 #[cfg(test)]
@@ -207,6 +230,15 @@ mod tests {
         let site = entered(&[0.1, 0.4, -0.3], &[0.9, 1.2, 0.4], (&[0.0; 3], &[1.0; 3]));
         let fit = Resamples::new(1, 0, "test").unwrap().fit(site).unwrap();
         assert!(fit.skill.abs() < 1e-9, "{}", fit.skill);
+    }
+
+    /// Far off at one of two sites, alike at the other.
+    #[test]
+    fn the_contrast_is_a_mean_over_sites() {
+        let resamples = Resamples::new(1, 0, "test").unwrap();
+        let fit = |mean: f64| resamples.fit(entered(&[mean], &[1.0], (&[0.0], &[1.0]))).unwrap();
+        let contrast = contrast(&[fit(0.0), fit(1.0)], &[fit(9.0), fit(1.0)]);
+        assert!((contrast.double_value(&[0]) - 0.5).abs() < 1e-4, "{contrast}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub use self::{
 use self::{
     bench::{Bench, Images, Look},
     candidate::{EPSILONS, Graph, Trunk, Word},
-    fit::{Fit, Resamples, log_distance, skill},
+    fit::{Fit, Resamples, distance, skill},
     weigh::{SIGMAS, Side, Trust, weigh},
 };
 use super::{TorchError, device::DeviceChoice};
@@ -157,10 +157,10 @@ pub fn settle(inputs: &Inputs, options: &Options, progress: &Progress) -> Result
     for bn_eps in EPSILONS {
         if bn_eps != before.bn_eps {
             let look = bench.look(&Graph { bn_eps, ..graph }, shown, of_shown)?;
-            epsilons.push((bn_eps, sum_up(&look.fits)));
+            epsilons.push((bn_eps, look.fits));
         }
     }
-    verdicts.push(settle_epsilon(&mut graph, found, epsilons, trust));
+    verdicts.push(settle_epsilon(&mut graph, &found.look.fits, &epsilons, trust));
 
     let evidence = Evidence {
         latents: options.latents,
@@ -192,8 +192,8 @@ pub fn settle(inputs: &Inputs, options: &Options, progress: &Progress) -> Result
 struct Tried {
     trunk: Trunk,
     look: Look,
-    /// `[B]`, mean logarithm of the distances.
-    distance: Tensor,
+    /// Geometric mean over the batch norms of the trunk.
+    distance: f64,
     skill: f64,
     /// `[B]` each, without and with the last ReLU, of the first and the second half.
     correlation: [[Tensor; 2]; 2],
@@ -203,7 +203,7 @@ impl Tried {
     fn new(trunk: Trunk, look: Look, correlation: [[Tensor; 2]; 2]) -> Self {
         Self {
             trunk,
-            distance: sum_up(&look.fits),
+            distance: distance(&look.fits),
             skill: skill(&look.fits),
             look,
             correlation,
@@ -214,10 +214,6 @@ impl Tried {
         let measured = self.correlation.iter().flatten().map(|r| r.double_value(&[0]));
         measured.fold(f64::MIN, f64::max)
     }
-}
-
-fn sum_up(fits: &[Fit]) -> Tensor {
-    log_distance(&fits.iter().collect::<Vec<_>>())
 }
 
 fn correlations(look: &Look, z: &Tensor, resamples: &Resamples) -> [[Tensor; 2]; 2] {
@@ -234,11 +230,11 @@ fn enlarge(bench: &Bench, graph: &Graph, options: &Options) -> Result<Option<Enl
     }
     let count = ENLARGED.min(options.latents);
     let resamples = Resamples::new(count, options.seed, "enlarged")?;
-    let distance = |way| -> Result<f64, TorchError> {
+    let by = |way| -> Result<f64, TorchError> {
         let look = bench.look(graph, Images::Generated(count, way), &resamples)?;
-        Ok(sum_up(&look.fits).double_value(&[0]).exp())
+        Ok(distance(&look.fits))
     };
-    let (nearest, bilinear) = (distance(Enlargement::Nearest)?, distance(Enlargement::Bilinear)?);
+    let (nearest, bilinear) = (by(Enlargement::Nearest)?, by(Enlargement::Bilinear)?);
     Ok(Some(Enlarged {
         chosen: if bilinear < nearest {
             Enlargement::Bilinear
@@ -251,9 +247,7 @@ fn enlarge(bench: &Bench, graph: &Graph, options: &Options) -> Result<Option<Enl
 }
 
 fn trust(tried: &[Tried]) -> Trust {
-    let nearest = tried
-        .iter()
-        .min_by(|a, b| a.distance.double_value(&[0]).total_cmp(&b.distance.double_value(&[0])));
+    let nearest = nearest(tried, |_| true);
     let best = tried
         .iter()
         .flat_map(|tried| tried.correlation.iter().flatten())
@@ -321,24 +315,28 @@ fn weigh_trunks(
     kept: usize,
     trust: Trust,
 ) -> (usize, Verdict) {
-    let with = |has: fn(&Trunk) -> bool| tried.iter().filter(move |tried| has(&tried.trunk));
-    let sides = values.map(|(value, has)| {
-        let distances: Vec<&Tensor> = with(has).map(|tried| &tried.distance).collect();
-        let correlations: Vec<&Tensor> = with(has).flat_map(|tried| tried.correlation.iter().flatten()).collect();
+    let found = values.map(|(_, has)| nearest(tried, has));
+    let sides = [0, 1].map(|i| {
+        let (value, has) = values[i];
+        let with = tried.iter().filter(|tried| has(&tried.trunk));
+        let correlations: Vec<&Tensor> = with.flat_map(|tried| tried.correlation.iter().flatten()).collect();
         Side {
             value: value.to_owned(),
-            distance: Some(Tensor::stack(&distances, 0).amin([0i64].as_slice(), false)),
+            fits: found[i].map(|tried| tried.look.fits.as_slice()),
             correlation: Some(Tensor::stack(&correlations, 0).amax([0i64].as_slice(), false)),
         }
     });
     let (value, mut verdict) = weigh(switch, &sides, kept, trust);
-    let nearest = |has: fn(&Trunk) -> bool| {
-        with(has).min_by(|a, b| a.distance.double_value(&[0]).total_cmp(&b.distance.double_value(&[0])))
-    };
-    if let (Some(chosen), Some(other)) = (nearest(values[value].1), nearest(values[1 - value].1)) {
-        verdict.jump = jump(&chosen.look.fits, &other.look.fits);
+    if let (Some(chosen), Some(other)) = (sides[value].fits, sides[1 - value].fits) {
+        verdict.jump = jump(chosen, other);
     }
     (value, verdict)
+}
+
+/// Of the trunks with a value the one that feeds batch norms best.
+fn nearest(tried: &[Tried], has: impl Fn(&Trunk) -> bool) -> Option<&Tried> {
+    let with = tried.iter().filter(|tried| has(&tried.trunk));
+    with.min_by(|a, b| a.distance.total_cmp(&b.distance))
 }
 
 fn jump(chosen: &[Fit], other: &[Fit]) -> Option<Jump> {
@@ -358,7 +356,7 @@ fn settle_last_relu(graph: &mut Graph, found: &Tried, trust: Trust, pooled: &Poo
         let [first, second] = &found.correlation[usize::from(relu)];
         Side {
             value: relu.word().to_owned(),
-            distance: Some(log_distance(&[&fits[usize::from(relu)]])),
+            fits: Some(std::slice::from_ref(&fits[usize::from(relu)])),
             correlation: Some(first.maximum(second)),
         }
     };
@@ -388,7 +386,7 @@ fn settle_halves(graph: &mut Graph, found: &Tried, trust: Trust) -> Verdict {
     let correlation = &found.correlation[usize::from(graph.last_relu)];
     let sides = [0, 1].map(|half| Side {
         value: orders[half].word().to_owned(),
-        distance: None,
+        fits: None,
         correlation: Some(correlation[half].shallow_clone()),
     });
     let kept = usize::from(graph.halves == HalfOrder::StdevFirst);
@@ -398,15 +396,15 @@ fn settle_halves(graph: &mut Graph, found: &Tried, trust: Trust) -> Verdict {
 }
 
 /// The correlation hardly feels it: a layer's scale is not what a wrong one changes most.
-fn settle_epsilon(graph: &mut Graph, found: &Tried, others: Vec<(f64, Tensor)>, trust: Trust) -> Verdict {
-    let mut all = vec![(graph.bn_eps, found.distance.shallow_clone())];
-    all.extend(others);
-    let side = |(bn_eps, distance): &(f64, Tensor)| Side {
-        value: format!("{bn_eps}"),
-        distance: Some(distance.shallow_clone()),
+fn settle_epsilon(graph: &mut Graph, found: &[Fit], others: &[(f64, Vec<Fit>)], trust: Trust) -> Verdict {
+    let others = others.iter().map(|(bn_eps, fits)| (*bn_eps, fits.as_slice()));
+    let all: Vec<(f64, &[Fit])> = std::iter::once((graph.bn_eps, found)).chain(others).collect();
+    let sides = all.iter().map(|(bn_eps, fits)| Side {
+        value: format!("{bn_eps:?}"),
+        fits: Some(fits),
         correlation: None,
-    };
-    let sides: Vec<Side> = all.iter().map(side).collect();
+    });
+    let sides: Vec<Side> = sides.collect();
     let (value, verdict) = weigh("bn_eps", &sides, 0, trust);
     graph.bn_eps = all[value].0;
     verdict
@@ -418,8 +416,7 @@ fn candidates(tried: &[Tried]) -> Vec<Candidate> {
     for tried in tried {
         for relu in [false, true] {
             let last = &tried.look.pooled[usize::from(relu)];
-            let fits: Vec<&Fit> = tried.look.fits.iter().chain([last]).collect();
-            let distance = log_distance(&fits).double_value(&[0]).exp();
+            let distance = distance(tried.look.fits.iter().chain([last]));
             for (half, halves) in [HalfOrder::MeanFirst, HalfOrder::StdevFirst].into_iter().enumerate() {
                 rows.push(Candidate {
                     padding: tried.trunk.padding,

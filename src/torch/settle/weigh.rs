@@ -7,8 +7,10 @@
 use serde::Serialize;
 use tch::Tensor;
 
-/// Of the logarithm of the distance: 2 % nearer.
-const LEAST_NEARER: f64 = 0.02;
+use super::fit::{Fit, contrast, distance};
+
+/// Of the contrast, see [`Margin::by`].
+const LEAST_NEARER: f64 = 0.01;
 
 /// Of the correlation. An output that was made for another graph can correlate a little better by chance.
 const LEAST_CORRELATION: f64 = 0.02;
@@ -23,8 +25,11 @@ pub struct Margin {
     pub favours: String,
     /// The next.
     pub over: String,
-    /// By how much: logarithm of the ratio of distances, or difference of correlations.
+    /// By how much. Of correlations the difference. Of distances the difference over the sum, mean over batch norms: 0 where both
+    /// are alike, 1 where the other is far off everywhere.
     pub by: f64,
+    /// How many times nearer, geometric mean over batch norms, where it is about distances.
+    pub times: Option<f64>,
     /// Its standard error, from resampled images and channels.
     pub deviation: f64,
     /// Whether that decides.
@@ -91,14 +96,13 @@ pub struct Verdict {
     pub jump: Option<Jump>,
 }
 
-/// One value of a switch with the best that any graph with it reaches, `[B]`: row 0 is what was measured, the others are
-/// resamples.
+/// One value of a switch.
 #[derive(Debug)]
-pub(super) struct Side {
+pub(super) struct Side<'a> {
     pub value: String,
-    /// Logarithm of the distance: less is better.
-    pub distance: Option<Tensor>,
-    /// More is better.
+    /// Batch norms under the nearest graph with this value.
+    pub fits: Option<&'a [Fit]>,
+    /// The best of all graphs with this value, `[B]`: row 0 is what was measured, the others are resamples.
     pub correlation: Option<Tensor>,
 }
 
@@ -109,31 +113,10 @@ pub(super) struct Trust {
     pub correlation: bool,
 }
 
-/// Number of the value that stands from now on, and why; `kept` is the one that stood before.
+/// Number of the value that stands from now on, and why; `kept` is the one that stood before. There are two values or more.
 pub(super) fn weigh(switch: &'static str, sides: &[Side], kept: usize, trust: Trust) -> (usize, Verdict) {
-    let distances: Option<Vec<Tensor>> = sides
-        .iter()
-        .map(|side| side.distance.as_ref().map(Tensor::neg))
-        .collect();
-    let correlations: Option<Vec<Tensor>> = sides
-        .iter()
-        .map(|side| side.correlation.as_ref().map(Tensor::shallow_clone))
-        .collect();
-    let ahead = |scores: Option<Vec<Tensor>>, least, trusted| {
-        scores.map(|scores| {
-            let (best, next, by, deviation) = lead(&scores);
-            let margin = Margin {
-                favours: sides[best].value.clone(),
-                over: sides[next].value.clone(),
-                by,
-                deviation,
-                decisive: trusted && by >= least && by >= SIGMAS * deviation,
-            };
-            (best, margin)
-        })
-    };
-    let statistics = ahead(distances, LEAST_NEARER, trust.statistics);
-    let correlation = ahead(correlations, LEAST_CORRELATION, trust.correlation);
+    let statistics = nearest(sides, trust.statistics);
+    let correlation = best_correlated(sides, trust.correlation);
     let decided = |found: &Option<(usize, Margin)>| found.as_ref().filter(|(_, m)| m.decisive).map(|(best, _)| *best);
     let (value, decision) = match (decided(&statistics), decided(&correlation)) {
         (Some(a), Some(b)) if a == b => (a, Decision::Decided(Basis::Both)),
@@ -153,79 +136,126 @@ pub(super) fn weigh(switch: &'static str, sides: &[Side], kept: usize, trust: Tr
     (value, verdict)
 }
 
-/// The highest of two scores or more, the next, and by how much it leads in what was measured and over resamples.
-fn lead(scores: &[Tensor]) -> (usize, usize, f64, f64) {
-    let measured: Vec<f64> = scores.iter().map(|score| score.double_value(&[0])).collect();
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| measured[*b].total_cmp(&measured[*a]));
-    let (best, next) = (order[0], order[1]);
-    let others: Vec<&Tensor> = order[1..].iter().map(|i| &scores[*i]).collect();
-    let ahead = &scores[best] - Tensor::stack(&others, 0).amax([0i64].as_slice(), false); // [B]
-    let resampled = ahead.narrow(0, 1, ahead.size()[0] - 1);
-    (
-        best,
-        next,
-        ahead.double_value(&[0]),
-        resampled.std(true).double_value(&[]),
-    )
+/// The value whose batch norms are fed best; `None` where that does not bear on the switch.
+fn nearest(sides: &[Side], trusted: bool) -> Option<(usize, Margin)> {
+    let fits: Vec<&[Fit]> = sides.iter().map(|side| side.fits).collect::<Option<_>>()?;
+    let distances: Vec<f64> = fits.iter().map(|fits| distance(*fits)).collect();
+    let (best, next) = first_two(&distances, f64::total_cmp);
+    let lead = Lead {
+        sides,
+        places: (best, next),
+        ahead: contrast(fits[best], fits[next]),
+        times: Some(distances[next] / distances[best]),
+    };
+    Some((best, lead.margin(LEAST_NEARER, trusted)))
+}
+
+/// The value whose graphs find latent vectors best; `None` where that does not bear on the switch.
+fn best_correlated(sides: &[Side], trusted: bool) -> Option<(usize, Margin)> {
+    let correlations: Vec<&Tensor> = sides
+        .iter()
+        .map(|side| side.correlation.as_ref())
+        .collect::<Option<_>>()?;
+    let measured: Vec<f64> = correlations.iter().map(|r| r.double_value(&[0])).collect();
+    let (best, next) = first_two(&measured, |a, b| b.total_cmp(a));
+    let lead = Lead {
+        sides,
+        places: (best, next),
+        ahead: correlations[best] - correlations[next],
+        times: None,
+    };
+    Some((best, lead.margin(LEAST_CORRELATION, trusted)))
+}
+
+/// Numbers of the first and the second in an order.
+fn first_two(values: &[f64], compare: impl Fn(&f64, &f64) -> std::cmp::Ordering) -> (usize, usize) {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| compare(&values[*a], &values[*b]));
+    (order[0], order[1])
+}
+
+struct Lead<'a> {
+    sides: &'a [Side<'a>],
+    places: (usize, usize),
+    /// `[B]`.
+    ahead: Tensor,
+    times: Option<f64>,
+}
+
+impl Lead<'_> {
+    fn margin(self, least: f64, trusted: bool) -> Margin {
+        let resampled = self.ahead.narrow(0, 1, self.ahead.size()[0] - 1);
+        let (by, deviation) = (self.ahead.double_value(&[0]), resampled.std(true).double_value(&[]));
+        Margin {
+            favours: self.sides[self.places.0].value.clone(),
+            over: self.sides[self.places.1].value.clone(),
+            by,
+            times: self.times,
+            deviation,
+            decisive: trusted && by >= least && by >= SIGMAS * deviation,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::fit::fits_at, *};
 
     const TRUST: Trust = Trust {
         statistics: true,
         correlation: true,
     };
 
-    fn scores(at: f64, jitter: f64) -> Tensor {
-        let rows: Vec<f64> = (0..9).map(|i| at + jitter * f64::from((i + 1) % 3 - 1)).collect();
-        Tensor::from_slice(&rows)
-    }
-
-    fn side(value: &str, distance: f64, correlation: f64, jitter: f64) -> Side {
-        Side {
-            value: value.to_owned(),
-            distance: Some(scores(distance, jitter)),
-            correlation: Some(scores(correlation, 0.0)),
-        }
-    }
-
-    fn decision(sides: &[Side], trust: Trust) -> (usize, Decision) {
-        let (value, verdict) = weigh("padding", sides, 0, trust);
+    /// Two values with a distance and a correlation each; the latter is off by `jitter` in resamples of the first.
+    fn decision(sides: [(f64, f64); 2], jitter: f64, trust: Trust) -> (usize, Decision) {
+        let fits = sides.map(|(distance, _)| fits_at(distance));
+        let correlation = |i: usize| {
+            let jitter = if i == 0 { jitter } else { 0.0 };
+            let rows: Vec<f64> = (0..9)
+                .map(|row| sides[i].1 + jitter * f64::from((row + 1) % 3 - 1))
+                .collect();
+            Tensor::from_slice(&rows)
+        };
+        let side = |i: usize| Side {
+            value: ["fixed", "same"][i].to_owned(),
+            fits: Some(&fits[i]),
+            correlation: Some(correlation(i)),
+        };
+        let sides = [side(0), side(1)];
+        let (value, verdict) = weigh("padding", &sides, 0, trust);
         assert_eq!(verdict.value, sides[value].value);
         (value, verdict.decision)
     }
 
     #[test]
     fn evidence_decides_alone_or_together() {
-        let sides = [side("fixed", 0.0, 0.5, 0.0), side("same", -1.0, 0.9, 0.0)];
-        assert_eq!(decision(&sides, TRUST), (1, Decision::Decided(Basis::Both)));
-        let sides = [side("fixed", 0.0, 0.5, 0.0), side("same", -1.0, 0.495, 0.0)];
-        assert_eq!(decision(&sides, TRUST), (1, Decision::Decided(Basis::Statistics)));
-        let sides = [side("fixed", 0.0, 0.5, 0.0), side("same", 0.01, 0.6, 0.0)];
-        assert_eq!(decision(&sides, TRUST), (1, Decision::Decided(Basis::Correlation)));
+        let decided = |basis| (1, Decision::Decided(basis));
+        assert_eq!(decision([(0.1, 0.5), (0.01, 0.9)], 0.0, TRUST), decided(Basis::Both));
+        assert_eq!(
+            decision([(0.1, 0.5), (0.01, 0.495)], 0.0, TRUST),
+            decided(Basis::Statistics)
+        );
+        assert_eq!(
+            decision([(0.1, 0.5), (0.1001, 0.6)], 0.0, TRUST),
+            decided(Basis::Correlation)
+        );
     }
 
     #[test]
     fn what_disagrees_is_not_settled() {
-        let sides = [side("fixed", 0.0, 0.9, 0.0), side("same", -1.0, 0.5, 0.0)];
-        assert_eq!(decision(&sides, TRUST), (0, Decision::Undecided(Doubt::Disagreement)));
+        let found = decision([(0.1, 0.9), (0.01, 0.5)], 0.0, TRUST);
+        assert_eq!(found, (0, Decision::Undecided(Doubt::Disagreement)));
     }
 
     #[test]
     fn small_uncertain_and_untrusted_margins_decide_nothing() {
         let silent = (0, Decision::Undecided(Doubt::Silent));
-        let small = [side("fixed", 0.0, 0.5, 0.0), side("same", -0.019, 0.5, 0.0)];
-        assert_eq!(decision(&small, TRUST), silent);
-        let uncertain = [side("fixed", 0.0, 0.5, 1.0), side("same", -1.0, 0.5, 0.0)];
-        assert_eq!(decision(&uncertain, TRUST), silent);
-        let clear = [side("fixed", 0.0, 0.5, 0.0), side("same", -1.0, 0.9, 0.0)];
+        assert_eq!(decision([(0.1, 0.5), (0.099, 0.51)], 0.0, TRUST), silent);
+        assert_eq!(decision([(0.1, 0.5), (0.1, 0.9)], 0.2, TRUST), silent);
         let none = Trust {
             statistics: false,
             correlation: false,
         };
-        assert_eq!(decision(&clear, none), silent);
+        assert_eq!(decision([(0.1, 0.5), (0.01, 0.9)], 0.0, none), silent);
     }
 }
