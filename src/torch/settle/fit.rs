@@ -12,8 +12,9 @@ pub(super) const RESAMPLES: usize = 200;
 /// Added to both variances before they are compared, so that channels that are always zero agree.
 const LEAST_VARIANCE: f64 = 1e-4;
 
-/// Added to a distance before its logarithm: below it all fit equally well.
-const LEAST_DISTANCE: f64 = 1e-6;
+/// Added to distances before they are compared: below it all fit equally well. It is that of variances 4 % apart, or means 3 % of
+/// a deviation, which whether statistics were taken batch by batch or at once already makes.
+const LEAST_DISTANCE: f64 = 1e-4;
 
 /// Other channels' statistics that a channel is compared with, to see what chance gives.
 const OTHERS: i64 = 8;
@@ -238,7 +239,7 @@ mod tests {
         let resamples = Resamples::new(1, 0, "test").unwrap();
         let fit = |mean: f64| resamples.fit(entered(&[mean], &[1.0], (&[0.0], &[1.0]))).unwrap();
         let contrast = contrast(&[fit(0.0), fit(1.0)], &[fit(9.0), fit(1.0)]);
-        assert!((contrast.double_value(&[0]) - 0.5).abs() < 1e-4, "{contrast}");
+        assert!((contrast.double_value(&[0]) - 0.5).abs() < 1e-3, "{contrast}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::fit::{Fit, contrast, distance};
 
 /// Of the contrast, see [`Margin::by`].
-const LEAST_NEARER: f64 = 0.01;
+const LEAST_NEARER: f64 = 0.05;
 
 /// Of the correlation. An output that was made for another graph can correlate a little better by chance.
 const LEAST_CORRELATION: f64 = 0.02;
