@@ -2,8 +2,11 @@
 
 mod audit;
 mod augment;
+mod bundle;
 mod calibration;
 mod card;
+#[path = "../support/checkpoint.rs"]
+mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
@@ -15,6 +18,7 @@ mod explain;
 mod features;
 mod heads;
 mod images;
+mod module;
 mod readers;
 mod roc;
 mod study;

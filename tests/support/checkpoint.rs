@@ -17,7 +17,11 @@ pub struct Layout {
 
 impl Default for Layout {
     fn default() -> Self {
-        Self { block: 1 << 18, restart: 16, snappy: false }
+        Self {
+            block: 1 << 18,
+            restart: 16,
+            snappy: false,
+        }
     }
 }
 
@@ -64,7 +68,11 @@ impl Blocks {
         footer: impl FnOnce(&mut [u64; 4]),
     ) -> Vec<u8> {
         let mut file = Vec::new();
-        let mut places: Vec<_> = self.data.iter().map(|block| append(&mut file, block, self.layout.snappy)).collect();
+        let mut places: Vec<_> = self
+            .data
+            .iter()
+            .map(|block| append(&mut file, block, self.layout.snappy))
+            .collect();
         let meta = append(&mut file, &block(&[], 1), false);
         handles(&mut places);
         let entries: Vec<Pair> = self
@@ -118,7 +126,11 @@ pub fn block(pairs: &[Pair], restart: usize) -> Vec<u8> {
         if whole && i > 0 {
             restarts.push(bytes.len() as u32);
         }
-        let shared = if whole { 0 } else { ahead.iter().zip(key).take_while(|(a, b)| a == b).count() };
+        let shared = if whole {
+            0
+        } else {
+            ahead.iter().zip(key).take_while(|(a, b)| a == b).count()
+        };
         for number in [shared, key.len() - shared, value.len()] {
             bytes.extend(varint(number as u64));
         }
@@ -151,15 +163,19 @@ pub struct Entry {
 
 impl Entry {
     pub fn bytes(&self) -> Vec<u8> {
-        let shape: Vec<u8> = self.shape.iter().flat_map(|size| message(2, &number(1, *size))).collect();
+        let shape: Vec<u8> = self
+            .shape
+            .iter()
+            .flat_map(|size| message(2, &number(1, *size)))
+            .collect();
         let mut bytes = [number(1, self.dtype), message(2, &shape)].concat();
         bytes.extend([number(3, self.shard), number(4, self.offset), number(5, self.size)].concat());
         bytes.extend(varint(6 << 3 | 5));
         bytes.extend(self.checksum.to_le_bytes());
         for slice in &self.slices {
-            let extents = slice.iter().flat_map(|(start, length)| {
-                message(1, &[number(1, *start), varint(2 << 3), varint(*length)].concat())
-            });
+            let extents = slice
+                .iter()
+                .flat_map(|(start, length)| message(1, &[number(1, *start), varint(2 << 3), varint(*length)].concat()));
             bytes.extend(message(7, &extents.collect::<Vec<_>>()));
         }
         bytes

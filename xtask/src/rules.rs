@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("journal", 3),
     ("cohort", 4),
     ("card", 4),
+    ("convert", 5),
     ("heads", 5),
     ("torch", 5),
     ("eval", 5),

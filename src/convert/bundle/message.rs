@@ -164,7 +164,10 @@ mod tests {
     #[test]
     fn the_header_of_a_checkpoint_of_one_shard_reads() {
         let header = Header::parse(b"\x08\x01\x1a\x02\x08\x01").unwrap();
-        assert_eq!((header.shards, header.endianness, header.producer, header.min_consumer), (1, 0, 1, 0));
+        assert_eq!(
+            (header.shards, header.endianness, header.producer, header.min_consumer),
+            (1, 0, 1, 0)
+        );
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //! other and with the files before memory is taken for them.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs,
     io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+mod block;
 mod dtype;
 mod error;
 mod message;
@@ -70,10 +70,15 @@ impl Bundle {
     /// [`BundleError`] where a file is missing, is something else or contradicts itself.
     pub fn open(prefix: &Path) -> Result<Self, BundleError> {
         let index = suffixed(prefix, ".index");
-        let read = |source| BundleError::Read { source, path: index.clone() };
+        let read = |source| BundleError::Read {
+            source,
+            path: index.clone(),
+        };
         let mut bytes = Vec::new();
         let file = fs::File::open(&index).map_err(read)?;
-        file.take(Table::MOST as u64 + 1).read_to_end(&mut bytes).map_err(read)?;
+        file.take(Table::MOST as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(read)?;
         Self::parse(&bytes, index, |shard, shards| {
             Shard::open(suffixed(prefix, &format!(".data-{shard:05}-of-{shards:05}")))
         })
@@ -96,22 +101,23 @@ impl Bundle {
         index: PathBuf,
         open: impl Fn(i32, i32) -> Result<Shard, BundleError>,
     ) -> Result<Self, BundleError> {
-        let table = Table::parse(bytes).map_err(|source| BundleError::Index { source, path: index.clone() })?;
+        let table = Table::parse(bytes).map_err(|source| BundleError::Index {
+            source,
+            path: index.clone(),
+        })?;
         let header = header(&table, &index)?;
         // Data files are opened when a variable lies in them: TensorFlow leaves out those without any.
-        let shards = RefCell::new(BTreeMap::new());
-        let mut length = |shard: i32| {
-            let mut shards = shards.borrow_mut();
-            if let Some(open) = shards.get(&shard) {
-                return Ok(Shard::length(open));
-            }
-            let opened = open(shard, header.shards)?;
-            let length = opened.length();
-            shards.insert(shard, opened);
-            Ok(length)
+        let mut shards = BTreeMap::new();
+        let mut length = |shard: i32| match shards.entry(shard) {
+            Entry::Occupied(open) => Ok(Shard::length(open.get())),
+            Entry::Vacant(place) => Ok(place.insert(open(shard, header.shards)?).length()),
         };
         let variables = variable::variables(&table, header.shards, &mut length, &index)?;
-        Ok(Self { variables, shards: shards.into_inner(), index })
+        Ok(Self {
+            variables,
+            shards,
+            index,
+        })
     }
 
     /// All variables by name. One that is stored in parts is listed once.
@@ -121,7 +127,11 @@ impl Bundle {
 
     /// Bytes of all variables.
     pub fn bytes(&self) -> u64 {
-        self.variables.values().flat_map(Variable::spans).map(|span| span.size).sum()
+        self.variables
+            .values()
+            .flat_map(Variable::spans)
+            .map(|span| span.size)
+            .sum()
     }
 
     /// The values of a variable of 32-bit floats, in rows.
@@ -166,16 +176,16 @@ impl Bundle {
         let mut done = 0;
         for (span, name, dtype) in spans {
             let shard = &self.shards[&span.shard];
-            match dtype {
-                DType::String => shard.check_strings(name, span)?,
-                _ => shard.read(name, span, |bytes| {
-                    done += bytes.len() as u64;
-                    progress(done);
-                })?,
-            }
-            if dtype == DType::String {
-                done += span.size;
+            let mut count = |bytes: u64| {
+                done += bytes;
                 progress(done);
+            };
+            match dtype {
+                DType::String => {
+                    shard.check_strings(name, span)?;
+                    count(span.size);
+                }
+                _ => shard.read(name, span, |bytes| count(bytes.len() as u64))?,
             }
         }
         Ok(())
@@ -190,7 +200,12 @@ impl Bundle {
     }
 
     fn wrong_type(&self, name: &str, variable: &Variable, expected: &'static str) -> BundleError {
-        BundleError::Type { name: name.to_owned(), found: variable.dtype, expected, path: self.index.clone() }
+        BundleError::Type {
+            name: name.to_owned(),
+            found: variable.dtype,
+            expected,
+            path: self.index.clone(),
+        }
     }
 
     fn read<const WIDTH: usize, T: Copy + Default>(
@@ -225,9 +240,15 @@ fn header(table: &Table, index: &Path) -> Result<Header, BundleError> {
     let Some(bytes) = table.get(b"") else {
         return Err(BundleError::NoHeader { path });
     };
-    let header = Header::parse(bytes).map_err(|source| BundleError::Header { source, path: path.clone() })?;
+    let header = Header::parse(bytes).map_err(|source| BundleError::Header {
+        source,
+        path: path.clone(),
+    })?;
     if header.shards < 1 {
-        return Err(BundleError::Shards { found: header.shards, path });
+        return Err(BundleError::Shards {
+            found: header.shards,
+            path,
+        });
     }
     // `CheckVersions` of tensorflow/core/framework/versions.cc; the least producer is 0.
     if header.min_consumer > VERSION || header.producer < 0 {
@@ -235,7 +256,10 @@ fn header(table: &Table, index: &Path) -> Result<Header, BundleError> {
         return Err(BundleError::Version { wanted, path });
     }
     if header.bad_consumers.contains(&VERSION) {
-        return Err(BundleError::Version { wanted: format!("other than {VERSION}"), path });
+        return Err(BundleError::Version {
+            wanted: format!("other than {VERSION}"),
+            path,
+        });
     }
     match header.endianness {
         0 => Ok(header),

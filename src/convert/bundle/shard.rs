@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{BundleError, table::masked, variable::Span};
+use super::{BundleError, block::masked, variable::Span};
 
 /// A data file.
 #[derive(Debug)]
@@ -30,15 +30,26 @@ const PIECE: usize = 1 << 18;
 impl Shard {
     pub(super) fn open(path: PathBuf) -> Result<Self, BundleError> {
         match File::open(&path).and_then(|file| file.metadata()) {
-            Ok(data) => Ok(Self { bytes: Bytes::File, length: data.len(), path }),
+            Ok(data) => Ok(Self {
+                bytes: Bytes::File,
+                length: data.len(),
+                path,
+            }),
             Err(source) => Err(BundleError::Read { source, path }),
         }
     }
 
     pub(super) fn from_bytes(bytes: Option<&Arc<[u8]>>, path: PathBuf) -> Result<Self, BundleError> {
         match bytes {
-            Some(bytes) => Ok(Self { bytes: Bytes::Memory(bytes.clone()), length: bytes.len() as u64, path }),
-            None => Err(BundleError::Read { source: io::ErrorKind::NotFound.into(), path }),
+            Some(bytes) => Ok(Self {
+                bytes: Bytes::Memory(bytes.clone()),
+                length: bytes.len() as u64,
+                path,
+            }),
+            None => Err(BundleError::Read {
+                source: io::ErrorKind::NotFound.into(),
+                path,
+            }),
         }
     }
 
@@ -49,7 +60,10 @@ impl Shard {
 
     /// Hands on the bytes of a variable piece by piece. Only once this has returned they are known to be good.
     pub(super) fn read(&self, name: &str, span: Span, mut take: impl FnMut(&[u8])) -> Result<(), BundleError> {
-        let failed = |source| BundleError::Read { source, path: self.path.clone() };
+        let failed = |source| BundleError::Read {
+            source,
+            path: self.path.clone(),
+        };
         let mut file = self.at(span.offset, span.size).map_err(failed)?;
         let mut piece = vec![0; PIECE.min(usize::try_from(span.size).unwrap_or(PIECE))];
         let (mut checksum, mut left) = (0, span.size);
@@ -71,8 +85,14 @@ impl Shard {
         if span.size == 0 {
             return Ok(());
         }
-        let failed = |source| BundleError::Read { source, path: self.path.clone() };
-        let misfit = || BundleError::Strings { name: name.to_owned(), path: self.path.clone() };
+        let failed = |source| BundleError::Read {
+            source,
+            path: self.path.clone(),
+        };
+        let misfit = || BundleError::Strings {
+            name: name.to_owned(),
+            path: self.path.clone(),
+        };
         let file = self.at(span.offset, span.size).map_err(failed)?;
         let mut file = BufReader::with_capacity(PIECE, file);
         let (mut checksum, mut total) = (0, 0_u64);
@@ -87,7 +107,10 @@ impl Shard {
         let mut stored = [0; 4];
         file.read_exact(&mut stored).map_err(|_| misfit())?;
         if masked(checksum) != u32::from_le_bytes(stored) {
-            return Err(BundleError::Checksum { name: name.to_owned(), path: self.path.clone() });
+            return Err(BundleError::Checksum {
+                name: name.to_owned(),
+                path: self.path.clone(),
+            });
         }
         checksum = crc32c::crc32c_append(checksum, &stored);
         let mut strings = 0;
@@ -125,7 +148,10 @@ impl Shard {
         if masked(checksum) == span.checksum {
             return Ok(());
         }
-        Err(BundleError::Checksum { name: name.to_owned(), path: Path::to_owned(&self.path) })
+        Err(BundleError::Checksum {
+            name: name.to_owned(),
+            path: Path::to_owned(&self.path),
+        })
     }
 }
 

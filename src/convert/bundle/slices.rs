@@ -39,9 +39,8 @@ impl Region {
     /// Whether a value would stand in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let ends = |region: &Self, axis: usize| region.starts[axis] + region.lengths[axis];
-        (0..self.starts.len()).all(|axis| {
-            self.starts[axis].max(other.starts[axis]) < ends(self, axis).min(ends(other, axis))
-        })
+        (0..self.starts.len())
+            .all(|axis| self.starts[axis].max(other.starts[axis]) < ends(self, axis).min(ends(other, axis)))
     }
 
     /// Copies the values of the part to their places in the variable, both in rows.
@@ -116,7 +115,10 @@ mod tests {
     use super::*;
 
     fn extent(start: i64, length: i64) -> Extent {
-        Extent { start, length: Some(length) }
+        Extent {
+            start,
+            length: Some(length),
+        }
     }
 
     /// The two examples in the comments of `ordered_code.cc`, and the widths that it names: one byte for [-64, 64), two
@@ -130,11 +132,37 @@ mod tests {
         };
         assert_eq!(signed(0x42_4242), [0xf0, 0x42, 0x42, 0x42]);
         assert_eq!(signed(-0x800), [0x38, 0x00]);
-        assert_eq!((signed(0), signed(-1), signed(63)), (vec![0x80], vec![0x7f], vec![0xbf]));
-        for (number, length) in [(64, 2), (-64, 1), (-65, 2), (8191, 2), (8192, 3), (i64::MAX, 10), (i64::MIN, 10)] {
+        assert_eq!(
+            (signed(0), signed(-1), signed(63)),
+            (vec![0x80], vec![0x7f], vec![0xbf])
+        );
+        for (number, length) in [
+            (64, 2),
+            (-64, 1),
+            (-65, 2),
+            (8191, 2),
+            (8192, 3),
+            (i64::MAX, 10),
+            (i64::MIN, 10),
+        ] {
             assert_eq!(signed(number).len(), length, "{number}");
         }
-        let mut numbers = [i64::MIN, -(1 << 55), -70_000, -65, -64, -1, 0, 1, 63, 64, 300, 1 << 20, 1 << 56, i64::MAX];
+        let mut numbers = [
+            i64::MIN,
+            -(1 << 55),
+            -70_000,
+            -65,
+            -64,
+            -1,
+            0,
+            1,
+            63,
+            64,
+            300,
+            1 << 20,
+            1 << 56,
+            i64::MAX,
+        ];
         numbers.sort_unstable();
         assert!(numbers.map(signed).is_sorted());
     }
@@ -150,7 +178,10 @@ mod tests {
             (vec![extent(1, 1), extent(1, 2), extent(1, 1)], vec![9, 11]),
         ];
         let mut joined = vec![0xff; 12];
-        let regions: Vec<Region> = parts.iter().map(|(extents, _)| Region::of(extents, &shape).unwrap()).collect();
+        let regions: Vec<Region> = parts
+            .iter()
+            .map(|(extents, _)| Region::of(extents, &shape).unwrap())
+            .collect();
         for (region, (_, values)) in regions.iter().zip(&parts) {
             region.place(values, &shape, &mut joined);
         }

@@ -4,7 +4,10 @@
 //! Every length and offset in it may lie. A table is refused unless its blocks lie side by side, each block's checksum
 //! holds and the keys ascend, and what it unpacks to stays below [`Table::MOST`].
 
-use super::wire::{Wire, WireError};
+use super::{
+    block::{Handle, contents, each, unpack},
+    wire::{Wire, WireError},
+};
 
 /// Keys with their values, in ascending order.
 #[derive(Debug)]
@@ -122,22 +125,16 @@ pub enum TableError {
         offset: usize,
     },
     /// More than any index holds.
-    #[error("it unpacks to more than {} bytes or {} entries, no checkpoint has so many", Table::MOST, Table::ENTRIES)]
+    #[error(
+        "it unpacks to more than {} bytes or {} entries, no checkpoint has so many",
+        Table::MOST,
+        Table::ENTRIES
+    )]
     Much,
-}
-
-/// A block's first byte and its length without the trailer.
-#[derive(Debug, Clone, Copy)]
-struct Handle {
-    offset: usize,
-    size: usize,
 }
 
 /// `kTableMagicNumber` of `table/format.h`.
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
-/// The way of compression, and the checksum.
-const TRAILER: usize = 5;
-
 impl Table {
     /// Bytes of the footer: two handles, padded to 40, and the magic number.
     const FOOTER: usize = 48;
@@ -209,32 +206,21 @@ impl Table {
 
     /// The value of a key.
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let at = self.entries.binary_search_by(|(other, _)| other.as_slice().cmp(key)).ok()?;
+        let at = self
+            .entries
+            .binary_search_by(|(other, _)| other.as_slice().cmp(key))
+            .ok()?;
         Some(&self.entries[at].1)
-    }
-}
-
-impl Handle {
-    fn read(wire: &mut Wire<'_>, block: &'static str, blocks: &[u8]) -> Result<Self, TableError> {
-        let mut number = || wire.varint().map_err(|source| TableError::Handle { block, source });
-        let (offset, size) = (number()?, number()?);
-        let end = offset.checked_add(size).and_then(|end| end.checked_add(TRAILER as u64));
-        if end.is_none_or(|end| end > blocks.len() as u64) {
-            return Err(TableError::Outside { block, offset, size, end: blocks.len() });
-        }
-        // Both are below the length of what is in memory.
-        Ok(Self { offset: offset as usize, size: size as usize })
-    }
-
-    fn end(self) -> usize {
-        self.offset + self.size + TRAILER
     }
 }
 
 /// No two blocks share a byte, and data blocks stand in the order of their keys.
 fn side_by_side(data: &[Handle], meta: Handle, index: Handle) -> Result<(), TableError> {
     let follows = |ahead: Handle, handle: Handle| match handle.offset < ahead.end() {
-        true => Err(TableError::Overlap { offset: handle.offset, end: ahead.end() }),
+        true => Err(TableError::Overlap {
+            offset: handle.offset,
+            end: ahead.end(),
+        }),
         false => Ok(()),
     };
     data.windows(2).try_for_each(|pair| follows(pair[0], pair[1]))?;
@@ -243,100 +229,18 @@ fn side_by_side(data: &[Handle], meta: Handle, index: Handle) -> Result<(), Tabl
     all.windows(2).try_for_each(|pair| follows(pair[0], pair[1]))
 }
 
-/// A block as it stands in the file, once its checksum holds, and its way of compression.
-fn contents(blocks: &[u8], handle: Handle) -> Result<(&[u8], u8), TableError> {
-    let (body, trailer) = blocks[handle.offset..handle.end()].split_at(handle.size);
-    let stored = u32::from_le_bytes([trailer[1], trailer[2], trailer[3], trailer[4]]);
-    let computed = crc32c::crc32c_append(crc32c::crc32c(body), &trailer[..1]);
-    if masked(computed) != stored {
-        return Err(TableError::Checksum { offset: handle.offset });
-    }
-    Ok((body, trailer[0]))
-}
-
-fn unpack<'a>(blocks: &'a [u8], handle: Handle, budget: &mut usize) -> Result<std::borrow::Cow<'a, [u8]>, TableError> {
-    let offset = handle.offset;
-    match contents(blocks, handle)? {
-        (body, 0) => Ok(body.into()),
-        (body, 1) => {
-            let snappy = |source| TableError::Snappy { offset, source };
-            let claimed = snap::raw::decompress_len(body).map_err(snappy)?;
-            // The densest element of Snappy's format makes 64 bytes from 3.
-            if claimed / 64 > body.len() / 3 {
-                return Err(TableError::Bomb { offset, packed: body.len(), claimed });
-            }
-            spend(budget, claimed)?;
-            Ok(snap::raw::Decoder::new().decompress_vec(body).map_err(snappy)?.into())
-        }
-        (_, way) => Err(TableError::Compression { offset, way }),
-    }
-}
-
-fn spend(budget: &mut usize, bytes: usize) -> Result<(), TableError> {
+/// Takes memory from what may be taken.
+pub(super) fn spend(budget: &mut usize, bytes: usize) -> Result<(), TableError> {
     *budget = budget.checked_sub(bytes).ok_or(TableError::Much)?;
     Ok(())
 }
 
-/// Walks a block: entries of `shared, own, length of the value, own bytes of the key, value`, then the places at which
-/// a key stands whole, four bytes each, and their number.
-fn each(
-    block: &[u8],
-    offset: usize,
-    mut take: impl FnMut(&[u8], &[u8]) -> Result<(), TableError>,
-) -> Result<(), TableError> {
-    let (entries, restarts) = restarts(block).ok_or(TableError::Restarts { offset })?;
-    let mut restarts = restarts.iter().map(|place| u32::from_le_bytes(*place) as usize).peekable();
-    let broken = |source| TableError::Entry { offset, source };
-    let (mut wire, mut key, mut first) = (Wire::new(entries), Vec::new(), true);
-    while !wire.is_empty() {
-        let at = entries.len() - wire.len();
-        let whole = restarts.next_if_eq(&at).is_some();
-        let shared = wire.varint().map_err(broken)?;
-        let own = wire.varint().map_err(broken)?;
-        let length = wire.varint().map_err(broken)?;
-        let own = wire.take(own).map_err(broken)?;
-        let value = wire.take(length).map_err(broken)?;
-        if shared > key.len() as u64 {
-            return Err(TableError::Shared { offset, shared, length: key.len() });
-        }
-        if whole && shared > 0 {
-            return Err(TableError::Restarts { offset });
-        }
-        let shared = shared as usize;
-        // With the same beginning, what follows decides.
-        if !first && own <= &key[shared..] {
-            return Err(TableError::Order { offset });
-        }
-        first = false;
-        key.truncate(shared);
-        key.extend(own);
-        take(&key, value)?;
-    }
-    // What is left names no entry, unless the block has none: then its one restart is at 0.
-    match restarts.next() {
-        Some(place) if !(first && place == 0 && restarts.next().is_none()) => Err(TableError::Restarts { offset }),
-        _ => Ok(()),
-    }
-}
-
-/// The entries of a block and the places of its restarts.
-fn restarts(block: &[u8]) -> Option<(&[u8], &[[u8; 4]])> {
-    let (rest, count) = block.split_last_chunk::<4>()?;
-    let bytes = (u32::from_le_bytes(*count) as usize).checked_mul(4)?;
-    let (entries, places) = rest.split_at(rest.len().checked_sub(bytes)?);
-    let (places, _) = places.as_chunks::<4>();
-    (places.first() == Some(&[0; 4])).then_some((entries, places))
-}
-
-/// A checksum as it is stored: turned and shifted, so that checksums of data that hold checksums stay good
-/// (`masked_crc32c` of LevelDB's `crc32c.h`).
-pub(super) fn masked(checksum: u32) -> u32 {
-    checksum.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::block::{TRAILER, masked},
+        *,
+    };
 
     /// A block of one restart with its trailer.
     fn sealed(entries: &[u8], restarts: &[u32]) -> Vec<u8> {
@@ -369,7 +273,13 @@ mod tests {
         let bytes = table(b"\0\x02\x01abX\x01\x01\x02cYY\0\x01\0d", &[0, 12], "d");
         let table = Table::parse(&bytes).unwrap();
         let expected: [(&[u8], &[u8]); 3] = [(b"ab", b"X"), (b"ac", b"YY"), (b"d", b"")];
-        assert!(table.entries().iter().zip(expected).all(|((key, value), (k, v))| key == k && value == v));
+        assert!(
+            table
+                .entries()
+                .iter()
+                .zip(expected)
+                .all(|((key, value), (k, v))| key == k && value == v)
+        );
         assert_eq!((table.get(b"ac"), table.get(b"a")), (Some(b"YY".as_slice()), None));
     }
 
@@ -404,15 +314,11 @@ mod tests {
     fn restarts_must_name_entries() {
         for restarts in [&[][..], &[1], &[0, 2], &[0, 0], &[0, 4, 3], &[0, u32::MAX]] {
             let wrong = Table::parse(&table(b"\0\x01\0a\0\x01\0b", restarts, "b"));
-            assert!(matches!(wrong, Err(TableError::Restarts { .. })), "{restarts:?}: {wrong:?}");
+            assert!(
+                matches!(wrong, Err(TableError::Restarts { .. })),
+                "{restarts:?}: {wrong:?}"
+            );
         }
         assert!(Table::parse(&table(b"\0\x01\0a\0\x01\0b", &[0, 4], "b")).is_ok());
-    }
-
-    /// LevelDB's `crc32c_test.cc`: 32 bytes of zero; the mask is undone by `unmask` there.
-    #[test]
-    fn checksums_are_those_of_leveldb() {
-        assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(masked(0x8a91_36aa), 0x8a91_36aa_u32.rotate_right(15).wrapping_add(0xa282_ead8));
     }
 }

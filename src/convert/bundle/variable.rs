@@ -5,7 +5,9 @@ use std::{
     path::Path,
 };
 
-use super::{BundleError, DType, Lie, MOST_AXES, MOST_ENTRY, MOST_PARTS, Table, message::Entry, slices, slices::Region};
+use super::{
+    BundleError, DType, Lie, MOST_AXES, MOST_ENTRY, MOST_PARTS, Table, message::Entry, slices, slices::Region,
+};
 
 /// A variable of a checkpoint.
 #[derive(Debug, Clone)]
@@ -55,13 +57,27 @@ pub(super) fn variables(
     let mut variables = BTreeMap::new();
     let mut used = BTreeSet::new();
     // Names begin with no zero byte, keys of parts do.
-    let parts = table.entries().iter().filter(|(key, _)| key.first() == Some(&0)).count();
-    for (key, value) in table.entries().iter().filter(|(key, _)| key.first().is_some_and(|byte| *byte != 0)) {
+    let parts = table
+        .entries()
+        .iter()
+        .filter(|(key, _)| key.first() == Some(&0))
+        .count();
+    for (key, value) in table
+        .entries()
+        .iter()
+        .filter(|(key, _)| key.first().is_some_and(|byte| *byte != 0))
+    {
         let name = std::str::from_utf8(key).map_err(|_| BundleError::Name {
             name: String::from_utf8_lossy(key).into_owned(),
             path: path.to_owned(),
         })?;
-        let mut reading = Reading { table, shards, length: &mut *length, name, path };
+        let mut reading = Reading {
+            table,
+            shards,
+            length: &mut *length,
+            name,
+            path,
+        };
         let entry = reading.parse(value)?;
         let (dtype, shape) = reading.shape(&entry)?;
         let place = match entry.slices.is_empty() {
@@ -71,7 +87,10 @@ pub(super) fn variables(
         variables.insert(name.to_owned(), Variable { dtype, shape, place });
     }
     if used.len() < parts {
-        return Err(BundleError::Stray { count: parts - used.len(), path: path.to_owned() });
+        return Err(BundleError::Stray {
+            count: parts - used.len(),
+            path: path.to_owned(),
+        });
     }
     apart(&variables, path)?;
     Ok(variables)
@@ -88,7 +107,11 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn lie(&self, what: Lie) -> BundleError {
-        BundleError::Lie { name: self.name.to_owned(), what, path: self.path.to_owned() }
+        BundleError::Lie {
+            name: self.name.to_owned(),
+            what,
+            path: self.path.to_owned(),
+        }
     }
 
     fn parse(&self, value: &[u8]) -> Result<Entry, BundleError> {
@@ -119,35 +142,66 @@ impl Reading<'_> {
 
     /// Values of a shape, whose bytes can be counted as well.
     fn values(&self, shape: &[usize], dtype: DType) -> Result<u64, BundleError> {
-        let bytes = |values: &usize| values.checked_mul(dtype.width().unwrap_or(1)).is_some_and(|n| n <= isize::MAX as usize);
+        let bytes = |values: &usize| {
+            values
+                .checked_mul(dtype.width().unwrap_or(1))
+                .is_some_and(|n| n <= isize::MAX as usize)
+        };
         let values = shape.iter().try_fold(1_usize, |values, size| values.checked_mul(*size));
-        values.filter(bytes).map(|values| values as u64).ok_or_else(|| self.lie(Lie::Huge))
+        values
+            .filter(bytes)
+            .map(|values| values as u64)
+            .ok_or_else(|| self.lie(Lie::Huge))
     }
 
     fn span(&mut self, entry: &Entry, dtype: DType, shape: &[usize]) -> Result<Span, BundleError> {
         let values = self.values(shape, dtype)?;
-        let Entry { shard, offset, size, checksum, .. } = *entry;
+        let Entry {
+            shard,
+            offset,
+            size,
+            checksum,
+            ..
+        } = *entry;
         let bytes = u64::try_from(size).ok();
         match dtype.width() {
             Some(width) if bytes != Some(values * width as u64) => {
-                return Err(self.lie(Lie::Size { found: size, expected: values * width as u64 }));
+                return Err(self.lie(Lie::Size {
+                    found: size,
+                    expected: values * width as u64,
+                }));
             }
             // Strings have a byte at least for the length of each.
             None if bytes.is_none_or(|bytes| bytes < values) => {
-                return Err(self.lie(Lie::Size { found: size, expected: values }));
+                return Err(self.lie(Lie::Size {
+                    found: size,
+                    expected: values,
+                }));
             }
             _ => {}
         }
         if !(0..self.shards).contains(&shard) {
-            return Err(self.lie(Lie::Shard { shard, shards: self.shards }));
+            return Err(self.lie(Lie::Shard {
+                shard,
+                shards: self.shards,
+            }));
         }
         let length = (self.length)(shard)?;
         let outside = || Lie::Outside { offset, size, length };
-        let (first, bytes) = u64::try_from(offset).ok().zip(bytes).ok_or_else(|| self.lie(outside()))?;
+        let (first, bytes) = u64::try_from(offset)
+            .ok()
+            .zip(bytes)
+            .ok_or_else(|| self.lie(outside()))?;
         if first.checked_add(bytes).is_none_or(|end| end > length) {
             return Err(self.lie(outside()));
         }
-        Ok(Span { shard, offset: first, size: bytes, checksum, values })
+        Ok(Span {
+            shard,
+            offset: first,
+            size: bytes,
+            checksum,
+            values,
+        })
     }
 
     fn parts(
@@ -175,8 +229,11 @@ impl Reading<'_> {
             parts.push((region, span));
         }
         // No value twice and as many values as there are: each value once.
-        let total = parts.iter().try_fold(0_u64, |total, (_, span)| total.checked_add(span.values));
-        let twice = |(i, (region, _)): (usize, &(Region, Span))| parts[..i].iter().any(|(other, _)| region.overlaps(other));
+        let total = parts
+            .iter()
+            .try_fold(0_u64, |total, (_, span)| total.checked_add(span.values));
+        let twice =
+            |(i, (region, _)): (usize, &(Region, Span))| parts[..i].iter().any(|(other, _)| region.overlaps(other));
         if total != Some(self.values(shape, dtype)?) || parts.iter().enumerate().any(twice) {
             return Err(self.lie(Lie::Cover));
         }
@@ -186,7 +243,9 @@ impl Reading<'_> {
 
 /// No byte belongs to two variables, so that all of them together are no larger than the files.
 fn apart(variables: &BTreeMap<String, Variable>, path: &Path) -> Result<(), BundleError> {
-    let named = variables.iter().flat_map(|(name, variable)| variable.spans().into_iter().map(move |span| (span, name)));
+    let named = variables
+        .iter()
+        .flat_map(|(name, variable)| variable.spans().into_iter().map(move |span| (span, name)));
     let mut spans: Vec<(Span, &String)> = named.filter(|(span, _)| span.size > 0).collect();
     spans.sort_unstable();
     let clash = spans.windows(2).find(|pair| {

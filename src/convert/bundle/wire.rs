@@ -80,7 +80,11 @@ impl<'a> Wire<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.0.len() < 10 { WireError::Truncated } else { WireError::Varint })
+        Err(if self.0.len() < 10 {
+            WireError::Truncated
+        } else {
+            WireError::Varint
+        })
     }
 
     /// The next `count` bytes.
@@ -159,7 +163,10 @@ mod tests {
     #[test]
     fn fields_are_those_of_the_encoding_guide() {
         assert_eq!(Wire::new(b"\x08\x96\x01").field(), Ok(Some((1, Value::Varint(150)))));
-        assert_eq!(Wire::new(b"\x12\x07testing").field(), Ok(Some((2, Value::Bytes(b"testing")))));
+        assert_eq!(
+            Wire::new(b"\x12\x07testing").field(),
+            Ok(Some((2, Value::Bytes(b"testing"))))
+        );
         let minus_two = Wire::new(b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01").varint().unwrap();
         assert_eq!(Value::Varint(minus_two).int32(1), Ok(-2));
     }
@@ -170,10 +177,19 @@ mod tests {
         assert_eq!(Wire::new(&[0x80; 12]).varint(), Err(WireError::Varint));
         assert_eq!(Wire::new(&[0x80; 3]).varint(), Err(WireError::Truncated));
         assert_eq!(Wire::new(b"\x12\x7fx").field(), Err(WireError::Truncated));
-        assert_eq!(Wire::new(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").field(), Err(WireError::Truncated));
+        assert_eq!(
+            Wire::new(b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01").field(),
+            Err(WireError::Truncated)
+        );
         assert_eq!(Wire::new(b"\x00").field(), Err(WireError::Tag { wire: 0, field: 0 }));
         assert_eq!(Wire::new(b"\x0b").field(), Err(WireError::Tag { wire: 3, field: 1 }));
         let past = Value::Varint(1 << 31).int32(4);
-        assert_eq!(past, Err(WireError::Range { field: 4, value: 1 << 31 }));
+        assert_eq!(
+            past,
+            Err(WireError::Range {
+                field: 4,
+                value: 1 << 31
+            })
+        );
     }
 }

@@ -132,14 +132,22 @@ pub enum Trick {
 
 impl ModuleError {
     pub(super) fn read(source: io::Error, path: &Path) -> Self {
-        Self::Read { source, path: path.to_owned() }
+        Self::Read {
+            source,
+            path: path.to_owned(),
+        }
     }
 
     /// An error while an archive was read, which may be that it has come to its limit.
     pub(super) fn archive(source: io::Error, path: &Path) -> Self {
         let path = path.to_owned();
         match source.kind() {
-            io::ErrorKind::FileTooLarge => Self::Trick { what: Trick::Large { most: super::LIMITS.bytes }, path },
+            io::ErrorKind::FileTooLarge => Self::Trick {
+                what: Trick::Large {
+                    most: super::LIMITS.bytes,
+                },
+                path,
+            },
             _ => Self::Archive { source, path },
         }
     }

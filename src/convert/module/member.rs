@@ -34,7 +34,16 @@ const MOST: u64 = 1 << 16;
 impl<'a> Members<'a> {
     pub(super) fn new(limits: Limits, path: &'a Path) -> Self {
         let (names, top, long) = (BTreeSet::new(), None, None);
-        Self { limits, path, seen: 0, names, top, taken: 0, long, sized: false }
+        Self {
+            limits,
+            path,
+            seen: 0,
+            names,
+            top,
+            taken: 0,
+            long,
+            sized: false,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -46,7 +55,9 @@ impl<'a> Members<'a> {
         self.seen += 1;
         // An extension header and its member count as two.
         if self.seen > 2 * self.limits.members {
-            return Err(self.trick(Trick::Many { most: self.limits.members }));
+            return Err(self.trick(Trick::Many {
+                most: self.limits.members,
+            }));
         }
         let kind = entry.header().entry_type();
         match kind {
@@ -62,7 +73,9 @@ impl<'a> Members<'a> {
         }
         let name = match self.long.take() {
             Some(name) => name,
-            None => std::str::from_utf8(&entry.path_bytes()).map_err(|_| self.trick(Trick::Unreadable))?.to_owned(),
+            None => std::str::from_utf8(&entry.path_bytes())
+                .map_err(|_| self.trick(Trick::Unreadable))?
+                .to_owned(),
         };
         if std::mem::take(&mut self.sized) {
             return Err(self.trick(Trick::PaxSize { name }));
@@ -92,12 +105,17 @@ impl<'a> Members<'a> {
         }
         let first = self.top.get_or_insert_with(|| top.to_owned());
         if first != top {
-            let two = Trick::Two { first: first.clone(), second: top.to_owned() };
+            let two = Trick::Two {
+                first: first.clone(),
+                second: top.to_owned(),
+            };
             return Err(self.trick(two));
         }
         self.taken = self.taken.saturating_add(size);
         if self.taken > self.limits.bytes {
-            return Err(self.trick(Trick::Large { most: self.limits.bytes }));
+            return Err(self.trick(Trick::Large {
+                most: self.limits.bytes,
+            }));
         }
         Ok(Some(Wanted { name: name.to_owned() }))
     }
@@ -122,7 +140,10 @@ impl<'a> Members<'a> {
                 ("size", _) => self.sized = true,
                 // Of the sparse files of GNU tar, which have their own names.
                 (key, _) if key.starts_with("GNU.sparse") => {
-                    return Err(self.trick(Trick::Kind { name: key.to_owned(), what: "a file with holes" }));
+                    return Err(self.trick(Trick::Kind {
+                        name: key.to_owned(),
+                        what: "a file with holes",
+                    }));
                 }
                 _ => {}
             }
@@ -136,12 +157,17 @@ impl<'a> Members<'a> {
             return Err(self.trick(Trick::Unreadable));
         }
         let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(|source| ModuleError::archive(source, self.path))?;
+        entry
+            .read_to_end(&mut bytes)
+            .map_err(|source| ModuleError::archive(source, self.path))?;
         Ok(bytes)
     }
 
     fn trick(&self, what: Trick) -> ModuleError {
-        ModuleError::Trick { what, path: self.path.to_owned() }
+        ModuleError::Trick {
+            what,
+            path: self.path.to_owned(),
+        }
     }
 }
 
@@ -186,7 +212,13 @@ mod tests {
     fn lines_of_pax_headers_count_themselves() {
         let (line, after) = pax_line(b"12 path=a/b\n11 size=77\n").unwrap();
         assert_eq!((line, after), (("path", "a/b"), b"11 size=77\n".as_slice()));
-        for wrong in [b"99 path=a\n".as_slice(), b"path=a\n", b"0 path=a\n", b"9 path=a ", b"3 \xff\n"] {
+        for wrong in [
+            b"99 path=a\n".as_slice(),
+            b"path=a\n",
+            b"0 path=a\n",
+            b"9 path=a ",
+            b"3 \xff\n",
+        ] {
             assert_eq!(pax_line(wrong), None, "{wrong:?}");
         }
     }

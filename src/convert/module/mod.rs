@@ -48,7 +48,10 @@ struct Limits {
     members: usize,
 }
 
-const LIMITS: Limits = Limits { bytes: 64 << 30, members: 10_000 };
+const LIMITS: Limits = Limits {
+    bytes: 64 << 30,
+    members: 10_000,
+};
 
 /// The name in every checkpoint of TensorFlow 2 that holds its graph of objects.
 const OBJECTS: &str = "_CHECKPOINTABLE_OBJECT_GRAPH";
@@ -62,7 +65,10 @@ impl Module {
     /// [`ModuleError`] where `path` is something else, an archive is damaged or dangerous, or the variables are those
     /// of TensorFlow 2.
     pub fn open(path: &Path, scratch: &Path) -> Result<Self, ModuleError> {
-        let module = match fs::metadata(path).map_err(|source| ModuleError::read(source, path))?.is_dir() {
+        let module = match fs::metadata(path)
+            .map_err(|source| ModuleError::read(source, path))?
+            .is_dir()
+        {
             true => Self::folder(path)?,
             false => Self::archive(path, scratch, LIMITS)?,
         };
@@ -97,7 +103,11 @@ impl Module {
         let mut files = BTreeSet::new();
         for entry in entries {
             let name = entry.map_err(|source| ModuleError::read(source, folder))?.file_name();
-            files.extend(name.to_str().filter(|name| member::is_of_checkpoint(name)).map(str::to_owned));
+            files.extend(
+                name.to_str()
+                    .filter(|name| member::is_of_checkpoint(name))
+                    .map(str::to_owned),
+            );
         }
         let digest = |name: String| Ok((name.clone(), sha256_file(&folder.join(&name))?));
         files.into_iter().map(digest).collect()
@@ -105,10 +115,19 @@ impl Module {
 
     fn folder(path: &Path) -> Result<Self, ModuleError> {
         let within = [path.join("variables/variables"), path.join("variables")];
-        let prefix = within.into_iter().find(|prefix| prefix.with_extension("index").is_file());
+        let prefix = within
+            .into_iter()
+            .find(|prefix| prefix.with_extension("index").is_file());
         match prefix {
-            Some(prefix) => Ok(Self { prefix, archive: None, _unpacked: None }),
-            None => Err(ModuleError::NotAModule { what: contents(path), path: path.to_owned() }),
+            Some(prefix) => Ok(Self {
+                prefix,
+                archive: None,
+                _unpacked: None,
+            }),
+            None => Err(ModuleError::NotAModule {
+                what: contents(path),
+                path: path.to_owned(),
+            }),
         }
     }
 
@@ -122,31 +141,58 @@ impl Module {
         let tar: Box<dyn Read> = match start.as_slice() {
             [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(file)),
             start if start.get(257..262) == Some(b"ustar") => Box::new(file),
-            start => return Err(ModuleError::NotAModule { what: kind(start), path: path.to_owned() }),
+            start => {
+                return Err(ModuleError::NotAModule {
+                    what: kind(start),
+                    path: path.to_owned(),
+                });
+            }
         };
         let digest = sha256_file(path)?;
         let unpacked = tempfile::Builder::new()
             .prefix(".hounsfield-module-")
             .tempdir_in(scratch)
-            .map_err(|source| ModuleError::Unpack { source, path: scratch.to_owned() })?;
+            .map_err(|source| ModuleError::Unpack {
+                source,
+                path: scratch.to_owned(),
+            })?;
         let prefix = unpack(tar, unpacked.path(), limits, path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { prefix, archive: Some((name, digest)), _unpacked: Some(unpacked) })
+        Ok(Self {
+            prefix,
+            archive: Some((name, digest)),
+            _unpacked: Some(unpacked),
+        })
     }
 }
 
 /// Takes the variables from a tar and gives their prefix.
 fn unpack(tar: Box<dyn Read>, folder: &Path, limits: Limits, path: &Path) -> Result<PathBuf, ModuleError> {
-    let trick = |what| ModuleError::Trick { what, path: path.to_owned() };
+    let trick = |what| ModuleError::Trick {
+        what,
+        path: path.to_owned(),
+    };
     let mut members = Members::new(limits, path);
-    let mut left = Capped { inner: tar, left: limits.bytes };
+    let mut left = Capped {
+        inner: tar,
+        left: limits.bytes,
+    };
     let mut tar = tar::Archive::new(&mut left);
     // Unpacked by hand: what tar's extensions may say (names, sizes, holes) is read within bounds, or not at all.
-    for entry in tar.entries().map_err(|source| ModuleError::archive(source, path))?.raw(true) {
+    for entry in tar
+        .entries()
+        .map_err(|source| ModuleError::archive(source, path))?
+        .raw(true)
+    {
         let mut entry = entry.map_err(|source| ModuleError::archive(source, path))?;
-        let Some(Wanted { name }) = members.next(&mut entry)? else { continue };
+        let Some(Wanted { name }) = members.next(&mut entry)? else {
+            continue;
+        };
         let target = folder.join(name);
-        let mut file = File::create_new(&target).map_err(|source| ModuleError::Unpack { source, path: target.clone() })?;
+        let mut file = File::create_new(&target).map_err(|source| ModuleError::Unpack {
+            source,
+            path: target.clone(),
+        })?;
         copy(&mut entry, &mut file, &target, path)?;
     }
     // To the end, where the packed file has its checksum.
@@ -154,7 +200,10 @@ fn unpack(tar: Box<dyn Read>, folder: &Path, limits: Limits, path: &Path) -> Res
     match folder.join("variables.index").is_file() {
         true => Ok(folder.join("variables")),
         false if members.is_empty() => Err(trick(Trick::Empty)),
-        false => Err(ModuleError::NotAModule { what: "an archive of something else", path: path.to_owned() }),
+        false => Err(ModuleError::NotAModule {
+            what: "an archive of something else",
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -164,8 +213,10 @@ fn copy(entry: &mut impl Read, file: &mut File, target: &Path, path: &Path) -> R
     loop {
         match entry.read(&mut piece) {
             Ok(0) => return Ok(()),
-            Ok(length) => io::Write::write_all(file, &piece[..length])
-                .map_err(|source| ModuleError::Unpack { source, path: target.to_owned() })?,
+            Ok(length) => io::Write::write_all(file, &piece[..length]).map_err(|source| ModuleError::Unpack {
+                source,
+                path: target.to_owned(),
+            })?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(ModuleError::archive(source, path)),
         }
@@ -189,7 +240,9 @@ impl<R: Read> Read for Capped<R> {
 /// What a file is that is no archive, in words.
 fn kind(start: &[u8]) -> &'static str {
     match start {
-        [b'P', b'K', 3, 4, ..] => "a zip archive (unpack it first, and name the folder; PyTorch's files are zip as well)",
+        [b'P', b'K', 3, 4, ..] => {
+            "a zip archive (unpack it first, and name the folder; PyTorch's files are zip as well)"
+        }
         [0x89, b'H', b'D', b'F', ..] => "an HDF5 file of Keras",
         [0x80, 2..=5, ..] => "a pickle of Python",
         [b'B', b'Z', b'h', ..] => "a bzip2 archive (unpack it first, and name the folder)",

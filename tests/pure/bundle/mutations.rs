@@ -16,7 +16,20 @@ use crate::checkpoint::{self, Blocks, Layout, Pair};
 
 /// Numbers that programs trip over.
 const NUMBERS: [u64; 14] = [
-    0, 1, 2, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 40, (1 << 63) - 1, 1 << 63, u64::MAX,
+    0,
+    1,
+    2,
+    0x7f,
+    0x80,
+    0xff,
+    0xffff,
+    0x7fff_ffff,
+    0x8000_0000,
+    0xffff_ffff,
+    1 << 40,
+    (1 << 63) - 1,
+    1 << 63,
+    u64::MAX,
 ];
 
 /// Changes bytes as a bad disk, a bad line or a bad mind would.
@@ -34,7 +47,9 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut impl Rng) {
             let new: Vec<u8> = (0..=run).map(|_| below(256) as u8).collect();
             bytes.splice(place..place, new);
         }
-        3 => bytes[place..place + run].iter_mut().for_each(|byte| *byte = below(256) as u8),
+        3 => bytes[place..place + run]
+            .iter_mut()
+            .for_each(|byte| *byte = below(256) as u8),
         4 => {
             let copy = bytes[place..place + run].to_vec();
             let other = at(bytes, &mut below);
@@ -58,12 +73,15 @@ fn blocks() -> (Vec<u8>, Vec<u8>) {
     let scratch = tempfile::tempdir().unwrap();
     let module = Module::open(oracle("tfhub/blocks.tar.gz").as_ref(), scratch.path()).unwrap();
     let prefix = module.variables_prefix().display();
-    (super::read(&format!("{prefix}.index")), super::read(&format!("{prefix}.data-00000-of-00001")))
+    (
+        super::read(&format!("{prefix}.index")),
+        super::read(&format!("{prefix}.data-00000-of-00001")),
+    )
 }
 
 /// An error in words, or exactly `expected`. Tells which.
 fn is_refused(index: &[u8], data: &Arc<[u8]>, expected: &Contents, what: &str) -> bool {
-    match Bundle::from_bytes(index, &[data.clone()]).and_then(|bundle| contents(&bundle)) {
+    match Bundle::from_bytes(index, std::slice::from_ref(data)).and_then(|bundle| contents(&bundle)) {
         Ok(found) => {
             assert!(found == *expected, "{what}: other variables than were written");
             false
@@ -109,13 +127,16 @@ fn damaged_files_of_a_module_of_many_blocks_are_refused_or_read_as_they_were() {
 
 /// What is read must be sound, whatever it says: as many values as the shape has, and no more bytes than there are.
 fn is_sound(index: &[u8], data: &Arc<[u8]>, what: &str) -> bool {
-    let opened = Bundle::from_bytes(index, &[data.clone()]);
+    let opened = Bundle::from_bytes(index, std::slice::from_ref(data));
     match opened.and_then(|bundle| Ok((contents(&bundle)?, bundle.bytes()))) {
         Ok((found, bytes)) => {
             assert!(bytes <= data.len() as u64, "{what}: {bytes} bytes from {}", data.len());
             for (name, (_, shape, values)) in found {
                 let count = shape.iter().product::<usize>();
-                assert!(values.is_none_or(|values| values.len() == count), "{what}: {name} {shape:?}");
+                assert!(
+                    values.is_none_or(|values| values.len() == count),
+                    "{what}: {name} {shape:?}"
+                );
             }
             true
         }
@@ -129,7 +150,10 @@ fn is_sound(index: &[u8], data: &Arc<[u8]>, what: &str) -> bool {
 /// Few variables, so that thousands of tables can be rebuilt: whole ones, parts, integers.
 fn small() -> (Vec<Pair>, Vec<u8>) {
     let prefix = oracle("tfhub/parts");
-    let mut pairs = Table::parse(&super::read(&format!("{prefix}.index"))).unwrap().entries().to_vec();
+    let mut pairs = Table::parse(&super::read(&format!("{prefix}.index")))
+        .unwrap()
+        .entries()
+        .to_vec();
     let mut data = super::read(&format!("{prefix}.data-00000-of-00001"));
     let (types, more) = (oracle("tfhub/types.index"), oracle("tfhub/types.data-00000-of-00001"));
     // The types behind the parts, in the same file: alignment is free, so that the first offsets can stay as they are.
@@ -179,7 +203,11 @@ fn deep(count: usize, purpose: &str) {
     let mut rng = stream(0, purpose);
     let (pairs, data) = small();
     let data: Arc<[u8]> = data.into();
-    assert!(is_sound(&checkpoint::table(&pairs, Layout::default()), &data, "unchanged"));
+    assert!(is_sound(
+        &checkpoint::table(&pairs, Layout::default()),
+        &data,
+        "unchanged"
+    ));
     let mut sound = 0;
     for i in 0..count {
         let layout = Layout {
@@ -253,7 +281,10 @@ fn deep(count: usize, purpose: &str) {
 fn lying_places(blocks: &Blocks, rng: &mut impl Rng) -> Vec<u8> {
     let lie = NUMBERS[rng.random_range(0..NUMBERS.len())];
     let (which, near, footer) = (rng.random_range(0..4), rng.random_bool(0.5), rng.random_bool(0.5));
-    let (one, other) = (rng.random_range(0..blocks.data.len()), rng.random_range(0..blocks.data.len()));
+    let (one, other) = (
+        rng.random_range(0..blocks.data.len()),
+        rng.random_range(0..blocks.data.len()),
+    );
     blocks.seal(
         |handles| match (footer, which) {
             (true, _) => {}
@@ -276,7 +307,7 @@ fn damage_below_good_checksums_is_refused_or_sound() {
     deep(6000, "deep");
 }
 
-/// Half a minute an hour of which is worth: `HOUNSFIELD_MUTATIONS=2000000 cargo test --release mutations -- --ignored`.
+/// For a night: `HOUNSFIELD_MUTATIONS=2000000 cargo test --release --test pure mutations -- --ignored`.
 #[test]
 #[ignore = "as long as it is told to run"]
 fn as_many_mutations_as_are_asked_for() {
