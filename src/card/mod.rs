@@ -46,6 +46,7 @@ pub const FILE: &str = "encoder.toml";
 ///     preprocess: Preprocess::default(),
 ///     training: None,
 ///     generator: None,
+///     conversion: None,
 /// };
 /// card.write(folder)?;
 /// assert_eq!(EncoderCard::load(folder)?.card.layers[&Layer::ZMean], 12);
@@ -79,6 +80,9 @@ pub struct EncoderCard {
     /// The generator that was trained with the encoder, for reconstructions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorEntry>,
+    /// How they were converted from another program's file; none where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
 }
 
 /// `[generator]`: its weights, a file beside the card, and its sizes.
@@ -116,6 +120,24 @@ pub struct Training {
     /// SHA-256 of the weights that the training went on from; none where it began from random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_from: Option<String>,
+}
+
+/// `[conversion]`: how weights were taken over from another program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversion {
+    /// Which of the other program's values the encoder's weights are, in words.
+    pub weights: String,
+    /// How variables were told apart, in words.
+    pub names: String,
+    /// What accumulated statistics of batch norms were divided by, for each network.
+    pub statistics_divided_by: String,
+    /// Version of the program.
+    pub hounsfield: String,
+    /// What no source settles about the network, by the switch's name: the evidence it was settled on, or that there was none.
+    pub settled: BTreeMap<String, String>,
+    /// SHA-256 of the other program's files, by name.
+    pub files: BTreeMap<String, String>,
 }
 
 /// A card that was read, and whose files were found to be those that it lists.
@@ -377,6 +399,7 @@ mod tests {
                 weights: "generator.safetensors".into(),
                 network: Generator::default(),
             }),
+            conversion: None,
         };
         (folder, card)
     }

@@ -94,6 +94,7 @@ pub(super) fn write(
             started_from: trainer.started_from().map(str::to_owned),
         }),
         generator,
+        conversion: None,
     };
     Ok(card.write(folder)?)
 }

@@ -45,6 +45,7 @@ fn workshop() -> Workshop {
         preprocess: mediastinum(),
         training: None,
         generator: None,
+        conversion: None,
     };
     card.write(&folder).unwrap();
     shop
