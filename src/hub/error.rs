@@ -155,6 +155,15 @@ pub enum HubError {
     /// A push without a token.
     #[error("nothing can be sent to the hub without a token that may write there: set HF_TOKEN")]
     NoToken,
+    /// A repository that all can see where it should not be.
+    #[error(
+        "{repo} can be seen by everyone and was to be private: nothing was sent; make it private on its page, or leave \
+         `--private` out"
+    )]
+    Public {
+        /// The repository.
+        repo: String,
+    },
     /// A push to a file.
     #[error("{address} names a file: weights are sent to a repository with their names, leave the file out")]
     PushToFile {

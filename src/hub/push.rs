@@ -99,7 +99,7 @@ impl Hub {
         })
     }
 
-    /// Makes a repository; one that is there already is as good.
+    /// Makes a repository; one that is there already is as good, unless it can be seen by all and is not to be.
     fn create(&self, address: &Address, private: bool) -> Result<(), HubError> {
         let (organization, name) = address.repo().split_once('/').unwrap_or_default();
         let request = json!({ "name": name, "organization": organization, "type": "model", "private": private });
@@ -114,9 +114,32 @@ impl Hub {
         );
         let response = self.wire.send_any(&ask)?;
         match response.status() {
-            status if status.is_success() || status == StatusCode::CONFLICT => Ok(()),
-            _ => Err(self.wire.refusal(&ask, response)),
+            status if status.is_success() || status == StatusCode::CONFLICT => {}
+            _ => return Err(self.wire.refusal(&ask, response)),
         }
+        match private && !self.is_private(address)? {
+            true => Err(HubError::Public {
+                repo: address.repo().to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Looked up, not believed: hubs of different ages are told in different ways that a repository is to be private, and what was
+    /// shown to all can't be taken back.
+    fn is_private(&self, address: &Address) -> Result<bool, HubError> {
+        #[derive(Deserialize)]
+        struct Info {
+            private: bool,
+        }
+        let url = format!("{}/api/models/{}", self.endpoint, address.repo());
+        let what = format!("repository {}", address.repo());
+        let mut response = self.wire.send(&Ask::get(&url, &what))?;
+        let info: Info = response.body_mut().read_json().map_err(|_| HubError::Answer {
+            host: host(&url),
+            why: "no word on who sees a repository".to_owned(),
+        })?;
+        Ok(info.private)
     }
 
     /// Asks which files are large in the hub's eyes.

@@ -87,10 +87,10 @@ fn a_file_lies_in_the_cache_as_the_python_client_would_have_put_it() {
     let weights = bytes(3000);
     let commit = desk.server.put(
         "a/b",
-        &[("deep/er/w.safetensors", &weights), ("encoder.toml", b"schema = 1")],
+        &[("deep/er/w +%.safetensors", &weights), ("encoder.toml", b"schema = 1")],
     );
     let hub = desk.hub();
-    let large = hub.fetch(&address("hf://a/b/deep/er/w.safetensors")).unwrap();
+    let large = hub.fetch(&address("hf://a/b/deep/er/w +%.safetensors")).unwrap();
     assert_eq!(std::fs::read(&large.path).unwrap(), weights);
     assert_eq!(
         (large.bytes, &large.commit, large.sha256),
@@ -105,7 +105,7 @@ fn a_file_lies_in_the_cache_as_the_python_client_would_have_put_it() {
         format!("models--a--b/blobs/{hash}"),
         format!("models--a--b/blobs/{etag}"),
         "models--a--b/refs/main".to_owned(),
-        format!("models--a--b/snapshots/{commit}/deep/er/w.safetensors"),
+        format!("models--a--b/snapshots/{commit}/deep/er/w +%.safetensors"),
         format!("models--a--b/snapshots/{commit}/encoder.toml"),
     ];
     expected.sort();
@@ -497,6 +497,13 @@ fn files_are_sent_as_one_commit_the_large_ones_first() {
     assert!(!desk.server.take_seen().iter().any(|request| request.store));
     let fetched = desk.with_token().fetch(&pushed.address.with_file(None)).unwrap();
     assert_eq!(std::fs::read(fetched.path).unwrap(), files[0].1);
+    desk.server.put("someone/public", &[(WEIGHTS, b"w")]);
+    let error = desk
+        .with_token()
+        .push(&address("hf://someone/public"), &push)
+        .unwrap_err();
+    assert!(error.to_string().contains("seen by everyone"), "{error}");
+    assert_eq!(desk.server.file("someone/public", "encoder.toml"), None);
     let error = desk.with_token().push(&address("hf://a/b/file"), &push).unwrap_err();
     assert!(error.to_string().contains("leave the file out"), "{error}");
 }

@@ -245,8 +245,9 @@ impl HubServer {
                 }
                 false => Reply::error(404, "RevisionNotFound"),
             },
+            ("GET", ["api", "models", _, _]) => Reply::json(200, &json!({ "id": name, "private": repo.private })),
             ("GET" | "HEAD", [_, _, "resolve", revision, file @ ..]) if known(&repo, revision) => {
-                self.resolve(request, &repo, &file.join("/"), fault)
+                self.resolve(request, &repo, &unescape(&file.join("/")), fault)
             }
             ("POST", ["api", "models", _, _, "preupload", _]) => ways(request),
             ("POST", [_, _, "info", "lfs", "objects", "batch"]) => self.batch(request),
@@ -277,7 +278,7 @@ impl HubServer {
 
     fn create(&self, request: &Seen) -> Reply {
         let asked: Value = serde_json::from_slice(&request.body).unwrap();
-        let word = |name| asked[name].as_str().unwrap();
+        let word = |name: &str| asked[name].as_str().unwrap();
         let name = format!("{}/{}", word("organization"), word("name"));
         let mut repos = self.state.repos.lock().unwrap();
         if repos.contains_key(&name) {
@@ -285,7 +286,8 @@ impl HubServer {
         }
         let repo = Repo {
             commit: "0".repeat(40),
-            private: asked["private"].as_bool().unwrap(),
+            // Older clients say it in the first way, newer ones in the second.
+            private: asked["private"] == true || asked["visibility"] == "private",
             ..Repo::default()
         };
         repos.insert(name.clone(), repo);
@@ -471,6 +473,18 @@ fn write_reply(mut connection: &TcpStream, request: &Seen, reply: &Reply) {
     let _ = connection
         .write_all(head.as_bytes())
         .and_then(|()| connection.write_all(body));
+}
+
+/// `%20` is a space.
+fn unescape(path: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut pieces = path.split('%');
+    bytes.extend(pieces.next().unwrap_or_default().bytes());
+    for piece in pieces {
+        bytes.push(u8::from_str_radix(&piece[..2], 16).unwrap());
+        bytes.extend(piece[2..].bytes());
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn from_base64(text: &str) -> Vec<u8> {
