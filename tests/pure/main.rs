@@ -14,9 +14,13 @@ mod evaluate;
 mod explain;
 mod features;
 mod heads;
+mod hub;
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod images;
 mod readers;
 mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod weights;

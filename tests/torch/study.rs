@@ -301,6 +301,7 @@ fn a_study_runs_from_a_card_and_names_it_on_the_way() {
         description: "never trained".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, &[Layer::ZMean]),
         sha256: EncoderCard::hashes(&folder, &["weights.safetensors"]).unwrap(),
         encoder,
