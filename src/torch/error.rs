@@ -121,6 +121,14 @@ pub enum TorchError {
         /// Rows and columns expected.
         size: usize,
     },
+    /// A size that can't be cut into patches.
+    #[error("slices of {size} x {size} can't be cut into patches of {patch} x {patch}, take a multiple of {patch}")]
+    Patches {
+        /// Rows and columns of a slice.
+        size: usize,
+        /// Rows and columns of a patch.
+        patch: usize,
+    },
     /// Latent vectors of the wrong shape.
     #[error("latent vectors have the shape {found:?}, the generator takes [N, {expected}]")]
     LatentShape {

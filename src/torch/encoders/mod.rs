@@ -4,6 +4,7 @@
 //! is the same network rebuilt for speed. Both give the same numbers.
 
 mod bottleneck;
+mod dinov2;
 mod fast;
 mod head;
 mod inference;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
+pub use dinov2::DinoV2;
 pub use inference::{InferenceEncoder, Origin, noise};
 
 use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
