@@ -42,9 +42,8 @@ check("TorchScript", script(x), expected)
 check("TorchScript, one slice", script(x[:1]), {name: t[:1] for name, t in expected.items()})
 # What tch's own tracing does not give: weights that move and change precision with the module.
 check("TorchScript in double precision", script.double()(x.double()), expected)
-# On a device without memory, a constant that stayed behind would be an error.
-copy = torch.jit.load(str(folder / "encoder.pt"), map_location="cpu").to("meta")
-assert all(features.is_meta for features in copy(x.to("meta")).values())
+constants = script.inlined_graph.findAllNodes("prim::Constant")
+assert not any(isinstance(node.output().type(), torch._C.TensorType) for node in constants), "weights are baked in"
 
 encoder = load(folder / "encoder.safetensors")
 script = {name: t.float() for name, t in script.state_dict().items()}
