@@ -18,6 +18,7 @@ Names and arithmetic are those of `src/torch/encoders/` in hounsfield; tests/ora
 
 import json
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -50,7 +51,7 @@ class Bottleneck(nn.Module):
     def __init__(self, inputs, middle, outputs, stride, net, shortcut):
         super().__init__()
         self.raw = net["shortcut_from"] == "raw"
-        norm, mode = (lambda c: nn.BatchNorm2d(c, eps=net["bn_eps"])), net["padding"]
+        norm, mode = partial(nn.BatchNorm2d, eps=net["bn_eps"]), net["padding"]
         self.bn1, self.conv1 = norm(inputs), Conv(inputs, middle, 1, 1, mode)
         self.bn2, self.conv2 = norm(middle), Conv(middle, middle, 3, stride, mode)
         self.bn3, self.conv3 = norm(middle), Conv(middle, outputs, 1, 1, mode)

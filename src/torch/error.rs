@@ -162,6 +162,14 @@ pub enum TorchError {
     /// The method of a recipe.
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),
+    /// Others' networks are there without us.
+    #[error(
+        "encoders of kind {kind} are not exported, only BigBiGAN's are: take the network from where its weights are from"
+    )]
+    NotExported {
+        /// The kind.
+        kind: &'static str,
+    },
     /// Weights that were never trained are of no use elsewhere.
     #[error("encoder card `{card}` has `weights = \"random\"`: only trained weights are exported, name their file")]
     Untrained {

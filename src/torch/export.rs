@@ -131,12 +131,12 @@ struct Source {
 impl Source {
     fn open(card: &CheckedCard) -> Result<Self, TorchError> {
         let config = card.encoder();
-        config.architecture()?;
-        let layers = card.card.layers.iter();
-        let layers: Vec<_> = layers
-            .filter(|(layer, _)| **layer != Layer::ZSample)
-            .map(|(layer, width)| (*layer, *width))
-            .collect();
+        // The settings were checked with the card: what has no architecture is of another kind.
+        if config.architecture().is_err() {
+            return Err(TorchError::NotExported { kind: config.kind() });
+        }
+        let layers = card.card.layers.iter().map(|(layer, width)| (*layer, *width));
+        let layers: Vec<_> = layers.filter(|(layer, _)| *layer != Layer::ZSample).collect();
         if layers.is_empty() {
             return Err(TorchError::OnlyNoise {
                 card: card.card.name.clone(),
@@ -202,9 +202,9 @@ impl Source {
         let feature = |(layer, _): &(Layer, usize)| match layer {
             Layer::ZMean => Ok(outputs.z_mean.shallow_clone()),
             Layer::ZStdev => Ok(outputs.z_stdev.shallow_clone()),
-            Layer::ZSample => Err(TorchError::NoNoise(*layer)),
             Layer::AvepoolFeat => Ok(outputs.avepool_feat.shallow_clone()),
             Layer::BnCreluFeat => Ok(outputs.bn_crelu_feat.shallow_clone()),
+            _ => Err(TorchError::NoNoise(*layer)),
         };
         self.layers.iter().map(feature).collect()
     }
