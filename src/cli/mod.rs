@@ -40,6 +40,7 @@ mod reproduce;
 mod run;
 mod score_args;
 mod split;
+mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
 
@@ -95,6 +96,9 @@ enum Command {
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
+    /// Fetch, list, check and send trained weights
+    #[command(subcommand)]
+    Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
     /// Say what this build and this machine can do
@@ -172,6 +176,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
+            Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }

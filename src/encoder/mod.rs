@@ -7,6 +7,7 @@
 mod architecture;
 mod config;
 mod layer;
+mod pickle;
 
 pub use architecture::{Architecture, Family, HEAD_BLOCKS, IMAGE_CHANNELS, PREFIX};
 pub use config::{
@@ -14,6 +15,7 @@ pub use config::{
     Weights,
 };
 pub use layer::Layer;
+pub use pickle::{PickleError, refuse_pickle, refuse_pickle_name};
 
 /// An encoder that cannot be built as it was asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

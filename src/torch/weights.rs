@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::TorchError;
-use crate::encoder::{EncoderConfig, PREFIX};
+use crate::encoder::{EncoderConfig, PREFIX, refuse_pickle};
 
 /// Tensors by their dotted names, e.g. `encoder.stem.conv.weight`.
 pub type WeightMap = BTreeMap<String, Tensor>;
@@ -319,6 +319,7 @@ pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<Stri
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TorchError> {
+    refuse_pickle(path)?;
     fs::read(path).map_err(|source| TorchError::Io {
         verb: "read",
         source,

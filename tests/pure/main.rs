@@ -2,8 +2,11 @@
 
 mod audit;
 mod augment;
+mod bundle;
 mod calibration;
 mod card;
+#[path = "../support/checkpoint.rs"]
+mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
@@ -14,9 +17,14 @@ mod evaluate;
 mod explain;
 mod features;
 mod heads;
+mod hub;
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod images;
+mod module;
 mod readers;
 mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod weights;
