@@ -52,8 +52,8 @@ pub struct CardOrigin {
 impl<'de> Deserialize<'de> for EncoderSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const KINDS: &[&str] = &{
-            let [a, b, c, d] = EncoderConfig::KINDS;
-            [a, b, c, d, CARD]
+            let [a, b, c, d, e, f, g] = EncoderConfig::KINDS;
+            [a, b, c, d, e, f, g, CARD]
         };
         let mut table = toml::Table::deserialize(deserializer)?;
         let section = match table.get("kind").and_then(toml::Value::as_str) {
@@ -131,6 +131,8 @@ impl Study {
     /// Takes the encoder from a card, and the preprocessing where the study has none of its own.
     fn take_from(&mut self, section: &CardSection) -> Result<(), RecipeError> {
         let file = EncoderCard::load(&section.path)?;
+        // Which layer is meant where none is named is the encoder's to say.
+        self.encoder = Some(file.encoder());
         file.card.require(&self.layers())?;
         let theirs = &file.card.preprocess;
         let other = self.preprocess.as_ref().filter(|own| *own != theirs);
@@ -157,7 +159,6 @@ impl Study {
             }
             _ => {}
         }
-        self.encoder = Some(file.encoder());
         self.preprocess.get_or_insert_with(|| theirs.clone());
         self.card = Some(CardOrigin {
             name: file.card.name,
