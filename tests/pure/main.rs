@@ -15,6 +15,7 @@ mod explain;
 mod features;
 mod heads;
 mod images;
+mod other_encoders;
 mod readers;
 mod roc;
 mod study;
