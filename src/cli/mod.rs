@@ -41,6 +41,7 @@ mod reproduce;
 mod run;
 mod score_args;
 mod split;
+mod weights;
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -89,6 +90,9 @@ enum Command {
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
+    /// Fetch, list, check and send trained weights
+    #[command(subcommand)]
+    Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
     /// Say what this build and this machine can do
@@ -165,6 +169,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
+            Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }

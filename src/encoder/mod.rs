@@ -12,6 +12,7 @@ mod config;
 mod dinov2;
 mod facts;
 mod layer;
+mod pickle;
 mod pixels;
 mod resnet50;
 mod script;
@@ -24,6 +25,7 @@ pub use config::{
 };
 pub use dinov2::DinoV2;
 pub use layer::Layer;
+pub use pickle::{PickleError, refuse_pickle, refuse_pickle_name};
 pub use resnet50::ResNet50ImageNet;
 pub use script::{At, ScriptOutput, TorchScript};
 

@@ -1,7 +1,8 @@
 //! The TOML file of a study: what to read, how to split, what to extract, what to fit.
 //!
 //! Parsed once and strictly: an unknown key, a wrong type or a negative seed is refused with its line. Paths in a recipe
-//! are relative to the recipe's own folder, so that a study works from wherever it is started.
+//! are relative to the recipe's own folder, so that a study works from wherever it is started. Where weights are named, an address
+//! on the hub may stand for a path; only then the network is asked.
 
 use std::{
     collections::BTreeSet,
@@ -17,17 +18,20 @@ use crate::{
     encoder::{EncoderConfig, Layer},
     eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
+    hub::HubError,
     stats::Bootstrap,
     transforms::Preprocess,
 };
 
 mod encoder;
+mod fetched;
 mod overrides;
 mod pretrain;
 
-pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, TrainSection, WatchSection};
+pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, StartFiles, TrainSection, WatchSection};
 
 pub use encoder::{CardOrigin, CardSection, EncoderSection};
+pub use fetched::FetchedFrom;
 
 /// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
 /// stand for the network, and the network once the card was read.
@@ -54,6 +58,9 @@ pub struct Study<E = EncoderConfig> {
     /// The card that the encoder was taken from. No key of the file: `[encoder]` names the card.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub card: Option<CardOrigin>,
+    /// What came from the hub. No key of the file: it names addresses.
+    #[serde(skip)]
+    pub fetched: Vec<FetchedFrom>,
     /// Which features.
     #[serde(default)]
     pub features: FeaturesSection,
@@ -255,6 +262,14 @@ pub enum RecipeError {
     /// The encoder's card.
     #[error("`encoder.path`: {0}")]
     Card(#[from] CardError),
+    /// A file on the hub.
+    #[error("`{key}`: {source}")]
+    Hub {
+        /// The key that names it.
+        key: &'static str,
+        /// Why it can't be had.
+        source: HubError,
+    },
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {

@@ -57,6 +57,9 @@ pub enum TorchError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that runs code where it is read.
+    #[error(transparent)]
+    Pickle(#[from] crate::encoder::PickleError),
     /// A file that is no safetensors file.
     #[error("weights are no valid safetensors file ({source}): {path:?}")]
     Safetensors {

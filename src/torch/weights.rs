@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::{TorchError, encoders::DinoV2};
-use crate::encoder::EncoderConfig;
+use crate::encoder::{EncoderConfig, refuse_pickle};
 
 /// Tensors by their dotted names, e.g. `encoder.stem.conv.weight`.
 pub type WeightMap = BTreeMap<String, Tensor>;
@@ -374,7 +374,14 @@ fn all_of(bytes: &[u8], kind: &'static str, path: &Path) -> Result<WeightMap, To
     })
 }
 
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, TorchError> {
+/// The bytes of a file of tensors.
+fn read(path: &Path) -> Result<Vec<u8>, TorchError> {
+    refuse_pickle(path)?;
+    read_any(path)
+}
+
+/// The bytes of a file, whatever it is.
+pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, TorchError> {
     fs::read(path).map_err(|source| TorchError::Io {
         verb: "read",
         source,

@@ -14,6 +14,9 @@ mod evaluate;
 mod explain;
 mod features;
 mod heads;
+mod hub;
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod images;
 mod other_encoders;
 mod readers;
@@ -21,3 +24,4 @@ mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod weights;

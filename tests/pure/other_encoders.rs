@@ -161,12 +161,14 @@ fn a_script_has_a_card_like_any_weights() {
         description: "somebody else's".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, &[Layer::Embedding]),
         sha256: EncoderCard::hashes(&folder, &["script.pt"]).unwrap(),
         encoder: encoder.clone(),
         preprocess: Preprocess::default(),
         training: None,
         generator: None,
+        conversion: None,
     };
     card.write(&folder).unwrap();
     let study = Study::load(&shop.path("study.toml"), &[]).unwrap();

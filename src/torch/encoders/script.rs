@@ -26,7 +26,7 @@ impl Script {
     ///
     /// A file that can't be read or is no program.
     pub fn open(settings: &TorchScript, path: &Path, device: Device) -> Result<(Self, String), TorchError> {
-        let bytes = weights::read(path)?;
+        let bytes = weights::read_any(path)?;
         let sha256 = weights::hex(&Sha256::digest(&bytes));
         let loaded = CModule::load_data_on_device(&mut bytes.as_slice(), device);
         let mut module = loaded.map_err(|error| TorchError::NoScript {
