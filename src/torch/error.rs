@@ -214,4 +214,38 @@ pub enum TorchError {
     /// A sample was asked for without noise to make it from.
     #[error("layer {0} needs noise")]
     NoNoise(Layer),
+    /// A program where tensors are wanted.
+    #[error("encoder `torchscript` is a program and no set of tensors: open it from its file")]
+    ScriptTensors,
+    /// A file that is no program of libtorch's.
+    #[error(
+        "the file is no TorchScript program ({what}): write one in Python with `torch.jit.save`, after `torch.jit.trace` or \
+         `torch.jit.script`: {path:?}"
+    )]
+    NoScript {
+        /// The last of libtorch's words.
+        what: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A script that broke off.
+    #[error("the script's `{method}` failed on slices {found:?}: {what}")]
+    Script {
+        /// The method that was called.
+        method: String,
+        /// Shape of what it was given.
+        found: Vec<i64>,
+        /// The last of libtorch's words.
+        what: String,
+    },
+    /// A script that gives something else than was said of it.
+    #[error("the script gives {found} for layer `{layer}`, expected {expected}")]
+    ScriptOutput {
+        /// The layer.
+        layer: Layer,
+        /// What it gives.
+        found: String,
+        /// What the settings say.
+        expected: String,
+    },
 }

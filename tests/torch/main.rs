@@ -10,6 +10,7 @@ mod extract;
 mod full_size;
 mod inference;
 mod optim;
+mod other_encoders;
 mod pretrain;
 mod sigreg;
 mod study;

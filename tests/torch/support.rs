@@ -133,6 +133,13 @@ pub fn fill_other(name: &str, shape: &[usize]) -> Tensor {
 }
 
 /// An encoder's weights by that rule.
+pub fn filled_other(config: &EncoderConfig) -> BTreeMap<String, Tensor> {
+    let expected = config.expected_tensors().unwrap();
+    let filled = |(name, shape): (String, Vec<usize>)| (name.clone(), fill_other(&name, &shape));
+    expected.into_iter().map(filled).collect()
+}
+
+/// An encoder's weights by the rule of oracle.py.
 pub fn filled(config: &EncoderConfig) -> BTreeMap<String, Tensor> {
     let expected = config.expected_tensors().unwrap();
     expected

@@ -26,7 +26,6 @@ const HEADS: usize = 6;
 const PATCH: usize = 14;
 /// Patches along one side of the 518 pixels that the position embedding was trained at.
 const GRID: usize = 37;
-const MLP_WIDTH: usize = 4 * WIDTH;
 /// In every layer norm; PyTorch's own default is ten times that.
 const EPSILON: f64 = 1e-6;
 /// `interpolate_offset` of the reference: patches are counted as this many more where positions are resampled.
@@ -104,32 +103,7 @@ impl DinoV2 {
 
     /// Name and shape of every tensor, sorted by name. `mask_token`, which only training reads, is none of them.
     pub fn expected_tensors() -> Vec<(String, Vec<usize>)> {
-        let mut list = vec![
-            ("cls_token".to_owned(), vec![1, 1, WIDTH]),
-            ("pos_embed".to_owned(), vec![1, 1 + GRID * GRID, WIDTH]),
-            ("patch_embed.proj.weight".to_owned(), vec![WIDTH, 3, PATCH, PATCH]),
-            ("patch_embed.proj.bias".to_owned(), vec![WIDTH]),
-        ];
-        let mut pair = |at: String, weight: Vec<usize>| {
-            list.push((format!("{at}.bias"), vec![weight[0]]));
-            list.push((format!("{at}.weight"), weight));
-        };
-        for block in 0..BLOCKS {
-            pair(format!("blocks.{block}.norm1"), vec![WIDTH]);
-            pair(format!("blocks.{block}.attn.qkv"), vec![3 * WIDTH, WIDTH]);
-            pair(format!("blocks.{block}.attn.proj"), vec![WIDTH, WIDTH]);
-            pair(format!("blocks.{block}.norm2"), vec![WIDTH]);
-            pair(format!("blocks.{block}.mlp.fc1"), vec![MLP_WIDTH, WIDTH]);
-            pair(format!("blocks.{block}.mlp.fc2"), vec![WIDTH, MLP_WIDTH]);
-        }
-        pair("norm".to_owned(), vec![WIDTH]);
-        for block in 0..BLOCKS {
-            for scale in ["ls1", "ls2"] {
-                list.push((format!("blocks.{block}.{scale}.gamma"), vec![WIDTH]));
-            }
-        }
-        list.sort();
-        list
+        crate::encoder::DinoV2::expected_tensors()
     }
 
     /// Tensors by the names of torch.hub's weights, from any of the three sets of names: torch.hub's own and timm's, which are the same but
