@@ -161,9 +161,11 @@ impl EncoderCard {
     /// The version of the format that this program reads and writes.
     pub const SCHEMA: u32 = 1;
 
-    /// The widths of layers, as [`EncoderCard::layers`] has them.
+    /// The widths of layers, as [`EncoderCard::layers`] has them. One that the encoder has not is 0 wide, and no card with it
+    /// is written.
     pub fn widths(encoder: &EncoderConfig, layers: &[Layer]) -> BTreeMap<Layer, usize> {
-        layers.iter().map(|layer| (*layer, layer.width(encoder))).collect()
+        let width = |layer: &Layer| (*layer, encoder.width(*layer).unwrap_or(0));
+        layers.iter().map(width).collect()
     }
 
     /// The hashes of files in a folder, as [`EncoderCard::sha256`] has them.
@@ -290,14 +292,13 @@ impl EncoderCard {
         if let Some((field, _)) = words.iter().find(|(_, words)| words.trim().is_empty()) {
             return Err(CardError::Empty { card: card(), field });
         }
-        self.encoder
-            .architecture()
-            .map_err(|source| CardError::Encoder { card: card(), source })?;
+        let refused = |source| CardError::Encoder { card: card(), source };
+        self.encoder.check().map_err(refused)?;
         if self.layers.is_empty() {
             return Err(CardError::NoLayers { card: card() });
         }
         for (&layer, &found) in &self.layers {
-            let expected = layer.width(&self.encoder);
+            let expected = self.encoder.width(layer).map_err(refused)?;
             if found != expected {
                 return Err(CardError::Width {
                     card: card(),
@@ -592,6 +593,14 @@ mod tests {
         });
         assert!(refusal(&wrong, folder.path()).contains("72"));
         assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_layer_that_the_encoder_has_not_is_no_layer_of_its_card() {
+        let (folder, mut card) = made();
+        card.layers = EncoderCard::widths(&card.encoder, &[Layer::ZMean, Layer::ClsToken]);
+        let said = refusal(&card, folder.path());
+        assert!(said.contains("no layer `cls_token`"), "{said}");
     }
 
     #[test]

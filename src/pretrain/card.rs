@@ -42,7 +42,7 @@ pub(super) fn write(
                 network: config.generator.clone(),
             };
             let layers = if config.stochastic {
-                Layer::ALL.to_vec()
+                Layer::BIGBIGAN.to_vec()
             } else {
                 without_posterior()
             };

@@ -22,6 +22,7 @@ mod hub;
 mod hub_server;
 mod images;
 mod module;
+mod other_encoders;
 mod readers;
 mod roc;
 mod study;
