@@ -23,6 +23,10 @@ pub enum Error {
     #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
     #[error(transparent)]
+    Pickle(#[from] crate::encoder::PickleError),
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
+    #[error(transparent)]
     Card(#[from] crate::card::CardError),
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),

@@ -17,10 +17,15 @@ mod evaluate;
 mod explain;
 mod features;
 mod heads;
+mod hub;
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod images;
 mod module;
+mod other_encoders;
 mod readers;
 mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod weights;

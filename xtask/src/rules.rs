@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("method", 3),
     ("features", 3),
     ("journal", 3),
+    ("hub", 3),
     ("cohort", 4),
     ("card", 4),
     ("convert", 5),
