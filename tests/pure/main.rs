@@ -15,7 +15,10 @@ mod explain;
 mod features;
 mod heads;
 mod images;
+mod names;
 mod readers;
+#[path = "../support/renaming.rs"]
+mod renaming;
 mod roc;
 mod study;
 mod tables;

@@ -1,0 +1,3 @@
+//! Weights of other people's formats, made into ours. Torch-free.
+
+pub mod names;
