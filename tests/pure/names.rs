@@ -319,22 +319,13 @@ fn a_network_that_nobody_understands_is_left_out_on_request() {
                 .iter()
                 .filter(|key| key.starts_with("x/Discriminator"))
                 .count()
-                > 100
+                > 50
         );
     }
 }
 
 #[test]
 fn what_is_missing_is_listed_with_what_is_over() {
-    let found = changed("tiny", |key| {
-        Some(key.replace("block1_unit0/conv0/w", "block1_unit0/conv0/q/r/w/x"))
-    });
-    match resolve(&found, &Overrides::default()) {
-        Err(NamesError::Incomplete { missing, unused }) => {
-            println!("{missing:?}\n{unused:?}");
-        }
-        other => println!("{other:?}"),
-    }
     let found = changed("tiny", |key| {
         (!key.contains("/block1_unit0/conv0/")).then(|| key.to_owned())
     });
@@ -397,7 +388,7 @@ fn two_encoders_are_told_apart_by_a_scope() {
         ),
         (
             "scopes = { encoder = 'y' }",
-            NamesError::NoEncoder { stems: 0, kernels: 0 },
+            NamesError::UnknownVariable { name: "y".to_owned() },
         ),
     ] {
         let text = format!("ignore = ['old']\n{text}");

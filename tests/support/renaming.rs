@@ -221,9 +221,12 @@ pub fn renamings(keys: &[&str]) -> Vec<(&'static str, Renaming)> {
     ]
 }
 
+/// By their place, the layers that are counted together.
+type Stream = BTreeMap<Vec<usize>, Vec<String>>;
+
 /// Layers that the function gives a scope are counted in it by kind, in the order of the forward pass.
 pub fn numbered(keys: &[&str], shortcut: Shortcut, scope: &dyn Fn(&Key) -> Option<String>) -> Renaming {
-    let mut streams: BTreeMap<(String, &str), BTreeMap<Vec<usize>, Vec<String>>> = BTreeMap::new();
+    let mut streams: BTreeMap<(String, &str), Stream> = BTreeMap::new();
     let parsed: Vec<(String, Key)> = keys.iter().map(|text| ((*text).to_owned(), Key::parse(text))).collect();
     let layer = |key: &Key| format!("{}/{}/{}", key.network, key.scope, key.layer);
     for (_, key) in &parsed {

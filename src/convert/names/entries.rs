@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Entry, NamesError, Overrides, Role, Transform, Undecided, Why, known,
-    overrides::{begins, is_under},
+    overrides::begins,
     solve::{Failure, Pin, Seat, assign},
     targets::{Signature, Target, Tensor},
     variables::{Found, Site},
@@ -16,7 +16,10 @@ pub(super) fn find(
     mut found: Found,
     overrides: &Overrides,
 ) -> Result<Vec<Entry>, NamesError> {
-    check_scopes(&targets, &found, overrides)?;
+    let speaks_of_nothing = |prefix: &&String| !targets.iter().any(|target| begins(&target.base, prefix));
+    if let Some(name) = overrides.scopes.keys().find(speaks_of_nothing) {
+        return Err(NamesError::UnknownTarget { name: name.clone() });
+    }
     let (mut entries, said) = explicit(&mut targets, &mut found, overrides)?;
     targets.retain(|target| !target.tensors.is_empty());
     let seats: Vec<Seat> = found.sites.iter().map(|site| seat(site, &found)).collect();
@@ -93,11 +96,7 @@ fn explicit(
     overrides: &Overrides,
 ) -> Result<(Vec<Entry>, BTreeMap<String, usize>), NamesError> {
     let (mut entries, mut said) = (Vec::new(), BTreeMap::<String, usize>::new());
-    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, key) in &overrides.names {
-        if taken.insert(key, name).is_some() {
-            return Err(NamesError::Twice { name: key.clone() });
-        }
         let unknown = || NamesError::UnknownTarget { name: name.clone() };
         let (base, _) = name.rsplit_once('.').ok_or_else(unknown)?;
         let target = targets.iter_mut().find(|t| t.base == base).ok_or_else(unknown)?;
@@ -194,19 +193,6 @@ fn tables(targets: &[Target], seats: &[Seat], said: &[Pin], overrides: &Override
 
 fn joined(seat: &Seat) -> String {
     seat.path.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join("/")
-}
-
-/// Scopes of the file of names that speak of nothing.
-fn check_scopes(targets: &[Target], found: &Found, overrides: &Overrides) -> Result<(), NamesError> {
-    for (prefix, scope) in &overrides.scopes {
-        if !targets.iter().any(|target| begins(&target.base, prefix)) {
-            return Err(NamesError::UnknownTarget { name: prefix.clone() });
-        }
-        if !found.sites.iter().any(|site| is_under(&site.path, scope)) {
-            return Err(NamesError::UnknownVariable { name: scope.clone() });
-        }
-    }
-    Ok(())
 }
 
 /// Variables of a settled layer that only the alphabet told apart.

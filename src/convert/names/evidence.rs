@@ -34,6 +34,9 @@ const WEAK: &[(&str, &[&str])] = &[
     ("score_xz", &["j", "pair"]),
 ];
 
+/// By what follows a numbered scope, the layers that are called so.
+type Family<'a> = BTreeMap<Vec<&'a str>, Vec<usize>>;
+
 pub(super) struct Evidence<'a> {
     puzzle: &'a Puzzle<'a>,
     /// Weights in a scope and below.
@@ -130,8 +133,8 @@ impl<'a> Evidence<'a> {
     }
 
     /// Numbered scopes, and in each the seats of one name: by network and masked scope, then by what follows.
-    fn families(&self, domains: &Domains) -> BTreeMap<(&'static str, Vec<String>), BTreeMap<Vec<&'a str>, Vec<usize>>> {
-        let mut families: BTreeMap<_, BTreeMap<_, Vec<usize>>> = BTreeMap::new();
+    fn families(&self, domains: &Domains) -> BTreeMap<(&'static str, Vec<String>), Family<'a>> {
+        let mut families: BTreeMap<_, Family<'a>> = BTreeMap::new();
         for (seat, domain) in domains.iter().enumerate() {
             let Some(network) = self.puzzle.network(domain) else {
                 continue;
@@ -161,7 +164,7 @@ impl<'a> Evidence<'a> {
         sets.reduce(|a, b| &a & &b).unwrap_or_default()
     }
 
-    fn holds(&self, groups: &BTreeMap<Vec<&'a str>, Vec<usize>>, domains: &Domains) -> bool {
+    fn holds(&self, groups: &Family<'a>, domains: &Domains) -> bool {
         groups.values().all(|seats| !self.common(seats, domains).is_empty())
     }
 }

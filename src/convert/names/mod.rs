@@ -13,18 +13,22 @@
 //! Where that leaves two readings, the answer is an error that lists both: weights in wrong places give wrong features without
 //! a word. A module is converted by `convert`, and [`Plan::explain`] prints the reason for every tensor.
 
+mod attention;
+mod encoder;
 mod entries;
 mod error;
 mod evidence;
 mod explain;
 mod known;
 mod matching;
+mod nearness;
 mod order;
 mod overrides;
 mod sizes;
 mod solve;
 mod targets;
 mod variables;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,6 +164,7 @@ pub enum Role {
 /// When there is no encoder, tensors are missing, or names leave two readings.
 pub fn resolve(found: &BTreeMap<String, Vec<usize>>, overrides: &Overrides) -> Result<Plan, NamesError> {
     let variables = variables::read(found, overrides)?;
+    overrides.check(&variables.sites)?;
     let sizes = sizes::read(&variables, overrides)?;
     let mut tensors = sizes.encoder.expected_tensors()?;
     let generator = sizes.generator.as_ref();

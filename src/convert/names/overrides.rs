@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{Role, order::Component};
+use super::{NamesError, Role, order::Component, variables::Site};
 
 /// Networks of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,6 +125,24 @@ impl Overrides {
         })
     }
 
+    /// Whether what it says can be meant.
+    pub(super) fn check(&self, sites: &[Site]) -> Result<(), NamesError> {
+        let mut keys = BTreeSet::new();
+        if let Some(name) = self.names.values().find(|key| !keys.insert(*key)) {
+            return Err(NamesError::Twice { name: name.clone() });
+        }
+        let parts = [Part::Encoder, Part::Generator, Part::Discriminator];
+        let of_nothing = |prefix: &&String| !parts.iter().any(|part| begins(prefix, part.prefix()));
+        if let Some(name) = self.scopes.keys().find(of_nothing) {
+            return Err(NamesError::UnknownTarget { name: name.clone() });
+        }
+        let empty = |scope: &&String| !sites.iter().any(|site| is_under(&site.path, scope));
+        match self.scopes.values().find(empty) {
+            Some(scope) => Err(NamesError::UnknownVariable { name: scope.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a scope can belong to a part.
     pub(super) fn allows(&self, part: Part, path: &[Component]) -> bool {
         match self.scope_of(path) {
@@ -152,7 +170,7 @@ impl Overrides {
 }
 
 /// Whether a path lies in a scope.
-pub(super) fn is_under(path: &[Component], scope: &str) -> bool {
+fn is_under(path: &[Component], scope: &str) -> bool {
     let mut steps = path.iter();
     scope
         .split('/')

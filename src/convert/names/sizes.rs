@@ -1,12 +1,11 @@
 //! How large the networks are, read from shapes alone.
 
 use super::{
-    NamesError, Overrides, Part, Role,
-    order::shared,
+    NamesError, Overrides, Part, Role, attention, encoder,
     variables::{Found, Site},
 };
 use crate::{
-    encoder::{EncoderConfig, ResNet50, RevNet50x4, TinyResNet, TinyRevNet},
+    encoder::EncoderConfig,
     method::{Discriminator, Generator},
 };
 
@@ -24,12 +23,12 @@ pub(super) struct Sizes {
 }
 
 /// A layer's weight.
-struct Kernel<'a> {
-    site: &'a Site,
-    shape: &'a [usize],
-    bias: bool,
-    u: bool,
-    ema: bool,
+pub(super) struct Kernel<'a> {
+    pub site: &'a Site,
+    pub shape: &'a [usize],
+    pub bias: bool,
+    pub u: bool,
+    pub ema: bool,
 }
 
 /// Reads all sizes.
@@ -38,7 +37,7 @@ pub(super) fn read(found: &Found, overrides: &Overrides) -> Result<Sizes, NamesE
         let sites = found.sites.iter().filter(|site| overrides.allows(part, &site.path));
         sites.filter_map(|site| kernel(site, found)).collect()
     };
-    let (mut encoder, z_dim) = encoder(&part(Part::Encoder))?;
+    let (mut encoder, z_dim) = encoder::sizes(&part(Part::Encoder))?;
     let (of_generator, of_disc) = (part(Part::Generator), part(Part::Discriminator));
     let generator = match overrides.without.contains(&Part::Generator) {
         true => None,
@@ -49,7 +48,7 @@ pub(super) fn read(found: &Found, overrides: &Overrides) -> Result<Sizes, NamesE
         false => discriminator(&of_disc, generator.as_ref(), z_dim)?,
     };
     let (mut generator, mut discriminator) = (generator, discriminator);
-    place_attention(&of_generator, &of_disc, generator.as_mut(), discriminator.as_mut())?;
+    attention::place(&of_generator, &of_disc, generator.as_mut(), discriminator.as_mut())?;
     let size = overrides.input_size.or_else(|| published_input(&encoder));
     let doubled = generator
         .as_ref()
@@ -97,104 +96,6 @@ fn published_input(encoder: &EncoderConfig) -> Option<usize> {
     match encoder {
         EncoderConfig::ResNet50(_) | EncoderConfig::RevNet50x4(_) => Some(256),
         _ => None,
-    }
-}
-
-fn encoder(kernels: &[Kernel<'_>]) -> Result<(EncoderConfig, usize), NamesError> {
-    let plain = |shape: &[usize]| kernels.iter().filter(|k| !k.bias && !k.u && k.shape == shape).count();
-    let stems: Vec<usize> = kernels
-        .iter()
-        .filter_map(|k| match (k.shape, k.bias || k.u) {
-            ([7, 7, 3, channels], false) => Some(*channels),
-            _ => None,
-        })
-        .collect();
-    let [stem] = stems.as_slice() else {
-        let (stems, kernels) = (stems.len(), kernels.len());
-        return Err(NamesError::NoEncoder { stems, kernels });
-    };
-    // The 3x3 convolutions of a stage, one a unit: as wide as the bottleneck.
-    let depths = |middle: usize| std::array::from_fn(|s| plain(&[3, 3, middle << s, middle << s]));
-    let (resnet, revnet): ([usize; 4], [usize; 4]) = (depths(*stem), depths(stem / 8));
-    let is = |depths: [usize; 4], expand: [usize; 2]| !depths.contains(&0) && plain(&[1, 1, expand[0], expand[1]]) > 0;
-    let (width, depths, reversible) = if is(resnet, [*stem, 4 * stem]) {
-        (*stem, resnet, false)
-    } else if stem.is_multiple_of(8) && is(revnet, [stem / 8, stem / 2]) {
-        (stem / 4, revnet, true)
-    } else {
-        return Err(NamesError::Sizes {
-            part: Part::Encoder,
-            why: format!(
-                "its first convolution has {stem} channels, and neither a ResNet's 3x3 convolutions of {stem} channels and \
-                 up (per stage: {resnet:?}) nor a RevNet's of {} (per stage: {revnet:?}) go with that",
-                stem / 8
-            ),
-        });
-    };
-    let (head_dim, z_dim) = head(kernels, 32 * width)?;
-    let published = depths == [3, 4, 6, 3] && z_dim == 120;
-    let (w, input_size) = (width, 256);
-    let encoder = match (reversible, width, published) {
-        (false, 64, true) => EncoderConfig::ResNet50(ResNet50 {
-            head_dim,
-            ..ResNet50::default()
-        }),
-        (true, 256, true) => EncoderConfig::RevNet50x4(RevNet50x4 {
-            head_dim,
-            ..RevNet50x4::default()
-        }),
-        (false, ..) => EncoderConfig::TinyResNet(TinyResNet {
-            width: w,
-            depths,
-            head_dim,
-            z_dim,
-            input_size,
-            ..TinyResNet::default()
-        }),
-        (true, ..) => EncoderConfig::TinyRevNet(TinyRevNet {
-            width: w,
-            depths,
-            head_dim,
-            z_dim,
-            input_size,
-            ..TinyRevNet::default()
-        }),
-    };
-    Ok((encoder, z_dim))
-}
-
-/// Widths of the MLP and of the latent vector.
-fn head(kernels: &[Kernel<'_>], features: usize) -> Result<(usize, usize), NamesError> {
-    let linears: Vec<[usize; 2]> = kernels
-        .iter()
-        .filter(|k| !k.u)
-        .filter_map(|k| k.shape.try_into().ok())
-        .collect();
-    let mut widths: Vec<usize> = linears.iter().filter(|l| l[0] == features).map(|l| l[1]).collect();
-    widths.retain(|w| linears.contains(&[*w, *w]));
-    widths.sort_unstable();
-    widths.dedup();
-    let fail = |why: String| {
-        let part = Part::Encoder;
-        Err(NamesError::Sizes { part, why })
-    };
-    let [width] = widths[..] else {
-        return fail(format!(
-            "its trunk makes {features} features, and of its linear layers {linears:?} none, or more than one width, starts a \
-             residual MLP on them"
-        ));
-    };
-    let outs: Vec<usize> = linears
-        .iter()
-        .filter(|l| l[0] == width && l[1] != width)
-        .map(|l| l[1])
-        .collect();
-    match outs[..] {
-        [both] if both.is_multiple_of(2) => Ok((width, both / 2)),
-        [mean, stdev] if mean == stdev => Err(NamesError::TwoOutputs { width: mean }),
-        _ => fail(format!(
-            "one linear layer from its MLP's {width} numbers to mean and deviation was expected, found widths {outs:?}"
-        )),
     }
 }
 
@@ -337,69 +238,6 @@ fn generator_convs(generator: &Generator) -> Vec<[usize; 2]> {
         .windows(2)
         .flat_map(|pair| [[pair[0], pair[1]], [pair[1], pair[1]]]);
     blocks.chain(channels.last().map(|c| [*c, generator.planes])).collect()
-}
-
-/// Finds the blocks that self-attention stands behind, by its channels; where those fit both networks, by its neighbours.
-fn place_attention(
-    of_generator: &[Kernel<'_>],
-    of_disc: &[Kernel<'_>],
-    generator: Option<&mut Generator>,
-    discriminator: Option<&mut Discriminator>,
-) -> Result<(), NamesError> {
-    let values = |kernels: &[Kernel<'_>]| -> Vec<usize> {
-        let squeezed = kernels.iter().enumerate().filter(|(_, k)| k.u && !k.bias);
-        squeezed
-            .filter(|(_, k)| matches!(k.shape, [1, 1, inputs, outputs] if *inputs == 2 * outputs))
-            .map(|(at, _)| at)
-            .collect()
-    };
-    // What no other network has.
-    let of_g: Vec<&Kernel<'_>> = of_generator
-        .iter()
-        .filter(|k| k.u && !k.bias && k.shape.len() == 2)
-        .collect();
-    let of_d: Vec<&Kernel<'_>> = of_disc
-        .iter()
-        .filter(|k| k.u && k.bias && matches!(k.shape, [3, 3, 3, _]))
-        .collect();
-    let near = |kernel: &Kernel<'_>, group: &[&Kernel<'_>]| {
-        let depth = group.iter().map(|k| shared(&k.site.path, &kernel.site.path)).max();
-        let averaged = group.iter().all(|k| k.ema == kernel.ema);
-        depth.map(|depth| (depth, averaged))
-    };
-    let pick = |kernels: &[Kernel<'_>], own: &[&Kernel<'_>], other: &[&Kernel<'_>], outputs: &[usize], part: Part| {
-        let of = |at: &usize| kernels[*at].shape[2];
-        let mut fit = values(kernels);
-        fit.retain(|at| outputs.contains(&of(at)));
-        let widths = |list: &[usize]| list.iter().map(of).collect::<std::collections::BTreeSet<_>>();
-        if widths(&fit).len() > 1 && !other.is_empty() {
-            fit.retain(|at| near(&kernels[*at], own) > near(&kernels[*at], other));
-        }
-        let widths = widths(&fit);
-        let [channels] = widths.iter().copied().collect::<Vec<_>>()[..] else {
-            let why =
-                format!("self-attention stands behind one of its blocks, of {outputs:?} channels; found {widths:?}");
-            return Err(NamesError::Sizes { part, why });
-        };
-        let behind: Vec<usize> = (0..outputs.len()).filter(|block| outputs[*block] == channels).collect();
-        match behind[..] {
-            [block] => Ok(block),
-            _ => {
-                let why =
-                    format!("self-attention on {channels} channels can stand behind any of its blocks {behind:?}");
-                Err(NamesError::Sizes { part, why })
-            }
-        }
-    };
-    if let Some(generator) = generator {
-        let outputs = &generator.channels()[1..];
-        generator.attention_after = pick(of_generator, &of_g, &of_d, outputs, Part::Generator)?;
-    }
-    if let Some(discriminator) = discriminator {
-        let outputs = &discriminator.channels()[1..];
-        discriminator.attention_after = pick(of_disc, &of_d, &of_g, outputs, Part::Discriminator)?;
-    }
-    Ok(())
 }
 
 fn gcd(a: usize, b: usize) -> usize {
