@@ -29,6 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Card(#[from] crate::card::CardError),
     #[error(transparent)]
+    Names(#[from] crate::convert::names::NamesError),
+    #[error(transparent)]
+    NamesFile(#[from] crate::convert::names::OverridesError),
+    #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),

@@ -23,7 +23,10 @@ mod hub_server;
 mod images;
 mod module;
 mod other_encoders;
+mod names;
 mod readers;
+#[path = "../support/renaming.rs"]
+mod renaming;
 mod roc;
 mod study;
 mod tables;
