@@ -29,9 +29,9 @@ pub enum Error {
     #[error(transparent)]
     Card(#[from] crate::card::CardError),
     #[error(transparent)]
-    Names(#[from] crate::convert::names::NamesError),
+    Convert(#[from] crate::convert::ConvertError),
     #[error(transparent)]
-    NamesFile(#[from] crate::convert::names::OverridesError),
+    Names(#[from] crate::convert::names::OverridesError),
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]

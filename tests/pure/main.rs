@@ -10,6 +10,7 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod convert;
 mod coverage;
 mod distances;
 mod eval;
@@ -22,8 +23,8 @@ mod hub;
 mod hub_server;
 mod images;
 mod module;
-mod other_encoders;
 mod names;
+mod other_encoders;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
