@@ -42,8 +42,9 @@ check("TorchScript", script(x), expected)
 check("TorchScript, one slice", script(x[:1]), {name: t[:1] for name, t in expected.items()})
 # What tch's own tracing does not give: weights that move and change precision with the module.
 check("TorchScript in double precision", script.double()(x.double()), expected)
-constants = script.inlined_graph.findAllNodes("prim::Constant")
-assert not any(isinstance(node.output().type(), torch._C.TensorType) for node in constants), "weights are baked in"
+graph = script.inlined_graph
+constants = [node.output().type() for node in graph.findAllNodes("prim::Constant")]
+assert not any(isinstance(kind, torch._C.TensorType) for kind in constants), "weights are baked in"
 
 encoder = load(folder / "encoder.safetensors")
 script = {name: t.float() for name, t in script.state_dict().items()}

@@ -168,7 +168,7 @@ fn a_script_has_the_weights_as_parameters_and_says_what_it_is() {
     assert_eq!(again, written, "the same card gave another file");
     assert_eq!(
         names(folder.path()),
-        ["encoder.ts", "encoder.toml", "weights.safetensors"]
+        ["encoder.toml", "encoder.ts", "weights.safetensors"]
     );
 }
 
