@@ -121,7 +121,8 @@ impl Desk {
     /// A study of twenty slices, whose `[encoder]` is these lines.
     fn study(&self, encoder: &str) -> String {
         let work = self.path("work");
-        for n in 0..20 {
+        // Once: a stage is keyed by when its images were written.
+        for n in (0..20).filter(|n| !work.join(format!("{n}.dcm")).exists()) {
             std::fs::write(work.join(format!("{n}.dcm")), format!("no image {n}")).unwrap();
         }
         let rows: String = (0..20)
