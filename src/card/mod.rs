@@ -49,6 +49,7 @@ pub const FILE: &str = "encoder.toml";
 ///     preprocess: Preprocess::default(),
 ///     training: None,
 ///     generator: None,
+///     conversion: None,
 /// };
 /// card.write(folder)?;
 /// assert_eq!(EncoderCard::load(folder)?.card.layers[&Layer::ZMean], 12);
@@ -85,6 +86,9 @@ pub struct EncoderCard {
     /// The generator that was trained with the encoder, for reconstructions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorEntry>,
+    /// How they were converted from another program's file; none where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
 }
 
 /// `[generator]`: its weights, a file beside the card, and its sizes.
@@ -124,6 +128,24 @@ pub struct Training {
     pub started_from: Option<String>,
 }
 
+/// `[conversion]`: how weights were taken over from another program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversion {
+    /// Which of the other program's values the encoder's weights are, in words.
+    pub weights: String,
+    /// How variables were told apart, in words.
+    pub names: String,
+    /// What accumulated statistics of batch norms were divided by, for each network.
+    pub statistics_divided_by: String,
+    /// Version of the program.
+    pub hounsfield: String,
+    /// What no source settles about the network, by the switch's name: the evidence it was settled on, or that there was none.
+    pub settled: BTreeMap<String, String>,
+    /// SHA-256 of the other program's files, by name.
+    pub files: BTreeMap<String, String>,
+}
+
 /// A card that was read, and whose files were found to be those that it lists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckedCard {
@@ -139,9 +161,11 @@ impl EncoderCard {
     /// The version of the format that this program reads and writes.
     pub const SCHEMA: u32 = 1;
 
-    /// The widths of layers, as [`EncoderCard::layers`] has them.
+    /// The widths of layers, as [`EncoderCard::layers`] has them. One that the encoder has not is 0 wide, and no card with it
+    /// is written.
     pub fn widths(encoder: &EncoderConfig, layers: &[Layer]) -> BTreeMap<Layer, usize> {
-        layers.iter().map(|layer| (*layer, layer.width(encoder))).collect()
+        let width = |layer: &Layer| (*layer, encoder.width(*layer).unwrap_or(0));
+        layers.iter().map(width).collect()
     }
 
     /// The hashes of files in a folder, as [`EncoderCard::sha256`] has them.
@@ -268,14 +292,13 @@ impl EncoderCard {
         if let Some((field, _)) = words.iter().find(|(_, words)| words.trim().is_empty()) {
             return Err(CardError::Empty { card: card(), field });
         }
-        self.encoder
-            .architecture()
-            .map_err(|source| CardError::Encoder { card: card(), source })?;
+        let refused = |source| CardError::Encoder { card: card(), source };
+        self.encoder.check().map_err(refused)?;
         if self.layers.is_empty() {
             return Err(CardError::NoLayers { card: card() });
         }
         for (&layer, &found) in &self.layers {
-            let expected = layer.width(&self.encoder);
+            let expected = self.encoder.width(layer).map_err(refused)?;
             if found != expected {
                 return Err(CardError::Width {
                     card: card(),
@@ -426,6 +449,7 @@ mod tests {
                 weights: "generator.safetensors".into(),
                 network: Generator::default(),
             }),
+            conversion: None,
         };
         (folder, card)
     }
@@ -569,6 +593,14 @@ mod tests {
         });
         assert!(refusal(&wrong, folder.path()).contains("72"));
         assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_layer_that_the_encoder_has_not_is_no_layer_of_its_card() {
+        let (folder, mut card) = made();
+        card.layers = EncoderCard::widths(&card.encoder, &[Layer::ZMean, Layer::ClsToken]);
+        let said = refusal(&card, folder.path());
+        assert!(said.contains("no layer `cls_token`"), "{said}");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn write(
                 network: config.generator.clone(),
             };
             let layers = if config.stochastic {
-                Layer::ALL.to_vec()
+                Layer::BIGBIGAN.to_vec()
             } else {
                 without_posterior()
             };
@@ -95,6 +95,7 @@ pub(super) fn write(
             started_from: trainer.started_from().map(str::to_owned),
         }),
         generator,
+        conversion: None,
     };
     Ok(card.write(folder)?)
 }

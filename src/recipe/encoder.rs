@@ -53,8 +53,8 @@ pub struct CardOrigin {
 impl<'de> Deserialize<'de> for EncoderSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const KINDS: &[&str] = &{
-            let [a, b, c, d] = EncoderConfig::KINDS;
-            [a, b, c, d, CARD]
+            let [a, b, c, d, e, f, g] = EncoderConfig::KINDS;
+            [a, b, c, d, e, f, g, CARD]
         };
         let mut table = toml::Table::deserialize(deserializer)?;
         let section = match table.get("kind").and_then(toml::Value::as_str) {
@@ -150,6 +150,8 @@ impl Study {
         } else {
             EncoderCard::load(&section.path)?
         };
+        // Which layer is meant where none is named is the encoder's to say.
+        self.encoder = Some(file.encoder());
         file.card.require(&self.layers())?;
         let theirs = &file.card.preprocess;
         let other = self.preprocess.as_ref().filter(|own| *own != theirs);
@@ -176,7 +178,6 @@ impl Study {
             }
             _ => {}
         }
-        self.encoder = Some(file.encoder());
         self.preprocess.get_or_insert_with(|| theirs.clone());
         self.card = Some(CardOrigin {
             name: file.card.name,

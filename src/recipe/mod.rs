@@ -125,7 +125,7 @@ pub enum Ids {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeaturesSection {
-    /// Outputs of the encoder to write, one table each. Default: `z_mean`.
+    /// Outputs of the encoder to write, one table each. Default: `z_mean`, or the first layer of an encoder that has no such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
     /// A Parquet file (or a folder of parts) to start from instead of images.
@@ -401,6 +401,16 @@ impl Study {
         if self.cohort.table.is_some() && self.cohort.positive.is_some() && self.cohort.label.is_none() {
             return refuse("`cohort.positive` is given without `cohort.label`: name the column of the labels");
         }
+        if let Some(encoder) = &self.encoder {
+            encoder.check().map_err(|error| RecipeError::Inconsistent {
+                what: format!("`[encoder]`: {error}"),
+            })?;
+            for layer in self.layers() {
+                encoder.width(layer).map_err(|error| RecipeError::Inconsistent {
+                    what: format!("`features.layers`: {error}"),
+                })?;
+            }
+        }
         let layers: Vec<String> = self.layers().iter().map(ToString::to_string).collect();
         for (key, names) in [("features.layers", &layers), ("probe.features", &self.probe_layers())] {
             if let Some(name) = repeated(names.iter().map(String::as_str)) {
@@ -505,7 +515,11 @@ impl Study {
 
     /// The layers that are extracted.
     pub fn layers(&self) -> Vec<Layer> {
-        self.features.layers.clone().unwrap_or_else(|| vec![Layer::ZMean])
+        match (&self.features.layers, &self.encoder) {
+            (Some(layers), _) => layers.clone(),
+            (None, Some(encoder)) => vec![encoder.default_layer()],
+            (None, None) => vec![Layer::ZMean],
+        }
     }
 
     /// The names of the feature tables that heads read: layers, or the stem of the table's file name.

@@ -268,6 +268,11 @@ impl Pretrain {
         let architecture = self.encoder.architecture().map_err(|error| RecipeError::Inconsistent {
             what: format!("`[encoder]`: {error}"),
         })?;
+        self.encoder
+            .width(self.watch.features)
+            .map_err(|error| RecipeError::Inconsistent {
+                what: format!("`watch.features`: {error}"),
+            })?;
         self.method
             .check(&architecture)
             .map_err(|error| RecipeError::Inconsistent {

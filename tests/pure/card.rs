@@ -46,6 +46,7 @@ fn workshop() -> Workshop {
         preprocess: mediastinum(),
         training: None,
         generator: None,
+        conversion: None,
     };
     card.write(&folder).unwrap();
     shop

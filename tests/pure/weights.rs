@@ -98,6 +98,7 @@ impl Desk {
             preprocess: Preprocess::default(),
             training: None,
             generator: None,
+            conversion: None,
         };
         card.write(&folder).unwrap();
         folder

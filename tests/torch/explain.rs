@@ -91,6 +91,7 @@ fn workshop(with_generator: bool) -> Workshop {
             weights: GENERATOR.into(),
             network: generator(),
         }),
+        conversion: None,
     };
     card.write(&folder).unwrap();
     shop

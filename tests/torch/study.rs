@@ -308,6 +308,7 @@ fn a_study_runs_from_a_card_and_names_it_on_the_way() {
         preprocess: Preprocess::default(),
         training: None,
         generator: None,
+        conversion: None,
     };
     assert_eq!(card.sha256["weights.safetensors"], sha256);
     card.write(&folder).unwrap();

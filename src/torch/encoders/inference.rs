@@ -1,5 +1,7 @@
 //! An encoder ready to extract: weights loaded or drawn, rebuilt for speed, gradients off.
 
+use std::path::Path;
+
 use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
@@ -8,8 +10,8 @@ use super::super::{
     layers::Scope,
     weights::{self, WeightMap},
 };
-use super::{check_slices, fast::Network, posterior};
-use crate::encoder::{EncoderConfig, Layer, PREFIX, Weights};
+use super::{DinoV2, check_slices, fast, pixels::Pixels, resnet_v1::FastResNetV1, script::Script};
+use crate::encoder::{EncoderConfig, Layer, Weights};
 
 /// Where an encoder's weights came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +37,15 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// One of each family of kinds.
+#[derive(Debug)]
+enum Network {
+    BigBiGan(fast::Network),
+    ResNet50(Pixels, FastResNetV1),
+    DinoV2(Pixels, DinoV2),
+    Script(Script),
+}
+
 /// An encoder that only runs forward, as fast as the device allows.
 #[derive(Debug)]
 pub struct InferenceEncoder {
@@ -52,6 +63,9 @@ impl InferenceEncoder {
     /// When the configuration makes no network, or its file is not exactly the encoder's.
     pub fn open(config: &EncoderConfig, seed: u64, device: Device) -> Result<Self, TorchError> {
         match config.weights() {
+            Weights::File(path) if matches!(config, EncoderConfig::TorchScript(_)) => {
+                Self::script(config, path, device)
+            }
             Weights::Random => {
                 let tensors = weights::random(config, seed)?;
                 Self::new(config, &tensors, Origin::Random { seed }, device)
@@ -75,19 +89,49 @@ impl InferenceEncoder {
         device: Device,
     ) -> Result<Self, TorchError> {
         weights::check(config, tensors)?;
-        let architecture = config.architecture()?;
         let _no_gradients = tch::no_grad_guard();
         let mut there = WeightMap::new();
         for (name, tensor) in tensors {
             there.insert(name.clone(), tensor.f_detach()?.f_to_device(device)?);
         }
-        let root = Scope::new(&there, PREFIX.trim_end_matches('.'));
-        let network = Network::new(&root, architecture, device)?;
+        let root = Scope::new(&there, config.prefix().trim_end_matches('.'));
+        let network = match config {
+            EncoderConfig::ResNet50(_)
+            | EncoderConfig::RevNet50x4(_)
+            | EncoderConfig::TinyResNet(_)
+            | EncoderConfig::TinyRevNet(_) => {
+                Network::BigBiGan(fast::Network::new(&root, config.architecture()?, device)?)
+            }
+            EncoderConfig::ResNet50ImageNet(c) => {
+                let pixels = Pixels::new(&c.mean, &c.std, device)?;
+                Network::ResNet50(pixels, FastResNetV1::new(&root, c.input_size, device)?)
+            }
+            EncoderConfig::DinoV2(c) => {
+                let pixels = Pixels::new(&c.mean, &c.std, device)?;
+                Network::DinoV2(pixels, DinoV2::new(&there, c.input_size)?)
+            }
+            EncoderConfig::TorchScript(_) => return Err(TorchError::ScriptTensors),
+        };
         Ok(Self {
             config: config.clone(),
             origin,
             device,
             network,
+        })
+    }
+
+    /// Opens a program from the bytes whose hash it is known by.
+    fn script(config: &EncoderConfig, path: &Path, device: Device) -> Result<Self, TorchError> {
+        config.check()?;
+        let EncoderConfig::TorchScript(settings) = config else {
+            return Err(TorchError::ScriptTensors);
+        };
+        let (script, sha256) = Script::open(settings, path, device)?;
+        Ok(Self {
+            config: config.clone(),
+            origin: Origin::File { sha256 },
+            device,
+            network: Network::Script(script),
         })
     }
 
@@ -97,45 +141,36 @@ impl InferenceEncoder {
     ///
     /// - `x`: `[N, 3, S, S]` in `[-1, 1]`, `S` the encoder's input size
     /// - `noise`: `[N, Z]`, standard normal; only for [`Layer::ZSample`], see [`noise`]
-    /// - outputs: `[N, layer.width(config)]` each
+    /// - outputs: `[N, config.width(layer)]` each
     ///
     /// # Errors
     ///
-    /// When slices or noise have another shape, noise is missing, or libtorch fails, e.g. for want of memory.
+    /// When the encoder has no such layer, slices or noise have another shape, noise is missing, or libtorch fails, e.g. for
+    /// want of memory.
     pub fn encode(&self, x: &Tensor, layers: &[Layer], noise: Option<&Tensor>) -> Result<Vec<Tensor>, TorchError> {
-        let net = self.config.architecture()?;
-        check_slices(x, net.input_size)?;
-        let _inference = ffi::InferenceMode::enter()?;
-        let pooled = self.network.avepool_feat(x)?;
-        let latent = |layer: &Layer| matches!(layer, Layer::ZMean | Layer::ZStdev | Layer::ZSample);
-        // The MLP is three quarters of a ResNet's weights: it is only run where it is read.
-        let z = layers
-            .iter()
-            .any(latent)
-            .then(|| posterior(&self.network.z_raw(&pooled), net.halves));
-        let mut outputs = Vec::with_capacity(layers.len());
+        check_slices(x, self.config.input_size())?;
         for &layer in layers {
-            let values = match (layer, &z) {
-                (Layer::BnCreluFeat, _) => self.network.bn_crelu_feat(&pooled)?,
-                (Layer::ZMean, Some((mean, _))) => mean.shallow_clone(),
-                (Layer::ZStdev, Some((_, stdev))) => stdev.shallow_clone(),
-                (Layer::ZSample, Some((mean, stdev))) => {
-                    let noise = noise.ok_or(TorchError::NoNoise(layer))?;
-                    let expected = [x.size()[0], net.z_dim as i64];
-                    if noise.size() != expected {
-                        return Err(TorchError::NoiseShape {
-                            found: noise.size(),
-                            expected,
-                        });
-                    }
-                    mean.f_add(&stdev.f_mul(&noise.f_to_device(self.device)?)?)?
-                }
-                // The latent layers without `z` cannot be: the line above made it for them.
-                (Layer::AvepoolFeat, _) | (_, None) => pooled.shallow_clone(),
-            };
-            outputs.push(values.f_to_device(Device::Cpu)?.f_contiguous()?);
+            self.config.width(layer)?;
         }
-        Ok(outputs)
+        let _inference = ffi::InferenceMode::enter()?;
+        let outputs = match &self.network {
+            Network::BigBiGan(network) => network.outputs(x, layers, noise)?,
+            Network::ResNet50(pixels, network) => {
+                let pooled = network.avepool_feat(&pixels.forward(x)?)?;
+                layers.iter().map(|_| pooled.shallow_clone()).collect()
+            }
+            Network::DinoV2(pixels, network) => {
+                let (class, patches) = network.forward(&pixels.forward(x)?)?;
+                let chosen = |layer: &Layer| match layer {
+                    Layer::PatchMean => patches.shallow_clone(),
+                    _ => class.shallow_clone(), // others were refused above
+                };
+                layers.iter().map(chosen).collect()
+            }
+            Network::Script(script) => script.outputs(x, layers)?,
+        };
+        let here = |values: Tensor| Ok(values.f_to_device(Device::Cpu)?.f_contiguous()?);
+        outputs.into_iter().map(here).collect()
     }
 
     /// What it was built from.
