@@ -121,14 +121,16 @@ impl Desk {
     /// A study of twenty slices, whose `[encoder]` is these lines.
     fn study(&self, encoder: &str) -> String {
         let work = self.path("work");
-        // Once: a stage is keyed by when its images were written.
-        for n in (0..20).filter(|n| !work.join(format!("{n}.dcm")).exists()) {
-            std::fs::write(work.join(format!("{n}.dcm")), format!("no image {n}")).unwrap();
+        // Once: a stage is told by the files' dates too.
+        if !work.join("cohort.csv").exists() {
+            for n in 0..20 {
+                std::fs::write(work.join(format!("{n}.dcm")), format!("no image {n}")).unwrap();
+            }
+            let rows: String = (0..20)
+                .map(|n| format!("{n}.dcm,p{n},{}\n", if n % 2 == 0 { "x" } else { "y" }))
+                .collect();
+            std::fs::write(work.join("cohort.csv"), format!("file,patient,label\n{rows}")).unwrap();
         }
-        let rows: String = (0..20)
-            .map(|n| format!("{n}.dcm,p{n},{}\n", if n % 2 == 0 { "x" } else { "y" }))
-            .collect();
-        std::fs::write(work.join("cohort.csv"), format!("file,patient,label\n{rows}")).unwrap();
         let cohort = "table = 'cohort.csv'\npath = 'file'\npatient = 'patient'\nlabel = 'label'\npositive = 'x'";
         let recipe = format!("[cohort]\n{cohort}\n[split]\nkind = 'folds'\nk = 2\n[encoder]\n{encoder}");
         std::fs::write(work.join("study.toml"), recipe).unwrap();
