@@ -25,14 +25,13 @@ mod device;
 mod doctor;
 mod evaluate;
 mod explain;
+#[cfg(feature = "torch")]
+mod export;
 mod extract;
 mod features;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
-mod pretrain;
-#[cfg(not(feature = "torch"))]
-#[path = "without_torch.rs"]
 mod pretrain;
 mod probe;
 mod readers;
@@ -42,6 +41,11 @@ mod run;
 mod score_args;
 mod split;
 mod weights;
+#[cfg(not(feature = "torch"))]
+mod without_torch;
+
+#[cfg(not(feature = "torch"))]
+use without_torch::{self as export, self as pretrain};
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -67,6 +71,8 @@ enum Command {
     Phantoms(phantoms::Args),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
+    /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
+    Export(export::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -158,6 +164,7 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Phantoms(args) => phantoms::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
+            Command::Export(args) => export::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),

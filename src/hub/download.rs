@@ -101,7 +101,7 @@ pub(super) fn fill(
     mut first: Option<Response<Body>>,
     progress: &Progress,
 ) -> Result<Downloaded, HubError> {
-    let disk = |source| HubError::from(write_error(source, part));
+    let disk = |source| HubError::of_part(source, part);
     let (mut hash, mut have) = hash_of(&mut file).map_err(disk)?;
     if goal.bytes.is_some_and(|bytes| have > bytes) {
         (hash, have) = empty(&mut file).map_err(disk)?;

@@ -1,9 +1,16 @@
 //! What can go wrong between here and the hub.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::AddressError;
-use crate::{encoder::PickleError, tables::WriteError};
+use crate::{
+    encoder::PickleError,
+    tables::{WriteError, write_error},
+};
 
 /// Why something could not be fetched or sent. No message holds a token or the query of an address, which may be signed.
 #[derive(Debug, thiserror::Error)]
@@ -186,9 +193,27 @@ pub enum HubError {
         /// The file.
         path: PathBuf,
     },
+    /// No room for what comes.
+    #[error(
+        "the disk is full: free some space, or set HF_HUB_CACHE to another disk; the download goes on from what is here: {path:?}"
+    )]
+    Full {
+        /// What was written to.
+        path: PathBuf,
+    },
     /// A file that can't be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl HubError {
+    /// The error of writing to a part, which is kept.
+    pub(super) fn of_part(source: io::Error, part: &Path) -> Self {
+        match write_error(source, part) {
+            WriteError::Full { path } => Self::Full { path },
+            other => Self::Write(other),
+        }
+    }
 }
 
 fn waiting(wait: Option<Duration>) -> String {

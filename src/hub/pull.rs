@@ -245,10 +245,16 @@ impl Snapshot<'_> {
         ask.follow = Follow::Relative;
         let response = hub.wire.send_any(&ask)?;
         if response.status() == StatusCode::NOT_FOUND {
-            if header(response.headers(), "x-error-code").as_deref() == Some("EntryNotFound") {
-                self.shelf.note_lack(&self.commit, name)?;
+            match header(response.headers(), "x-error-code").as_deref() {
+                Some("EntryNotFound") => {
+                    self.shelf.note_lack(&self.commit, name)?;
+                    return Ok(None);
+                }
+                // A mirror that does not say what is missing.
+                None => return Ok(None),
+                // The repository or the commit.
+                Some(_) => {}
             }
-            return Ok(None);
         }
         if response.status().is_client_error() || response.status().is_server_error() {
             return Err(hub.wire.refusal(&ask, response));

@@ -165,6 +165,44 @@ pub enum TorchError {
     /// The method of a recipe.
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),
+    /// Others' networks are there without us.
+    #[error(
+        "encoders of kind {kind} are not exported, only BigBiGAN's are: take the network from where its weights are from"
+    )]
+    NotExported {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// Weights that were never trained are of no use elsewhere.
+    #[error("encoder card `{card}` has `weights = \"random\"`: only trained weights are exported, name their file")]
+    Untrained {
+        /// The card's name.
+        card: String,
+    },
+    /// Nothing to export.
+    #[error(
+        "encoder card `{card}` lists no layer that is the same at every call: `z_sample` needs noise and is not exported"
+    )]
+    OnlyNoise {
+        /// The card's name.
+        card: String,
+    },
+    /// An exported file that does not do what the encoder does.
+    #[error(
+        "the exported network gives `{layer}` that differs by {found:.1e} of its largest value, {allowed:.0e} is allowed: \
+         nothing was written"
+    )]
+    ExportDiffers {
+        /// The layer.
+        layer: Layer,
+        /// Largest difference, relative to the largest value.
+        found: f64,
+        /// What may be.
+        allowed: f64,
+    },
+    /// A file that can't be hashed.
+    #[error(transparent)]
+    Table(#[from] crate::tables::TableError),
     /// Noise of the wrong shape.
     #[error("noise has the shape {found:?}, expected {expected:?}")]
     NoiseShape {

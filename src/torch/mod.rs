@@ -1,13 +1,14 @@
 //! All that needs libtorch. Nothing outside this room names a tensor.
 //!
 //! [`encoders`] holds the networks, [`weights`] reads and writes them, [`extract`] runs slices through them, [`device`]
-//! says where, and [`doctor`] what this machine has. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
+//! says where, and [`doctor`] what this machine has. [`export`] writes them for other programs. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
 //! LeJEPA. [`ffi`] reaches what tch lacks.
 
 pub mod device;
 pub mod doctor;
 pub mod encoders;
 mod error;
+pub mod export;
 pub mod extract;
 pub mod ffi;
 pub mod generator;

@@ -321,11 +321,15 @@ fn what_the_hub_refuses_is_said_with_a_way_out() {
     desk.server.put("a/b", &[(WEIGHTS, b"w")]);
     desk.server.put("a/private", &[(WEIGHTS, b"w")]);
     desk.server.make_private("a/private");
-    let strange = |text| desk.hub().fetch(&address(text)).unwrap_err().to_string();
+    let strange = |text: &str| desk.hub().fetch(&address(text)).unwrap_err().to_string();
     for (said, words) in [
         (strange("hf://a/private"), &["a/private", "401", "set HF_TOKEN"][..]),
         (strange("hf://a/b@v9"), &["a/b", "v9", "check the name"]),
         (strange("hf://a/b/no.safetensors"), &["no.safetensors", "a/b", "main"]),
+        (
+            strange(&format!("hf://a/b@{}", "0".repeat(40))),
+            &["a/b", "at revision 000", "check the name"],
+        ),
         (
             strange("hf://a/b/pytorch_model.bin"),
             &["runs code", "weights_only=True"],
@@ -414,7 +418,7 @@ fn no_message_has_the_token_or_a_signed_address_in_it() {
         let said = format!("{error} {error:?} {:?}", desk.with_token());
         assert!(!said.contains(TOKEN) && !said.contains(SIGNATURE), "{said}");
         // What was not used up.
-        while !desk.with_token().fetch(&address("hf://a/b")).is_ok() {}
+        while desk.with_token().fetch(&address("hf://a/b")).is_err() {}
         std::fs::remove_dir_all(desk.cache.path().join("models--a--b")).unwrap();
     }
 }

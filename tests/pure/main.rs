@@ -2,8 +2,11 @@
 
 mod audit;
 mod augment;
+mod bundle;
 mod calibration;
 mod card;
+#[path = "../support/checkpoint.rs"]
+mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
@@ -18,6 +21,7 @@ mod hub;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod images;
+mod module;
 mod other_encoders;
 mod readers;
 mod roc;

@@ -98,6 +98,7 @@ impl Desk {
             preprocess: Preprocess::default(),
             training: None,
             generator: None,
+            conversion: None,
         };
         card.write(&folder).unwrap();
         folder
@@ -117,14 +118,18 @@ impl Desk {
         )
     }
 
-    /// A study of one slice, whose `[encoder]` is these lines.
+    /// A study of twenty slices, whose `[encoder]` is these lines.
     fn study(&self, encoder: &str) -> String {
         let work = self.path("work");
-        std::fs::write(work.join("a.dcm"), "no image").unwrap();
-        std::fs::write(work.join("cohort.csv"), "file,patient,label\na.dcm,p1,x\n").unwrap();
-        let recipe = format!(
-            "[cohort]\ntable = 'cohort.csv'\npath = 'file'\npatient = 'patient'\nlabel = 'label'\n[split]\nkind = 'holdout'\n[encoder]\n{encoder}"
-        );
+        for n in 0..20 {
+            std::fs::write(work.join(format!("{n}.dcm")), format!("no image {n}")).unwrap();
+        }
+        let rows: String = (0..20)
+            .map(|n| format!("{n}.dcm,p{n},{}\n", if n % 2 == 0 { "x" } else { "y" }))
+            .collect();
+        std::fs::write(work.join("cohort.csv"), format!("file,patient,label\n{rows}")).unwrap();
+        let cohort = "table = 'cohort.csv'\npath = 'file'\npatient = 'patient'\nlabel = 'label'\npositive = 'x'";
+        let recipe = format!("[cohort]\n{cohort}\n[split]\nkind = 'folds'\nk = 2\n[encoder]\n{encoder}");
         std::fs::write(work.join("study.toml"), recipe).unwrap();
         let study = work.join("study.toml");
         study.to_str().unwrap().to_owned()

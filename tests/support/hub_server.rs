@@ -181,8 +181,8 @@ impl HubServer {
         };
         let mut reply = match (&fault, store) {
             (Some(Fault::Status(status, name, value)), _) => Reply::new(*status, b"not now".to_vec()).with(name, value),
-            (_, true) => self.from_store(&request, fault.as_ref()),
-            (_, false) => self.from_hub(&request, fault.as_ref()),
+            (_, true) => self.answer_as_store(&request, fault.as_ref()),
+            (_, false) => self.answer_as_hub(&request, fault.as_ref()),
         };
         match fault {
             Some(Fault::Cut(bytes)) => reply.cut = Some(bytes),
@@ -192,7 +192,7 @@ impl HubServer {
         write_reply(&connection, &request, &reply);
     }
 
-    fn from_store(&self, request: &Seen, fault: Option<&Fault>) -> Reply {
+    fn answer_as_store(&self, request: &Seen, fault: Option<&Fault>) -> Reply {
         let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let mut contents = self.state.contents.lock().unwrap();
@@ -210,7 +210,7 @@ impl HubServer {
         }
     }
 
-    fn from_hub(&self, request: &Seen, fault: Option<&Fault>) -> Reply {
+    fn answer_as_hub(&self, request: &Seen, fault: Option<&Fault>) -> Reply {
         let (path, _) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         let authorised = request

@@ -5,6 +5,7 @@ mod bigbigan;
 mod command;
 mod dinov2;
 mod explain;
+mod export;
 mod extract;
 mod full_size;
 mod inference;

@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hub", 3),
     ("cohort", 4),
     ("card", 4),
+    ("convert", 5),
     ("heads", 5),
     ("torch", 5),
     ("eval", 5),
