@@ -3,6 +3,7 @@
 mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
+mod convert;
 mod dinov2;
 mod explain;
 mod export;

@@ -45,7 +45,7 @@ heads = ["logistic", "knn"]
 bootstrap = { resamples = 200 }
 "#;
 
-fn workshop() -> Workshop {
+pub fn workshop() -> Workshop {
     let shop = Workshop::new(RECIPE);
     let cohort = SyntheticCohort {
         patients_per_site: 16,

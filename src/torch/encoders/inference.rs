@@ -1,7 +1,5 @@
 //! An encoder ready to extract: weights loaded or drawn, rebuilt for speed, gradients off.
 
-use std::path::Path;
-
 use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
