@@ -29,6 +29,10 @@ pub enum Error {
     #[error(transparent)]
     Card(#[from] crate::card::CardError),
     #[error(transparent)]
+    Convert(#[from] crate::convert::ConvertError),
+    #[error(transparent)]
+    Names(#[from] crate::convert::names::OverridesError),
+    #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),

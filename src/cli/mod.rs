@@ -20,6 +20,7 @@ macro_rules! say {
 
 mod audit;
 mod compare;
+mod convert;
 mod demo;
 mod device;
 mod doctor;
@@ -39,6 +40,8 @@ mod report;
 mod reproduce;
 mod run;
 mod score_args;
+#[cfg(feature = "torch")]
+mod settle;
 mod split;
 mod weights;
 #[cfg(not(feature = "torch"))]
@@ -73,6 +76,9 @@ enum Command {
     Pretrain(pretrain::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
     Export(export::Args),
+    /// Make weights and a card of another program's weights
+    #[command(subcommand)]
+    Convert(convert::Command),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -165,6 +171,7 @@ impl Cli {
             Command::Phantoms(args) => phantoms::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
+            Command::Convert(command) => convert::run(&command),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),

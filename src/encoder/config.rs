@@ -262,6 +262,18 @@ impl EncoderConfig {
             Self::TorchScript(c) => &mut c.weights,
         }
     }
+
+    /// The switches, and what the shortcuts of a ResNet read, to be changed by who settles them; `None` where the kind has
+    /// none.
+    pub fn switches_mut(&mut self) -> Option<(&mut Switches, Option<&mut ShortcutFrom>)> {
+        match self {
+            Self::ResNet50(c) => Some((&mut c.switches, Some(&mut c.shortcut_from))),
+            Self::RevNet50x4(c) => Some((&mut c.switches, None)),
+            Self::TinyResNet(c) => Some((&mut c.switches, Some(&mut c.shortcut_from))),
+            Self::TinyRevNet(c) => Some((&mut c.switches, None)),
+            Self::ResNet50ImageNet(_) | Self::DinoV2(_) | Self::TorchScript(_) => None,
+        }
+    }
 }
 
 impl Default for Switches {

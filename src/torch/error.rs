@@ -203,6 +203,37 @@ pub enum TorchError {
     /// A file that can't be hashed.
     #[error(transparent)]
     Table(#[from] crate::tables::TableError),
+    /// Weights to settle that are none.
+    #[error("the encoder's weights are random, and only weights of a file have switches to settle")]
+    NothingToSettle,
+    /// Too few latent vectors to tell anything apart.
+    #[error(
+        "{latents} latent vectors in batches of {batch} settle nothing, expected {least} or more in batches of 1 or more"
+    )]
+    FewLatents {
+        /// Vectors asked for.
+        latents: usize,
+        /// Vectors a batch.
+        batch: usize,
+        /// The fewest.
+        least: usize,
+    },
+    /// A folder that cannot be listed.
+    #[error("the folder of photographs cannot be read: {source}: {path:?}")]
+    Folder {
+        /// The system's reason.
+        source: std::io::Error,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder without one picture that can be decoded.
+    #[error("none of {tried} files is a photograph, expected PNG, JPEG or TIFF pictures: {path:?}")]
+    NoPhotograph {
+        /// Files that were tried.
+        tried: usize,
+        /// The folder.
+        path: PathBuf,
+    },
     /// Noise of the wrong shape.
     #[error("noise has the shape {found:?}, expected {expected:?}")]
     NoiseShape {

@@ -1,11 +1,12 @@
 //! A trained encoder for other programs.
 //!
-//! [`torchscript`] writes a file that PyTorch runs by itself, in Python or C++: `torch.jit.load(FILE)(x)["z_mean"]`.
+//! [`torchscript`] writes a file that PyTorch runs by itself, in Python or C++: `torch.jit.load(FILE)(x)["z_mean"]`,
+//! and [`script_card`] makes the card with which a study of ours uses it too.
 //! [`safetensors`] writes the weights alone, for the module in `pretrained/bigbigan_encoder.py`, which can be trained further.
 //! Both files say what they are, which layers mean something and how slices are to be prepared.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
 };
@@ -22,8 +23,8 @@ use super::{
     weights,
 };
 use crate::{
-    card::CheckedCard,
-    encoder::{EncoderConfig, IMAGE_CHANNELS, Layer, PREFIX, Weights},
+    card::{CheckedCard, EncoderCard},
+    encoder::{At, EncoderConfig, IMAGE_CHANNELS, Layer, PREFIX, ScriptOutput, TorchScript, Weights},
     tables::sha256_file,
 };
 
@@ -119,6 +120,37 @@ pub fn safetensors(card: &CheckedCard, path: &Path) -> Result<Exported, TorchErr
         path: path.to_owned(),
         layers: source.layers,
     })
+}
+
+/// The card of a script that [`torchscript`] made from `card`, to be written beside it: a study then uses the script as any other
+/// encoder.
+pub fn script_card(card: &EncoderCard, script: &Exported) -> EncoderCard {
+    let name = script.path.file_name().unwrap_or_default();
+    let output = |(layer, width): &(Layer, usize)| {
+        let at = Some(At::Key(layer.name().to_owned()));
+        (*layer, ScriptOutput { width: *width, at })
+    };
+    EncoderCard {
+        source: format!(
+            "{}; exported as TorchScript by hounsfield {}",
+            card.source,
+            env!("CARGO_PKG_VERSION")
+        ),
+        obtain: None,
+        encoder: EncoderConfig::TorchScript(TorchScript {
+            weights: Weights::File(name.into()),
+            input_size: card.encoder.input_size(),
+            planes: IMAGE_CHANNELS,
+            mean: None,
+            std: None,
+            method: "forward".to_owned(),
+            outputs: script.layers.iter().map(output).collect(),
+        }),
+        layers: script.layers.iter().copied().collect(),
+        sha256: BTreeMap::from([(name.to_string_lossy().into_owned(), script.sha256.clone())]),
+        generator: None,
+        ..card.clone()
+    }
 }
 
 /// What is exported.

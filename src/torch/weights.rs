@@ -124,6 +124,20 @@ pub fn load_as(
     load_but(kind, expected, prefix, &|_| false, path)
 }
 
+/// Reads one network's weights from a file that may hold others: what does not begin with `prefix` is left there.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(super) fn load_part(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    prefix: &str,
+    path: &Path,
+) -> Result<Loaded, TorchError> {
+    load_but(kind, expected, prefix, &|name| !name.starts_with(prefix), path)
+}
+
 /// As [`load_as`], without the tensors whose names are `ignored`.
 fn load_but(
     kind: &'static str,

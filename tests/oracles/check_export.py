@@ -4,7 +4,7 @@ pretrained/bigbigan_encoder.py, give the features that the folder's expected.saf
     python tests/oracles/check_export.py FOLDER
 
 The folder is made by tests/torch/export.rs, which runs this where HOUNSFIELD_PYTHON names a Python with torch 2.13.0 and safetensors
-0.8.0. It holds encoder.pt, encoder.safetensors, the card encoder.toml with its weights, and expected.safetensors with `x` [N, 3, S, S]
+0.8.0. It holds encoder.ts, encoder.safetensors, the card encoder.toml with its weights, and expected.safetensors with `x` [N, 3, S, S]
 and a tensor for every layer.
 """
 
@@ -34,7 +34,7 @@ def check(what, found, wanted):
 
 
 extra = {"hounsfield.json": ""}
-script = torch.jit.load(str(folder / "encoder.pt"), _extra_files=extra)
+script = torch.jit.load(str(folder / "encoder.ts"), _extra_files=extra)
 about = json.loads(extra["hounsfield.json"])
 assert not script.training and not any(p.requires_grad for p in script.parameters())
 assert list(script(x)) == list(about["layers"]), "the layers are in another order"
@@ -42,8 +42,9 @@ check("TorchScript", script(x), expected)
 check("TorchScript, one slice", script(x[:1]), {name: t[:1] for name, t in expected.items()})
 # What tch's own tracing does not give: weights that move and change precision with the module.
 check("TorchScript in double precision", script.double()(x.double()), expected)
-constants = script.inlined_graph.findAllNodes("prim::Constant")
-assert not any(isinstance(node.output().type(), torch._C.TensorType) for node in constants), "weights are baked in"
+graph = script.inlined_graph
+constants = [node.output().type() for node in graph.findAllNodes("prim::Constant")]
+assert not any(isinstance(kind, torch._C.TensorType) for kind in constants), "weights are baked in"
 
 encoder = load(folder / "encoder.safetensors")
 script = {name: t.float() for name, t in script.state_dict().items()}

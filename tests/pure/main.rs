@@ -10,6 +10,7 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod convert;
 mod coverage;
 mod distances;
 mod eval;
@@ -22,8 +23,11 @@ mod hub;
 mod hub_server;
 mod images;
 mod module;
+mod names;
 mod other_encoders;
 mod readers;
+#[path = "../support/renaming.rs"]
+mod renaming;
 mod roc;
 mod study;
 mod tables;

@@ -238,7 +238,7 @@ fn archives_that_end_too_early_or_were_changed_are_refused_in_words() {
     for length in (1..packed.len()).rev().step_by(5) {
         assert!(opened(&packed[..length]).is_err(), "{length} of {} bytes", packed.len());
     }
-    for at in 0..packed.len() {
+    for at in (0..packed.len()).step_by(3) {
         let mut changed = packed.clone();
         changed[at] ^= 0x55;
         // Time, system and extra flags of the gzip header are nobody's.

@@ -9,14 +9,14 @@ use hounsfield::{
     },
     torch::{
         TorchError,
-        encoders::{Encoder, Outputs},
-        export::{ABOUT, safetensors, torchscript},
+        encoders::{Encoder, InferenceEncoder, Outputs},
+        export::{ABOUT, safetensors, script_card, torchscript},
         layers::Statistics,
         weights,
     },
     transforms::Preprocess,
 };
-use tch::{CModule, IValue, Tensor};
+use tch::{CModule, Device, IValue, Tensor};
 
 use super::{
     command::Workshop,
@@ -35,12 +35,14 @@ fn card(folder: &Path, mut encoder: EncoderConfig, layers: &[Layer]) -> CheckedC
         description: "weights by formula".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, layers),
         sha256: EncoderCard::hashes(folder, &["weights.safetensors"]).unwrap(),
         encoder,
         preprocess: Preprocess::default(),
         training: None,
         generator: None,
+        conversion: None,
     };
     card.write(folder).unwrap();
     EncoderCard::load(folder).unwrap()
@@ -84,7 +86,7 @@ fn features(outputs: &Outputs, layer: Layer) -> &Tensor {
         Layer::ZStdev => &outputs.z_stdev,
         Layer::AvepoolFeat => &outputs.avepool_feat,
         Layer::BnCreluFeat => &outputs.bn_crelu_feat,
-        Layer::ZSample => panic!("z_sample is not exported"),
+        other => panic!("{other} is not exported"),
     }
 }
 
@@ -111,10 +113,13 @@ fn names(folder: &Path) -> Vec<String> {
 fn a_script_gives_the_encoders_features_for_any_number_of_slices() {
     for encoder in encoders() {
         let folder = tempfile::tempdir().unwrap();
-        let card = card(folder.path(), encoder.clone(), &Layer::ALL);
-        let path = folder.path().join("encoder.pt");
+        let card = card(folder.path(), encoder.clone(), &Layer::BIGBIGAN);
+        let path = folder.path().join("encoder.ts");
         let written = torchscript(&card, &path).unwrap();
-        assert_eq!(written.layers, LAYERS.map(|layer| (layer, layer.width(&encoder))));
+        assert_eq!(
+            written.layers,
+            LAYERS.map(|layer| (layer, encoder.width(layer).unwrap()))
+        );
         let module = CModule::load(&path).unwrap();
         for slices in [1, 3, 7] {
             let (x, outputs) = run(&encoder, slices);
@@ -139,7 +144,7 @@ fn a_script_has_the_weights_as_parameters_and_says_what_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let encoder = encoders().remove(0);
     let card = card(folder.path(), encoder.clone(), &[Layer::ZMean]);
-    let path = folder.path().join("encoder.pt");
+    let path = folder.path().join("encoder.ts");
     let written = torchscript(&card, &path).unwrap();
     let parameters = CModule::load(&path).unwrap().named_parameters().unwrap();
     let weights = filled(&encoder);
@@ -155,7 +160,7 @@ fn a_script_has_the_weights_as_parameters_and_says_what_it_is() {
     assert!(holds(&format!("extra/{ABOUT}")));
     assert!(holds(&format!(
         "\"layers\":{{\"z_mean\":{}}}",
-        Layer::ZMean.width(&encoder)
+        encoder.width(Layer::ZMean).unwrap()
     )));
     assert!(holds(&card.card.sha256["weights.safetensors"]));
 
@@ -163,8 +168,30 @@ fn a_script_has_the_weights_as_parameters_and_says_what_it_is() {
     assert_eq!(again, written, "the same card gave another file");
     assert_eq!(
         names(folder.path()),
-        ["encoder.pt", "encoder.toml", "weights.safetensors"]
+        ["encoder.toml", "encoder.ts", "weights.safetensors"]
     );
+}
+
+#[test]
+fn a_script_with_its_card_is_an_encoder_like_the_one_it_was_made_of() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let encoder = encoders().remove(3);
+    let source = card(folder.path(), encoder.clone(), &Layer::BIGBIGAN);
+    let script = torchscript(&source, &other.path().join("encoder.ts")).unwrap();
+    script_card(&source.card, &script).write(other.path()).unwrap();
+    let card = EncoderCard::load(other.path()).unwrap();
+    assert_eq!(card.card.preprocess, source.card.preprocess);
+    assert_eq!(card.card.layers, EncoderCard::widths(&encoder, &LAYERS));
+    let scripted = InferenceEncoder::open(&card.encoder(), 0, Device::Cpu).unwrap();
+    let (x, outputs) = run(&encoder, 3);
+    let found = scripted.encode(&x, &LAYERS, None).unwrap();
+    for (found, layer) in found.iter().zip(LAYERS) {
+        let difference = relative(found, features(&outputs, layer));
+        assert!(difference < 1e-5, "{layer} differs by {difference}");
+    }
+    // A script is not exported again.
+    let again = torchscript(&card, &other.path().join("again.ts")).unwrap_err();
+    assert!(again.to_string().contains("kind torchscript"), "{again}");
 }
 
 #[test]
@@ -197,21 +224,21 @@ fn what_can_not_be_exported_is_refused_and_leaves_nothing() {
     let encoder = encoders().remove(0);
     let noise = card(folder.path(), encoder.clone(), &[Layer::ZSample]);
     let before = names(folder.path());
-    let path = folder.path().join("encoder.pt");
+    let path = folder.path().join("encoder.ts");
     for refused in [torchscript(&noise, &path), safetensors(&noise, &path)] {
         let said = refused.unwrap_err().to_string();
         assert!(said.contains("`made`") && said.contains("`z_sample`"), "{said}");
     }
 
     let mut card = card(folder.path(), encoder, &[Layer::ZMean]);
-    let nowhere = folder.path().join("nowhere/encoder.pt");
+    let nowhere = folder.path().join("nowhere/encoder.ts");
     for refused in [torchscript(&card, &nowhere), safetensors(&card, &nowhere)] {
         assert!(matches!(refused, Err(TorchError::Io { verb: "written", .. })));
     }
     assert!(torchscript(&card, Path::new("..")).is_err());
-    fs::create_dir(folder.path().join("taken.pt")).unwrap();
-    assert!(torchscript(&card, &folder.path().join("taken.pt")).is_err());
-    fs::remove_dir(folder.path().join("taken.pt")).unwrap();
+    fs::create_dir(folder.path().join("taken.ts")).unwrap();
+    assert!(torchscript(&card, &folder.path().join("taken.ts")).is_err());
+    fs::remove_dir(folder.path().join("taken.ts")).unwrap();
 
     *card.card.encoder.weights_mut() = Weights::Random;
     assert!(matches!(torchscript(&card, &path), Err(TorchError::Untrained { .. })));
@@ -227,7 +254,7 @@ fn the_command_writes_both_files() {
         &[Layer::ZMean, Layer::ZSample],
     );
     let at = |name: &str| shop.path(name).to_str().unwrap().to_owned();
-    let (script, weights) = (at("a.pt"), at("a.safetensors"));
+    let (script, weights) = (at("a.ts"), at("a.safetensors"));
     let said = shop.hounsfield(&["export", &at(""), "--torchscript", &script, "--safetensors", &weights]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(
@@ -237,6 +264,13 @@ fn the_command_writes_both_files() {
     );
     assert!(said.err.contains("[N, 3, 64, 64]"), "{}", said.err);
     assert!(Path::new(&script).is_file() && Path::new(&weights).is_file());
+    let said = shop.hounsfield(&["export", &at(""), "--torchscript", &script, "--card"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("take the place of another"), "{}", said.err);
+    std::fs::create_dir(shop.path("script")).unwrap();
+    let said = shop.hounsfield(&["export", &at(""), "--torchscript", &at("script/a.ts"), "--card"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    EncoderCard::load(&shop.path("script")).unwrap();
     let said = shop.hounsfield(&["export", &at("")]);
     assert_eq!(said.code, Some(2));
     assert!(said.err.contains("--torchscript"), "{}", said.err);
@@ -253,7 +287,7 @@ fn pytorch_opens_what_was_written() {
     for encoder in encoders() {
         let folder = tempfile::tempdir().unwrap();
         let card = card(folder.path(), encoder.clone(), &LAYERS);
-        torchscript(&card, &folder.path().join("encoder.pt")).unwrap();
+        torchscript(&card, &folder.path().join("encoder.ts")).unwrap();
         safetensors(&card, &folder.path().join("encoder.safetensors")).unwrap();
         let (x, outputs) = run(&encoder, 3);
         let named = LAYERS.map(|layer| (layer.name().to_owned(), features(&outputs, layer).contiguous()));

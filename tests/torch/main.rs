@@ -12,6 +12,7 @@ mod inference;
 mod optim;
 mod other_encoders;
 mod pretrain;
+mod settle;
 mod sigreg;
 mod study;
 mod support;

@@ -38,7 +38,7 @@ const VERSION: i32 = 1;
 const MOST_AXES: usize = 254;
 
 /// The most parts of a variable; every two of them are compared.
-const MOST_PARTS: usize = 1024;
+const MOST_PARTS: usize = 256;
 
 /// The most bytes of an entry: [`MOST_PARTS`] parts of many axes.
 const MOST_ENTRY: usize = 1 << 20;

@@ -135,11 +135,13 @@ pub enum TableError {
 
 /// `kTableMagicNumber` of `table/format.h`.
 const MAGIC: [u8; 8] = 0xdb47_7524_8b80_fb57_u64.to_le_bytes();
+
 impl Table {
     /// Bytes of the footer: two handles, padded to 40, and the magic number.
     const FOOTER: usize = 48;
 
-    /// The most that an index may have, packed and unpacked. That of the largest published BigBiGAN has 0.1 MB.
+    /// The most bytes that an index may have, packed and unpacked. Modules have hundreds of variables, of forty bytes each
+    /// beside their names.
     pub const MOST: usize = 64 << 20;
 
     /// The most entries.
@@ -170,12 +172,14 @@ impl Table {
         let mut budget = Self::MOST;
         let (mut handles, mut lasts) = (Vec::new(), Vec::new());
         each(&unpack(blocks, index, &mut budget)?, index.offset, |key, value| {
+            if handles.len() == Self::ENTRIES {
+                return Err(TableError::Much);
+            }
             let mut place = Wire::new(value);
             // A mark at or above the last key of its block, and below the first of the next.
             handles.push(Handle::read(&mut place, "data", blocks)?);
             lasts.push(key.to_vec());
-            // The handle takes memory too.
-            spend(&mut budget, key.len() + size_of::<Handle>())
+            spend(&mut budget, key.len())
         })?;
         side_by_side(&handles, meta, index)?;
 

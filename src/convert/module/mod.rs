@@ -42,7 +42,7 @@ pub struct Module {
 /// How much an archive may hold.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Bytes, unpacked, of all files together. The larger BigBiGAN has 2 GB.
+    /// Bytes, unpacked, of all files together. BigBiGAN's have one or two GB.
     bytes: u64,
     /// Files and folders.
     members: usize,

@@ -40,7 +40,7 @@ impl std::fmt::Display for Origin {
 /// One of each family of kinds.
 #[derive(Debug)]
 enum Network {
-    BigBiGan(fast::Network),
+    BigBiGan(Box<fast::Network>),
     ResNet50(Pixels, FastResNetV1),
     DinoV2(Pixels, DinoV2),
     Script(Script),
@@ -60,17 +60,24 @@ impl InferenceEncoder {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no network, or its file is not exactly the encoder's.
+    /// When the configuration makes no network, or its file is not exactly the encoder's; a script is checked when it runs.
     pub fn open(config: &EncoderConfig, seed: u64, device: Device) -> Result<Self, TorchError> {
-        match config.weights() {
-            Weights::File(path) if matches!(config, EncoderConfig::TorchScript(_)) => {
-                Self::script(config, path, device)
+        match (config, config.weights()) {
+            (EncoderConfig::TorchScript(settings), Weights::File(path)) => {
+                config.check()?;
+                let (script, sha256) = Script::open(settings, path, device)?;
+                Ok(Self {
+                    config: config.clone(),
+                    origin: Origin::File { sha256 },
+                    device,
+                    network: Network::Script(script),
+                })
             }
-            Weights::Random => {
+            (_, Weights::Random) => {
                 let tensors = weights::random(config, seed)?;
                 Self::new(config, &tensors, Origin::Random { seed }, device)
             }
-            Weights::File(path) => {
+            (_, Weights::File(path)) => {
                 let loaded = weights::load(config, path)?;
                 Self::new(config, &loaded.tensors, Origin::File { sha256: loaded.sha256 }, device)
             }
@@ -81,7 +88,7 @@ impl InferenceEncoder {
     ///
     /// # Errors
     ///
-    /// When the tensors do not fit: every wrong one is named.
+    /// When the tensors do not fit: every wrong one is named. A script is no set of tensors.
     pub fn new(
         config: &EncoderConfig,
         tensors: &WeightMap,
@@ -100,7 +107,8 @@ impl InferenceEncoder {
             | EncoderConfig::RevNet50x4(_)
             | EncoderConfig::TinyResNet(_)
             | EncoderConfig::TinyRevNet(_) => {
-                Network::BigBiGan(fast::Network::new(&root, config.architecture()?, device)?)
+                let network = fast::Network::new(&root, config.architecture()?, device)?;
+                Network::BigBiGan(network.into())
             }
             EncoderConfig::ResNet50ImageNet(c) => {
                 let pixels = Pixels::new(&c.mean, &c.std, device)?;
@@ -117,21 +125,6 @@ impl InferenceEncoder {
             origin,
             device,
             network,
-        })
-    }
-
-    /// Opens a program from the bytes whose hash it is known by.
-    fn script(config: &EncoderConfig, path: &Path, device: Device) -> Result<Self, TorchError> {
-        config.check()?;
-        let EncoderConfig::TorchScript(settings) = config else {
-            return Err(TorchError::ScriptTensors);
-        };
-        let (script, sha256) = Script::open(settings, path, device)?;
-        Ok(Self {
-            config: config.clone(),
-            origin: Origin::File { sha256 },
-            device,
-            network: Network::Script(script),
         })
     }
 

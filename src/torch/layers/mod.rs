@@ -7,6 +7,7 @@ mod cond_batch_norm;
 mod conv;
 mod mlp;
 mod spectral_norm;
+mod watch;
 
 pub use attention::SelfAttention;
 pub use batch_norm::{BatchNorm, Statistics};
@@ -14,6 +15,7 @@ pub use cond_batch_norm::CondBatchNorm;
 pub use conv::{Conv, max_pool, padding};
 pub use mlp::{Linear, Mlp, MlpBlock};
 pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
+pub use watch::{Entering, Watch};
 
 use tch::{Device, Tensor};
 
@@ -24,15 +26,24 @@ use super::{ffi::Autocast, weights::WeightMap};
 pub struct Scope<'a> {
     tensors: &'a WeightMap,
     path: String,
+    watch: Option<&'a Watch>,
 }
 
 impl<'a> Scope<'a> {
-    /// The place whose names begin with `path`, all of the map where that is empty. The map must have been checked: a tensor that is not there is a bug.
+    /// The place whose names begin with `path`, all of the map where that is empty. The map must have been checked: a tensor
+    /// that is not there is a bug.
     pub fn new(tensors: &'a WeightMap, path: &str) -> Self {
         Self {
             tensors,
             path: path.to_owned(),
+            watch: None,
         }
+    }
+
+    /// The same place; `watch` sees what enters the batch norms that are built at it and below.
+    #[must_use]
+    pub fn under(self, watch: Option<&'a Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// The place `name` below this one.
@@ -40,6 +51,7 @@ impl<'a> Scope<'a> {
         Self {
             tensors: self.tensors,
             path: self.name(name),
+            watch: self.watch,
         }
     }
 
@@ -57,6 +69,14 @@ impl<'a> Scope<'a> {
         found
             .unwrap_or_else(|| panic!("{name} was not checked before the network was built"))
             .shallow_clone()
+    }
+
+    /// This place as the watch knows it, where there is one.
+    fn site(&self) -> Option<watch::Site> {
+        self.watch.map(|watch| watch::Site {
+            name: self.path.clone(),
+            watch: watch.clone(),
+        })
     }
 
     /// Whether this place has the tensor `leaf`.
