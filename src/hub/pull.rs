@@ -63,7 +63,7 @@ impl Hub {
         } else if self.offline {
             (known().ok_or_else(|| self.not_cached(address))?, true)
         } else {
-            match self.ask_commit(address) {
+            match self.ask_commit(address, known().is_none()) {
                 Ok(commit) => {
                     shelf.note_commit(revision, &commit)?;
                     (commit, false)
@@ -119,7 +119,7 @@ impl Hub {
         }
     }
 
-    fn ask_commit(&self, address: &Address) -> Result<String, HubError> {
+    fn ask_commit(&self, address: &Address, patient: bool) -> Result<String, HubError> {
         #[derive(Deserialize)]
         struct Info {
             sha: String,
@@ -127,7 +127,11 @@ impl Hub {
         let (repo, revision) = (address.repo(), address.revision());
         let url = format!("{}/api/models/{repo}/revision/{revision}", self.endpoint);
         let what = format!("repository {repo} with a revision {revision}");
-        let mut response = self.wire.send(&Ask::get(&url, &what))?;
+        let ask = Ask {
+            patient,
+            ..Ask::get(&url, &what)
+        };
+        let mut response = self.wire.send(&ask)?;
         let info = response.body_mut().with_config().limit(1 << 26).read_json::<Info>();
         let answer = |why: String| HubError::Answer { host: host(&url), why };
         let Info { sha } = info.map_err(|_| answer("no JSON with the commit of a revision".to_owned()))?;

@@ -40,6 +40,8 @@ pub(super) struct Ask<'a> {
     /// What is asked for, in words for errors, e.g. `weights.safetensors of someone/ct-encoder at main`.
     pub what: &'a str,
     pub follow: Follow,
+    /// Whether a network that is not there is given time to come back: not where one can do without.
+    pub patient: bool,
 }
 
 /// What goes with a request.
@@ -72,6 +74,7 @@ impl<'a> Ask<'a> {
             content,
             what,
             follow: Follow::All,
+            patient: true,
         }
     }
 }
@@ -161,7 +164,7 @@ impl Wire {
                     thread::sleep(wait.unwrap_or_else(|| self.pause(tries)));
                 }
                 Ok(response) => return Ok(response),
-                Err(Failure::Network(why)) if again && repeatable(&ask.method) => {
+                Err(Failure::Network(why)) if again && ask.patient && repeatable(&ask.method) => {
                     tracing::debug!("{}: {why}, trying again", host(url));
                     thread::sleep(self.pause(tries));
                 }

@@ -107,11 +107,11 @@ impl Pretraining {
     /// A folder that can't be used or that another process uses, and whatever is wrong with the slices.
     pub fn open(recipe: Pretrain, name: &str, home: &Path, folder: &Path) -> Result<Self, PretrainError> {
         let guard = hold_folder(folder)?;
+        let files = recipe.start(home)?;
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
         let data = Data::read(&recipe, home, ids)?;
-        let files = recipe.start(home)?;
         let run = Self {
             name: name.to_owned(),
             folder: folder.to_owned(),

@@ -198,9 +198,22 @@ fn without_a_network_the_cache_is_enough_and_says_so_where_it_is_not() {
         );
     }
     assert!(desk.server.take_seen().is_empty());
-    // A hub that has gone away.
-    let gone = desk.builder().endpoint("http://127.0.0.1:9").build().unwrap();
-    assert_eq!(gone.fetch(&address("hf://a/b")).unwrap(), first);
+    // A hub that has gone away: nobody waits for it who can do without.
+    let gone = desk.builder().endpoint("http://127.0.0.1:9");
+    let patience = Patience {
+        pause: Duration::from_secs(20),
+        ..Patience::default()
+    };
+    let started = std::time::Instant::now();
+    let cached = gone
+        .clone()
+        .patience(patience)
+        .build()
+        .unwrap()
+        .fetch(&address("hf://a/b"));
+    assert_eq!(cached.unwrap(), first);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    let gone = gone.build().unwrap();
     let said = gone.fetch(&address("hf://a/c")).unwrap_err().to_string();
     assert!(said.contains("127.0.0.1:9 does not answer"), "{said}");
 }
