@@ -83,24 +83,50 @@ fn pull(args: &PullArgs) -> anyhow::Result<Done> {
     let hub = Hub::from_env()?;
     let pulled = Pulled::fetch(&hub, &args.address)?;
     let mut files = pulled.files.clone();
+    let mut completed = None;
     if let Some(out) = &args.out {
         files = copy(&files, out)?;
-        if pulled.name.is_some() {
-            EncoderCard::load(out)?;
+        match pulled.name {
+            Some(_) => drop(EncoderCard::load(out)?),
+            None => completed = complete(out, &pulled.commit)?,
         }
     }
     say!("{} at commit {}", args.address, pulled.commit);
     for file in &files {
         say!("{}  {}  {}", file.sha256, bytes(file.bytes), file.path.display());
     }
-    match &pulled.name {
-        Some(name) => say!("the files are those that encoder card `{}` lists", plain(name)),
-        None => say!(
+    match (&pulled.name, completed) {
+        (Some(name), _) => say!("the files are those that encoder card `{}` lists", plain(name)),
+        (None, Some(name)) => say!(
+            "encoder card `{}` waited for these weights and lists their SHA-256 from now on; what the hub gave with them is all \
+             that they were checked against",
+            plain(&name)
+        ),
+        (None, None) => say!(
             "there is no encoder card to check them against: compare the SHA-256 with what their makers say, and set \
              switches and preprocessing with care"
         ),
     }
     Ok(Done::Whole)
+}
+
+/// A card that waited in a folder for its weights takes down their hashes and where they are from. Returns its name.
+fn complete(out: &Path, commit: &str) -> anyhow::Result<Option<String>> {
+    if !out.join(card::FILE).is_file() {
+        return Ok(None);
+    }
+    let card = EncoderCard::read(out)?;
+    if card.obtain.is_none() || card.files().iter().any(|file| !out.join(file).is_file()) {
+        return Ok(None);
+    }
+    let card = EncoderCard {
+        sha256: EncoderCard::hashes(out, &card.files().iter().map(String::as_str).collect::<Vec<_>>())?,
+        source: format!("{}, commit {commit}", card.source),
+        obtain: None,
+        ..card
+    };
+    card.write(out)?;
+    Ok(Some(card.name))
 }
 
 /// What an address on the hub comes to.

@@ -232,6 +232,25 @@ fn weights_without_a_card_are_pulled_with_a_word_of_caution() {
 }
 
 #[test]
+fn a_card_that_waits_for_weights_takes_down_what_was_pulled() {
+    let desk = Desk::new();
+    let shelf = Path::new(env!("CARGO_MANIFEST_DIR")).join("pretrained/resnet50-imagenet");
+    let out = desk.path("shelf");
+    std::fs::create_dir(&out).unwrap();
+    std::fs::copy(shelf.join(card::FILE), out.join(card::FILE)).unwrap();
+    let commit = desk.server.put("timm/resnet50", &[("model.safetensors", &[3; 100])]);
+    let address = format!("hf://timm/resnet50@{commit}");
+    let said = desk.weights(&["pull", &address, "--out", out.to_str().unwrap()]);
+    assert_says(&said, 0, &["encoder card `resnet50-imagenet` waited for these weights"]);
+    let card = EncoderCard::load(&out).unwrap().card;
+    assert_eq!(card.sha256["model.safetensors"], sha256_bytes(&[3; 100]));
+    assert!(card.source.ends_with(&format!("commit {commit}")), "{}", card.source);
+    assert_eq!(card.obtain, None);
+    std::fs::write(out.join("model.safetensors"), "others").unwrap();
+    assert_says(&desk.weights(&["verify", out.to_str().unwrap()]), 2, &["SHA-256"]);
+}
+
+#[test]
 fn verify_tells_right_from_wrong_by_its_exit_code() {
     let desk = Desk::new();
     let (good, bad) = (desk.folder("good"), desk.folder("bad"));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hounsfield::{
     card::EncoderCard,
     convert::{names::Overrides, tfhub::TfHub},
+    features::read_features,
     torch::{
         encoders::Encoder,
         layers::Statistics,
@@ -95,9 +96,11 @@ fn a_module_becomes_a_study_in_three_commands() {
         let said = shop.hounsfield(&[&[command, study.to_str().unwrap()][..], &card, &layer].concat());
         assert_eq!(said.code, Some(0), "{command}: {}", said.err);
     }
-    let results = shop.text("results.json");
-    assert!(results.contains("encoder (card of SHA-256"), "{results}");
-    assert!(!results.contains("untrained"), "{results}");
+    let features = read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
+    assert_eq!(features.values.ncols(), 12);
+    let from = features.provenance;
+    assert!(from.card.starts_with("encoder (card of SHA-256 ") && !from.untrained, "{from:?}");
+    assert!(shop.text("results.json").contains("auc"));
 }
 
 /// The module's statistics were drawn, so that no graph can be told from them: it must say so and keep the defaults.
