@@ -79,7 +79,10 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
     let waiting = args.out.as_deref().and_then(waiting_card).transpose()?;
     // A card that waits is there to be replaced.
     let kept = if waiting.is_some() { &FILES[..3] } else { &FILES[..] };
-    let scratch = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join("explained"));
+    let scratch = args
+        .out
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join("explained"));
     let staging = Staging::beside(&scratch, kept, args.overwrite || args.out.is_none())?;
     remove_at_ctrl_c(staging.path());
 
@@ -98,7 +101,9 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
         _ => (module.plan().encoder.clone(), not_settled()),
     };
     let words = words(args, waiting, out, &encoder);
-    module.card(staging.path(), &written, words, &encoder, settled)?.write(staging.path())?;
+    module
+        .card(staging.path(), &written, words, &encoder, settled)?
+        .write(staging.path())?;
     publish(staging, &written)?;
     say!("converted: {}", out.display());
     Ok(Done::Whole)
@@ -135,7 +140,8 @@ fn fetch(module: &str, scratch: &Path) -> anyhow::Result<PathBuf> {
 fn words(args: &TfhubArgs, waiting: Option<EncoderCard>, out: &Path, encoder: &EncoderConfig) -> Words {
     let folder = || {
         let path = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
-        path.file_name().map_or_else(|| encoder.kind().to_owned(), |name| name.to_string_lossy().into_owned())
+        path.file_name()
+            .map_or_else(|| encoder.kind().to_owned(), |name| name.to_string_lossy().into_owned())
     };
     // An address says where weights are from; a path only where this machine had them.
     let source = match args.module.starts_with("http") {
@@ -144,7 +150,11 @@ fn words(args: &TfhubArgs, waiting: Option<EncoderCard>, out: &Path, encoder: &E
     };
     let known = waiting.as_ref();
     Words {
-        name: args.name.clone().or_else(|| known.map(|card| card.name.clone())).unwrap_or_else(folder),
+        name: args
+            .name
+            .clone()
+            .or_else(|| known.map(|card| card.name.clone()))
+            .unwrap_or_else(folder),
         description: known.map_or_else(
             || format!("`{}` of a BigBiGAN module of TensorFlow Hub", encoder.kind()),
             |card| card.description.clone(),

@@ -28,11 +28,7 @@ pub struct Args {
 }
 
 /// The encoder of converted weights with its switches chosen, and a sentence on each; the evidence is printed.
-pub fn run(
-    args: &Args,
-    module: &TfHub,
-    folder: &Path,
-) -> anyhow::Result<(EncoderConfig, BTreeMap<String, String>)> {
+pub fn run(args: &Args, module: &TfHub, folder: &Path) -> anyhow::Result<(EncoderConfig, BTreeMap<String, String>)> {
     let plan = module.plan();
     let generator = plan
         .generator

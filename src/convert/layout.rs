@@ -26,8 +26,12 @@ impl Transform {
             (Self::Squeeze, _) => return Some(values),
             (Self::Conv, [rows, columns, inputs, outputs]) => [rows * columns, *inputs, *outputs],
             (Self::Linear, [inputs, outputs]) => [*inputs, 1, *outputs],
-            (Self::GeneratorLinear, [inputs, outputs]) if outputs.is_multiple_of(maps) => [*inputs, maps, outputs / maps],
-            (Self::GeneratorVector, [outputs] | [1, outputs]) if outputs.is_multiple_of(maps) => [maps, 1, outputs / maps],
+            (Self::GeneratorLinear, [inputs, outputs]) if outputs.is_multiple_of(maps) => {
+                [*inputs, maps, outputs / maps]
+            }
+            (Self::GeneratorVector, [outputs] | [1, outputs]) if outputs.is_multiple_of(maps) => {
+                [maps, 1, outputs / maps]
+            }
             _ => return None,
         };
         Some(reversed(&values, axes))

@@ -15,7 +15,11 @@ pub use self::staging::Staging;
 
 use std::path::PathBuf;
 
-use crate::{card::CardError, convert::{bundle::BundleError, module::ModuleError, names::NamesError}, tables::WriteError};
+use crate::{
+    card::CardError,
+    convert::{bundle::BundleError, module::ModuleError, names::NamesError},
+    tables::WriteError,
+};
 
 /// Why weights can't be converted.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +101,9 @@ pub enum ConvertError {
         variable: String,
     },
     /// A variable of another shape than its tensor.
-    #[error("variable `{variable}` of shape {found:?} does not become `{target}` of shape {expected:?}: name another with `--names`")]
+    #[error(
+        "variable `{variable}` of shape {found:?} does not become `{target}` of shape {expected:?}: name another with `--names`"
+    )]
     Layout {
         /// The variable.
         variable: String,

@@ -90,7 +90,10 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("a"), "old").unwrap();
         let error = Staging::beside(home.path(), &["a"], false).unwrap_err().to_string();
-        assert!(error.contains("`a` is there already") && error.contains("--overwrite"), "{error}");
+        assert!(
+            error.contains("`a` is there already") && error.contains("--overwrite"),
+            "{error}"
+        );
         let staging = Staging::beside(home.path(), &["a"], true).unwrap();
         fs::write(staging.path().join("a"), "new").unwrap();
         staging.publish(&["a"]).unwrap();

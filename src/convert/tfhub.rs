@@ -126,7 +126,11 @@ impl TfHub {
         }
         files.push((TRAINING, Values::Trained, ""));
         let chosen = |prefix: &str| {
-            let of = self.plan.entries.iter().filter(|entry| entry.target.starts_with(prefix));
+            let of = self
+                .plan
+                .entries
+                .iter()
+                .filter(|entry| entry.target.starts_with(prefix));
             of.cloned().collect::<Vec<Entry>>()
         };
         let total = files.iter().map(|(_, _, prefix)| chosen(prefix).len()).sum::<usize>();
@@ -259,7 +263,10 @@ impl Reader<'_> {
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         // The library's file is private to its owner and takes this one's place: it gets this one's permissions.
         let io = |source| write_error(source, path);
-        let permissions = fs::File::create(path).and_then(|file| file.metadata()).map_err(io)?.permissions();
+        let permissions = fs::File::create(path)
+            .and_then(|file| file.metadata())
+            .map_err(io)?
+            .permissions();
         let written = safetensors::serialize_to_file(views, Some(format), path);
         if let Some(failure) = self.failure.take() {
             return Err(failure);

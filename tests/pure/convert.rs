@@ -26,14 +26,20 @@ fn tiny() -> PathBuf {
 }
 
 fn oracle(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/bigbigan").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/oracles/bigbigan")
+        .join(name)
 }
 
 /// Shapes and values of all tensors of a file.
 fn tensors(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let floats = |data: &[u8]| data.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    let floats = |data: &[u8]| {
+        data.chunks_exact(4)
+            .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+            .collect()
+    };
     let tensor = |(name, view): (&str, safetensors::tensor::TensorView)| {
         (name.to_owned(), (view.shape().to_vec(), floats(view.data())))
     };
@@ -46,7 +52,10 @@ type Values = (Vec<u64>, Vec<f32>);
 /// The floats of TensorFlow's checkpoint, to be changed and written again.
 fn variables() -> BTreeMap<String, Values> {
     let bundle = Bundle::open(&tiny().join("variables/variables")).unwrap();
-    let floats = bundle.variables().iter().filter(|(_, variable)| variable.dtype == DType::Float32);
+    let floats = bundle
+        .variables()
+        .iter()
+        .filter(|(_, variable)| variable.dtype == DType::Float32);
     floats
         .map(|(name, variable)| {
             let shape = variable.shape.iter().map(|n| *n as u64).collect();
@@ -57,8 +66,10 @@ fn variables() -> BTreeMap<String, Values> {
 
 /// A module's folder with these variables.
 fn module(folder: &Path, variables: &BTreeMap<String, Values>) -> PathBuf {
-    let list: Vec<(&str, &[u64], &[f32])> =
-        variables.iter().map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..])).collect();
+    let list: Vec<(&str, &[u64], &[f32])> = variables
+        .iter()
+        .map(|(name, (shape, values))| (name.as_str(), &shape[..], &values[..]))
+        .collect();
     let (index, data) = checkpoint::floats(&list);
     let home = folder.join("module");
     std::fs::create_dir_all(home.join("variables")).unwrap();
@@ -80,7 +91,13 @@ fn convert(module: &Path, home: &Path, overrides: &Overrides) -> Result<PathBuf,
 fn the_module_that_tensorflow_wrote_becomes_its_averages_to_the_bit() {
     let shop = Workshop::new("");
     let out = shop.path("out");
-    let said = shop.hounsfield(&["convert", "tfhub", tiny().to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let said = shop.hounsfield(&[
+        "convert",
+        "tfhub",
+        tiny().to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("converted"), "{}", said.out);
 
@@ -88,7 +105,10 @@ fn the_module_that_tensorflow_wrote_becomes_its_averages_to_the_bit() {
         let all = tensors(&oracle(&format!("../bigbigan/{file}.safetensors")));
         all.into_iter().filter(|(name, _)| name.starts_with(prefix)).collect()
     };
-    let (encoder, generator) = (expected("encoder_tiny", "encoder."), expected("generator_tiny", "generator."));
+    let (encoder, generator) = (
+        expected("encoder_tiny", "encoder."),
+        expected("generator_tiny", "generator."),
+    );
     assert_eq!(tensors(&out.join(WEIGHTS)), encoder);
     assert_eq!(tensors(&out.join(GENERATOR)), generator);
 
@@ -106,11 +126,18 @@ fn the_module_that_tensorflow_wrote_becomes_its_averages_to_the_bit() {
     assert_eq!(card.card.sha256.len(), 3);
     let conversion = card.card.conversion.unwrap();
     assert_eq!(conversion.statistics_divided_by, "encoder 2, generator 1");
-    assert!(conversion.settled["all"].contains("--settle"), "{:?}", conversion.settled);
+    assert!(
+        conversion.settled["all"].contains("--settle"),
+        "{:?}",
+        conversion.settled
+    );
     let EncoderConfig::TinyResNet(encoder) = card.card.encoder else {
         panic!("not the tiny ResNet");
     };
-    assert_eq!((encoder.width, encoder.depths, encoder.input_size), (4, [2, 2, 1, 1], 64));
+    assert_eq!(
+        (encoder.width, encoder.depths, encoder.input_size),
+        (4, [2, 2, 1, 1], 64)
+    );
     assert_eq!(card.card.generator.unwrap().network.resolution(), 32);
 }
 
@@ -123,7 +150,10 @@ fn a_module_under_other_names_becomes_the_same_weights() {
     let keys: Vec<&str> = variables.keys().map(String::as_str).collect();
     let mut the_same = Vec::new();
     for (style, rename) in renaming::renamings(&keys) {
-        let renamed = variables.iter().map(|(name, values)| (rename.get(name).unwrap_or(name).clone(), values.clone())).collect();
+        let renamed = variables
+            .iter()
+            .map(|(name, values)| (rename.get(name).unwrap_or(name).clone(), values.clone()))
+            .collect();
         let folder = home.path().join(style.replace(' ', "-"));
         let module = module(&folder, &renamed);
         match convert(&module, home.path(), &Overrides::default()) {
@@ -147,9 +177,13 @@ fn an_archive_and_a_folder_are_one_module() {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::fast()));
     tar.append_dir_all(".", tiny()).unwrap();
     tar.into_inner().unwrap().finish().unwrap();
-    let [folder, packed] = [tiny(), archive].map(|module| convert(&module, home.path(), &Overrides::default()).unwrap());
+    let [folder, packed] =
+        [tiny(), archive].map(|module| convert(&module, home.path(), &Overrides::default()).unwrap());
     for file in [WEIGHTS, GENERATOR, TRAINING] {
-        assert_eq!(sha256_file(&folder.join(file)).unwrap(), sha256_file(&packed.join(file)).unwrap());
+        assert_eq!(
+            sha256_file(&folder.join(file)).unwrap(),
+            sha256_file(&packed.join(file)).unwrap()
+        );
     }
 }
 
@@ -163,12 +197,28 @@ fn damage_leaves_nothing_behind() {
     bytes[middle] ^= 1;
     std::fs::write(&data, bytes).unwrap();
     let out = shop.path("models/out");
-    let said = shop.hounsfield(&["convert", "tfhub", module.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    let said = shop.hounsfield(&[
+        "convert",
+        "tfhub",
+        module.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
     assert_eq!(said.code, Some(2), "{}", said.err);
-    assert!(said.err.contains("checksum") || said.err.contains("CRC"), "{}", said.err);
+    assert!(
+        said.err.contains("checksum") || said.err.contains("CRC"),
+        "{}",
+        said.err
+    );
     assert!(!shop.path("models").exists());
-    let left: Vec<_> = std::fs::read_dir(shop.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with('.')), "{left:?}");
+    let left: Vec<_> = std::fs::read_dir(shop.path(""))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        left.iter().all(|name| !name.to_string_lossy().starts_with('.')),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -178,22 +228,33 @@ fn values_that_are_no_weights_are_refused() {
     let cases: [(&str, f32, &str); 4] = [
         ("block0_unit0/conv0/w/ema_0.9999", f32::NAN, "holds NaN"),
         ("BatchNorm/accumulated_var", -3.0, "read as a variance and holds -1.5"),
-        ("BatchNorm/accumulation_counter", 0.0, "which is 0, expected a number above 0"),
+        (
+            "BatchNorm/accumulation_counter",
+            0.0,
+            "which is 0, expected a number above 0",
+        ),
         ("BatchNorm/accumulation_counter", f32::INFINITY, "which is inf"),
     ];
     for (number, (name, value, expected)) in cases.into_iter().enumerate() {
         let mut variables = variables();
         variables.get_mut(&format!("{encoder}/{name}")).unwrap().1[0] = value;
         let module = module(&home.path().join(number.to_string()), &variables);
-        let error = convert(&module, home.path(), &Overrides::default()).unwrap_err().to_string();
+        let error = convert(&module, home.path(), &Overrides::default())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{error}");
     }
     // One average is missing: the encoder would be a mixture of two.
     let mut variables = variables();
     variables.remove(&format!("{encoder}/linear/b/ema_0.9999")).unwrap();
     let module = module(&home.path().join("mixture"), &variables);
-    let error = convert(&module, home.path(), &Overrides::default()).unwrap_err().to_string();
-    assert!(error.contains("1 have none") && error.contains("Encoder/linear/b"), "{error}");
+    let error = convert(&module, home.path(), &Overrides::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("1 have none") && error.contains("Encoder/linear/b"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -201,8 +262,19 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
     let shop = Workshop::new("");
     let out = shop.path("shelf");
     let convert = |more: &[&str]| {
-        let arguments = ["convert", "tfhub", tiny().to_str().unwrap(), "--out", out.to_str().unwrap()].map(str::to_owned);
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let arguments = [
+            "convert",
+            "tfhub",
+            tiny().to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+        ]
+        .map(str::to_owned);
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied())
+            .collect();
         shop.hounsfield(&arguments)
     };
     assert_eq!(convert(&["--name", "first", "--licence", "CC0-1.0"]).code, Some(0));
@@ -211,7 +283,11 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
 
     let refused = convert(&[]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.err.contains("is there already") && refused.err.contains("--overwrite"), "{}", refused.err);
+    assert!(
+        refused.err.contains("is there already") && refused.err.contains("--overwrite"),
+        "{}",
+        refused.err
+    );
     assert_eq!(convert(&["--overwrite"]).code, Some(0));
 
     // As the shelf has it: words and the way to the weights, no weights.
@@ -231,7 +307,10 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
     let said = convert(&[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let card = EncoderCard::load(&out).unwrap().card;
-    assert_eq!((card.name.as_str(), card.description.as_str(), card.licence.as_str()), ("waiting", "waits", "CC0-1.0"));
+    assert_eq!(
+        (card.name.as_str(), card.description.as_str(), card.licence.as_str()),
+        ("waiting", "waits", "CC0-1.0")
+    );
     assert_eq!((card.obtain, card.sha256.len()), (None, 3));
 }
 
@@ -240,7 +319,11 @@ fn an_explanation_alone_writes_nothing() {
     let shop = Workshop::new("");
     let said = shop.hounsfield(&["convert", "tfhub", tiny().to_str().unwrap(), "--explain"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    for line in ["encoder.stem.conv.weight", "GenEncWrapper/Encoder/root_conv/w", "global_step"] {
+    for line in [
+        "encoder.stem.conv.weight",
+        "GenEncWrapper/Encoder/root_conv/w",
+        "global_step",
+    ] {
         assert!(said.out.contains(line), "no {line} in\n{}", said.out);
     }
 }

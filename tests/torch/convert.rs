@@ -27,7 +27,13 @@ fn module() -> PathBuf {
 fn convert(shop: &Workshop, more: &[&str]) -> (PathBuf, String) {
     let out = shop.path("encoder");
     let module = module();
-    let arguments = ["convert", "tfhub", module.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let arguments = [
+        "convert",
+        "tfhub",
+        module.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
     let said = shop.hounsfield(&[&arguments, more].concat());
     assert_eq!(said.code, Some(0), "{}", said.err);
     (out, said.out)
@@ -78,9 +84,15 @@ fn converted_networks_do_what_they_did_in_tensorflow() {
     let trained = all.into_iter().filter(|(name, _)| name.starts_with("disc.")).collect();
     weights::check_against("discriminator", &tensors, &trained).unwrap();
     let discriminator = Discriminator::new(&network, 12, &trained).unwrap();
-    let scores = discriminator.forward(&expected["input.x_down"], &expected["input.z"]).unwrap();
+    let scores = discriminator
+        .forward(&expected["input.x_down"], &expected["input.z"])
+        .unwrap();
     for (name, found) in [("score_x", &scores.x), ("score_z", &scores.z), ("score_xz", &scores.xz)] {
-        close(&found.flatten(0, -1), &expected[&format!("output.{name}")].flatten(0, -1), name);
+        close(
+            &found.flatten(0, -1),
+            &expected[&format!("output.{name}")].flatten(0, -1),
+            name,
+        );
     }
 }
 
@@ -90,7 +102,12 @@ fn a_module_becomes_a_study_in_three_commands() {
     let shop = workshop();
     convert(&shop, &[]);
     let card = ["--set", "encoder={kind=\"card\", path=\"encoder\"}"];
-    let layer = ["--set", "features.layers=[\"z_mean\"]", "--set", "probe.features=\"z_mean\""];
+    let layer = [
+        "--set",
+        "features.layers=[\"z_mean\"]",
+        "--set",
+        "probe.features=\"z_mean\"",
+    ];
     let study = shop.path("study.toml");
     for command in ["extract", "probe"] {
         let said = shop.hounsfield(&[&[command, study.to_str().unwrap()][..], &card, &layer].concat());
@@ -99,7 +116,10 @@ fn a_module_becomes_a_study_in_three_commands() {
     let features = read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
     assert_eq!(features.values.ncols(), 12);
     let from = features.provenance;
-    assert!(from.card.starts_with("encoder (card of SHA-256 ") && !from.untrained, "{from:?}");
+    assert!(
+        from.card.starts_with("encoder (card of SHA-256 ") && !from.untrained,
+        "{from:?}"
+    );
     assert!(shop.text("results.json").contains("auc"));
 }
 
@@ -109,7 +129,10 @@ fn evidence_that_settles_nothing_is_said_and_changes_nothing() {
     let shop = Workshop::new("");
     let (plain, _) = convert(&shop, &[]);
     let before = EncoderCard::load(&plain).unwrap().card;
-    let (out, said) = convert(&shop, &["--settle", "--pictures", "64", "--device", "cpu", "--overwrite"]);
+    let (out, said) = convert(
+        &shop,
+        &["--settle", "--pictures", "64", "--device", "cpu", "--overwrite"],
+    );
     let card = EncoderCard::load(&out).unwrap().card;
     assert!(said.contains("not settled") || said.contains("not decided"), "{said}");
     assert_eq!(card.encoder, before.encoder);
