@@ -2,7 +2,7 @@
 //!
 //! [`torchscript`] writes a file that PyTorch runs by itself, in Python or C++: `torch.jit.load(FILE)(x)["z_mean"]`,
 //! and [`script_card`] makes the card with which a study of ours uses it too.
-//! [`safetensors`] writes the weights alone, for the module in `pretrained/bigbigan_encoder.py`, which can be trained further.
+//! [`safetensors()`] writes the weights alone, for the module in `pretrained/bigbigan_encoder.py`, which can be trained further.
 //! Both files say what they are, which layers mean something and how slices are to be prepared.
 
 use std::{
