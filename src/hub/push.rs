@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use serde::Deserialize;
 use serde_json::json;
 use ureq::http::{Method, StatusCode};
@@ -156,7 +157,7 @@ impl Hub {
         }
         let listed: Vec<_> = files
             .iter()
-            .map(|file| json!({ "path": file.name, "sample": base64(&file.sample), "size": file.bytes }))
+            .map(|file| json!({ "path": file.name, "sample": BASE64.encode(&file.sample), "size": file.bytes }))
             .collect();
         let (repo, revision) = (address.repo(), address.revision());
         let url = format!("{}/api/models/{repo}/preupload/{revision}", self.endpoint);
@@ -205,7 +206,7 @@ impl Hub {
                     source,
                     path: file.path.to_owned(),
                 })?;
-                let value = json!({ "content": base64(&bytes), "path": file.name, "encoding": "base64" });
+                let value = json!({ "content": BASE64.encode(&bytes), "path": file.name, "encoding": "base64" });
                 json!({ "key": "file", "value": value })
             };
             lines.push_str(&format!("{line}\n"));
@@ -240,41 +241,4 @@ fn measure<'a>(name: &'a str, path: &'a Path) -> Result<Measured<'a>, HubError> 
         sample,
         large: false,
     })
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let at = |place: usize| u32::from(chunk.get(place).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place > chunk.len() { '=' } else { char::from(letter) });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RFC 4648, section 10.
-    #[test]
-    fn base64_is_that_of_the_standard() {
-        for (plain, expected) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), expected);
-        }
-        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-    }
 }

@@ -10,6 +10,7 @@ use std::{
     thread,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use hounsfield::tables::sha256_bytes;
 use serde_json::{Value, json};
 
@@ -352,7 +353,7 @@ impl HubServer {
             let value = &line["value"];
             let bytes = match line["key"].as_str().unwrap() {
                 "header" => continue,
-                "file" => from_base64(value["content"].as_str().unwrap()),
+                "file" => BASE64.decode(value["content"].as_str().unwrap()).unwrap(),
                 "lfsFile" => self.state.contents.lock().unwrap()[value["oid"].as_str().unwrap()].clone(),
                 other => panic!("a line of kind {other}"),
             };
@@ -486,22 +487,4 @@ fn unescape(path: &str) -> String {
         bytes.extend(piece[2..].bytes());
     }
     String::from_utf8(bytes).unwrap()
-}
-
-fn from_base64(text: &str) -> Vec<u8> {
-    let six = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let letters: Vec<u8> = text.bytes().filter(|byte| *byte != b'=').map(six).collect();
-    let bits: Vec<u8> = letters
-        .iter()
-        .flat_map(|six| (0..6).rev().map(move |at| six >> at & 1))
-        .collect();
-    bits.chunks_exact(8)
-        .map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | bit))
-        .collect()
 }
