@@ -405,6 +405,11 @@ fn settle_epsilon(graph: &mut Graph, found: &[Fit], others: &[(f64, Vec<Fit>)], 
         correlation: None,
     });
     let sides: Vec<Side> = sides.collect();
+    let trust = Trust {
+        // A wrong one can spoil every graph: then the right one shows what the statistics are worth.
+        statistics: all.iter().any(|(_, fits)| skill(fits) >= LEAST_SKILL),
+        ..trust
+    };
     let (value, verdict) = weigh("bn_eps", &sides, 0, trust);
     graph.bn_eps = all[value].0;
     verdict
