@@ -54,6 +54,25 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// How many tensors were told apart by what, in one line.
+    pub fn summary(&self) -> String {
+        let mut counts: Vec<(String, usize)> = Vec::new();
+        for entry in &self.entries {
+            let why = match entry.why {
+                Why::Order { .. } => "the numbers in the names".to_owned(),
+                ref why => why.to_string(),
+            };
+            match counts.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((why, 1)),
+            }
+        }
+        let counts: Vec<String> = counts.iter().map(|(why, count)| format!("{count} by {why}")).collect();
+        format!("{} tensors: {}", self.entries.len(), counts.join(", "))
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

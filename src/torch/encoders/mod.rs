@@ -1,25 +1,33 @@
 //! Encoders: slices in, representations out.
 //!
-//! [`Encoder`] is the network in plain operators, with gradients, batch statistics and a look inside; [`InferenceEncoder`]
-//! is the same network rebuilt for speed. Both give the same numbers.
+//! [`InferenceEncoder`] is an encoder of any kind, as fast as it can be. Beside it stand the networks in plain operators, to
+//! be read and compared with: [`Encoder`] for the BigBiGAN kinds, with gradients, batch statistics and a look inside,
+//! [`ResNetV1`] and [`DinoV2`]. Both give the same numbers.
 
 mod bottleneck;
+mod dinov2;
 mod fast;
+mod fused;
 mod head;
 mod inference;
+mod pixels;
 mod resnet;
+mod resnet_v1;
 mod revnet;
+mod script;
 
 use std::collections::BTreeMap;
 
 use tch::Tensor;
 
+pub use dinov2::DinoV2;
 pub use inference::{InferenceEncoder, Origin, noise};
+pub use resnet_v1::ResNetV1;
 
 use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
 use super::{
     TorchError,
-    layers::{BatchNorm, Conv, Scope, Statistics, max_pool},
+    layers::{BatchNorm, Conv, Scope, Statistics, Watch, max_pool},
     train::Tape,
     weights::{self, WeightMap},
 };
@@ -67,7 +75,7 @@ enum Trunk {
     RevNet(RevNetTrunk),
 }
 
-/// The network in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
+/// A BigBiGAN encoder in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
 /// trains the network.
 #[derive(Debug)]
 pub struct Encoder {
@@ -84,11 +92,24 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no network or the tensors do not fit: every wrong one is named.
+    /// When the configuration makes no such network or the tensors do not fit: every wrong one is named.
     pub fn new(config: &EncoderConfig, tensors: &WeightMap) -> Result<Self, TorchError> {
-        weights::check(config, tensors)?;
+        Self::build(config, tensors, None)
+    }
+
+    /// As [`Encoder::new`]; `watch` sees what enters the batch norms.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::new`].
+    pub fn watched(config: &EncoderConfig, tensors: &WeightMap, watch: &Watch) -> Result<Self, TorchError> {
+        Self::build(config, tensors, Some(watch))
+    }
+
+    fn build(config: &EncoderConfig, tensors: &WeightMap, watch: Option<&Watch>) -> Result<Self, TorchError> {
         let architecture = config.architecture()?;
-        let root = Scope::new(tensors, PREFIX.trim_end_matches('.'));
+        weights::check(config, tensors)?;
+        let root = Scope::new(tensors, PREFIX.trim_end_matches('.')).under(watch);
         let trunk = match architecture.family {
             Family::ResNet => Trunk::ResNet(ResNetTrunk::new(&root, &architecture)),
             Family::RevNet => Trunk::RevNet(RevNetTrunk::new(&root, &architecture)),
@@ -146,8 +167,20 @@ impl Encoder {
         x: &Tensor,
         statistics: Statistics,
         tape: &Tape<'a>,
-        mut taps: Option<&mut Taps>,
+        taps: Option<&mut Taps>,
     ) -> Result<Outputs, TorchError> {
+        let map = self.last_map(x, statistics, tape, taps)?;
+        Ok(self.outputs(&map, self.architecture.last_relu, statistics))
+    }
+
+    /// `[N, F, S / 32, S / 32]`, what leaves the last batch norm.
+    fn last_map<'a>(
+        &'a self,
+        x: &Tensor,
+        statistics: Statistics,
+        tape: &Tape<'a>,
+        mut taps: Option<&mut Taps>,
+    ) -> Result<Tensor, TorchError> {
         let net = &self.architecture;
         check_slices(x, net.input_size)?;
         let mut tap = |name: &str, x: &Tensor| {
@@ -166,20 +199,37 @@ impl Encoder {
             Trunk::ResNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
             Trunk::RevNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
         }; // [N, F, S / 32, S / 32]
-        let x = self.final_bn.forward(&x, statistics);
-        let x = if net.last_relu { x.relu() } else { x };
+        Ok(self.final_bn.forward(&x, statistics))
+    }
+
+    /// What leaves the last batch norm, `[N, F, S / 32, S / 32]`, of a batch of slices, as [`Encoder::forward`] takes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Encoder::forward`].
+    pub fn trunk(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
+        self.last_map(x, statistics, &Tape::keeping(), None)
+    }
+
+    /// All outputs from what [`Encoder::trunk`] gave, with or without the last ReLU, whatever the encoder's own switch says.
+    ///
+    /// # Shapes
+    ///
+    /// - `map`: `[N, F, S / 32, S / 32]`
+    pub fn outputs(&self, map: &Tensor, last_relu: bool, statistics: Statistics) -> Outputs {
+        let x = if last_relu { map.relu() } else { map.shallow_clone() };
         let avepool_feat = x.mean_dim([2i64, 3].as_slice(), false, None); // [N, F]
         let n = self.crelu_bn.forward(&avepool_feat, statistics);
         let bn_crelu_feat = Tensor::cat(&[n.relu(), (-n).relu()], 1); // [N, 2 F]
         let z_raw = self.head.forward(&avepool_feat); // [N, 2 Z]
-        let (z_mean, z_stdev) = posterior(&z_raw, net.halves);
-        Ok(Outputs {
+        let (z_mean, z_stdev) = posterior(&z_raw, self.architecture.halves);
+        Outputs {
             avepool_feat,
             bn_crelu_feat,
             z_raw,
             z_mean,
             z_stdev,
-        })
+        }
     }
 }
 

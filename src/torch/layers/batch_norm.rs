@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::Scope;
+use super::{Scope, watch::Site};
 
 /// Which mean and variance a batch norm divides by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +61,7 @@ pub struct BatchNorm {
     mean: Tensor,
     variance: Tensor,
     epsilon: f64,
+    site: Option<Site>,
 }
 
 impl BatchNorm {
@@ -74,6 +75,7 @@ impl BatchNorm {
             mean: scope.tensor("running_mean"),
             variance: scope.tensor("running_var"),
             epsilon,
+            site: scope.site(),
         }
     }
 
@@ -81,6 +83,9 @@ impl BatchNorm {
     ///
     /// - `x` and output: `[N, C]` or `[N, C, H, W]`
     pub fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        if let Some(site) = &self.site {
+            site.note(x, (&self.mean, &self.variance));
+        }
         let affine = self.affine.as_ref().map(|(weight, bias)| (weight, bias));
         normalise(x, (&self.mean, &self.variance), affine, statistics, self.epsilon)
     }

@@ -7,6 +7,7 @@ mod cond_batch_norm;
 mod conv;
 mod mlp;
 mod spectral_norm;
+mod watch;
 
 pub use attention::SelfAttention;
 pub use batch_norm::{BatchNorm, Statistics};
@@ -14,6 +15,7 @@ pub use cond_batch_norm::CondBatchNorm;
 pub use conv::{Conv, max_pool, padding};
 pub use mlp::{Linear, Mlp, MlpBlock};
 pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
+pub use watch::{Entering, Watch};
 
 use tch::{Device, Tensor};
 
@@ -24,37 +26,62 @@ use super::{ffi::Autocast, weights::WeightMap};
 pub struct Scope<'a> {
     tensors: &'a WeightMap,
     path: String,
+    watch: Option<&'a Watch>,
 }
 
 impl<'a> Scope<'a> {
-    /// The place whose names begin with `path`. The map must have been checked: a tensor that is not there is a bug.
+    /// The place whose names begin with `path`, all of the map where that is empty. The map must have been checked: a tensor
+    /// that is not there is a bug.
     pub fn new(tensors: &'a WeightMap, path: &str) -> Self {
         Self {
             tensors,
             path: path.to_owned(),
+            watch: None,
         }
+    }
+
+    /// The same place; `watch` sees what enters the batch norms that are built at it and below.
+    #[must_use]
+    pub fn under(self, watch: Option<&'a Watch>) -> Self {
+        Self { watch, ..self }
     }
 
     /// The place `name` below this one.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self {
             tensors: self.tensors,
-            path: format!("{}.{name}", self.path),
+            path: self.name(name),
+            watch: self.watch,
+        }
+    }
+
+    fn name(&self, name: impl std::fmt::Display) -> String {
+        match self.path.as_str() {
+            "" => name.to_string(),
+            path => format!("{path}.{name}"),
         }
     }
 
     /// The tensor `leaf` of this place; shares memory with the map's.
     pub fn tensor(&self, leaf: &str) -> Tensor {
-        let name = format!("{}.{leaf}", self.path);
+        let name = self.name(leaf);
         let found = self.tensors.get(&name);
         found
             .unwrap_or_else(|| panic!("{name} was not checked before the network was built"))
             .shallow_clone()
     }
 
+    /// This place as the watch knows it, where there is one.
+    fn site(&self) -> Option<watch::Site> {
+        self.watch.map(|watch| watch::Site {
+            name: self.path.clone(),
+            watch: watch.clone(),
+        })
+    }
+
     /// Whether this place has the tensor `leaf`.
     pub fn has(&self, leaf: &str) -> bool {
-        self.tensors.contains_key(&format!("{}.{leaf}", self.path))
+        self.tensors.contains_key(&self.name(leaf))
     }
 }
 
