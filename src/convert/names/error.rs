@@ -1,7 +1,7 @@
 //! Why a checkpoint's names can't be told.
 
 use super::Part;
-use crate::encoder::EncoderError;
+use crate::{encoder::EncoderError, words::counted};
 
 /// Candidates that can't be told apart: dotted tensors, and the variables that any of them could be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +80,10 @@ pub enum NamesError {
     },
     /// Tensors for which there is nothing.
     #[error(
-        "{} tensors have no variable of their shape, so this network is built differently from what is assumed:\n{}\n\
-         variables that nothing needs:\n{}\nname them in `[names]` of the file of --names, or leave a network out: `without = [\"generator\", \"discriminator\"]`",
-        missing.len(),
+        "no variable has the shape of {}, so this network is built differently from what is assumed:\n{}\n\
+         variables that nothing needs:\n{}\nname them in `[names]` of the file of --names, or leave a network out: \
+         `without = [\"generator\", \"discriminator\"]`",
+        counted(missing.len(), "tensor"),
         shapes(missing),
         if unused.is_empty() { "  none".to_owned() } else { shapes(unused) }
     )]
@@ -94,11 +95,11 @@ pub enum NamesError {
     },
     /// Several equally good readings.
     #[error(
-        "names and shapes leave {} sets of tensors undecided, and a guess would give wrong features without an error:{}\n\
-         say which is which in `[names]` of the file of --names, where one tensor of a layer decides the layer, or leave a \
-         network out: `without = [\"generator\", \"discriminator\"]`",
-        sets.len(),
-        undecided(sets)
+        "names and shapes leave {} of tensors undecided, and a guess would give wrong features without an error:{}\n\
+         say which is which in `[names]` of the file of --names, where one tensor of a layer decides the layer{}",
+        counted(sets.len(), "set"),
+        undecided(sets),
+        leave_out(sets)
     )]
     Ambiguous {
         /// What can't be told apart.
@@ -116,9 +117,9 @@ pub enum NamesError {
     },
     /// Layers that no network has.
     #[error(
-        "{} variables are layers' and belong to no network that was found, so the networks may be larger than what was read from \
+        "no network that was found has a place for {} of layers, so the networks may be larger than what was read from \
          the shapes:\n{}\nwhere they are of something else, name their scope in `ignore` of the file of --names",
-        variables.len(),
+        counted(variables.len(), "variable"),
         shapes(variables)
     )]
     LeftOver {
@@ -171,4 +172,13 @@ fn undecided(sets: &[Undecided]) -> String {
         format!("\n  tensors\n    {targets}\n  could be\n    {candidates}")
     });
     lines.collect()
+}
+
+/// A way out where the encoder itself is clear.
+fn leave_out(sets: &[Undecided]) -> &'static str {
+    let of_encoder = |set: &Undecided| set.targets.iter().any(|target| target.starts_with("encoder."));
+    match sets.iter().any(of_encoder) {
+        true => "",
+        false => ", or leave out what is not needed: `without = [\"generator\", \"discriminator\"]`",
+    }
 }
