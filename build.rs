@@ -26,6 +26,7 @@ fn main() {
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
         .file("src/torch/ffi/torch.cpp")
+        .file("src/torch/ffi/trace.cpp")
         .compile("hounsfield_torch");
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }

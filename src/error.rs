@@ -23,7 +23,15 @@ pub enum Error {
     #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
     #[error(transparent)]
+    Pickle(#[from] crate::encoder::PickleError),
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
+    #[error(transparent)]
     Card(#[from] crate::card::CardError),
+    #[error(transparent)]
+    Convert(#[from] crate::convert::ConvertError),
+    #[error(transparent)]
+    Names(#[from] crate::convert::names::OverridesError),
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]

@@ -7,7 +7,8 @@
 //! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
 //!   they are and how patients are split;
 //! - [`encoder`] and [`method`] are networks and trainings in words, [`card`] is the file that stands beside trained weights and
-//!   says how to use them;
+//!   says how to use them, [`hub`] brings both from where others keep theirs;
+//! - [`convert`] makes weights of other programs into such a card;
 //! - [`features`] is the waist: one table of features, whoever made it;
 //! - [`heads`] are the classifiers on features, `torch` (feature `torch`) is all that needs libtorch;
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
@@ -21,6 +22,7 @@ pub mod audit;
 pub mod card;
 pub mod claims;
 pub mod cohort;
+pub mod convert;
 pub mod ct;
 pub mod encoder;
 mod error;
@@ -28,6 +30,7 @@ pub mod eval;
 pub mod explain;
 pub mod features;
 pub mod heads;
+pub mod hub;
 pub mod journal;
 pub mod method;
 #[cfg(feature = "torch")]

@@ -22,6 +22,27 @@ pub fn counted(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// `812 bytes`, `92.4 kB` or `1.2 GB`; a kB is a thousand bytes.
+///
+/// ```
+/// assert_eq!(hounsfield::words::bytes(368_412_339), "368.4 MB");
+/// ```
+pub fn bytes(n: u64) -> String {
+    let mut size = n as f64;
+    let mut unit = "bytes";
+    // Below what would be rounded up to a thousand of the smaller unit.
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if size < 999.95 {
+            break;
+        }
+        (size, unit) = (size / 1000.0, larger);
+    }
+    match unit {
+        "bytes" => format!("{n} bytes"),
+        unit => format!("{size:.1} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,6 +50,11 @@ mod tests {
     #[test]
     fn counts_are_grouped_by_thousands() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1000, 999_949].map(bytes),
+            ["0 bytes", "999 bytes", "1.0 kB", "999.9 kB"]
+        );
+        assert_eq!([999_950, 1_200_000_000].map(bytes), ["1.0 MB", "1.2 GB"]);
         assert_eq!([1, 1000].map(|n| counted(n, "row")), ["1 row", "1,000 rows"]);
     }
 }

@@ -129,6 +129,30 @@ pub enum CardError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// Weights that are to be made or fetched first.
+    #[error("`{file}` of encoder card `{card}` is not here yet: get it with `{command}`: {path:?}")]
+    NotHere {
+        /// The card's name.
+        card: String,
+        /// The file.
+        file: String,
+        /// What the card says to do.
+        command: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A repository of the hub that has no card.
+    #[error(
+        "{address} has no `{FILE}`: name its weights instead, with the network that they are of, as `kind = \"...\"` and \
+         `weights = \"{address}/FILE.safetensors\"`"
+    )]
+    NoCard {
+        /// The repository.
+        address: String,
+    },
+    /// The hub.
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
     /// Another file than the card's.
     #[error(
         "the SHA-256 of `{file}` begins with {}, encoder card `{card}` lists {}: the file is damaged or of other weights; \

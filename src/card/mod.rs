@@ -20,8 +20,10 @@ use crate::{
 };
 
 mod error;
+mod fetch;
 
 pub use error::CardError;
+pub use fetch::FetchedCard;
 
 /// The card's name in the folder of its weights.
 pub const FILE: &str = "encoder.toml";
@@ -40,12 +42,14 @@ pub const FILE: &str = "encoder.toml";
 ///     description: "a small BigBiGAN on made CT".to_owned(),
 ///     licence: "CC0-1.0".to_owned(),
 ///     source: "trained with `hounsfield pretrain`".to_owned(),
+///     obtain: None,
 ///     layers: EncoderCard::widths(&encoder, &[Layer::ZMean, Layer::AvepoolFeat]),
 ///     sha256: EncoderCard::hashes(folder, &["weights.safetensors"])?,
 ///     encoder,
 ///     preprocess: Preprocess::default(),
 ///     training: None,
 ///     generator: None,
+///     conversion: None,
 /// };
 /// card.write(folder)?;
 /// assert_eq!(EncoderCard::load(folder)?.card.layers[&Layer::ZMean], 12);
@@ -64,6 +68,9 @@ pub struct EncoderCard {
     pub licence: String,
     /// Who made them, and how.
     pub source: String,
+    /// The command that makes or fetches the weights, for a card that is given away without them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obtain: Option<String>,
     /// The network; its weights are a file beside the card.
     pub encoder: EncoderConfig,
     /// What a slice must go through to be what the network was trained on.
@@ -79,6 +86,9 @@ pub struct EncoderCard {
     /// The generator that was trained with the encoder, for reconstructions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<GeneratorEntry>,
+    /// How they were converted from another program's file; none where they were not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion: Option<Conversion>,
 }
 
 /// `[generator]`: its weights, a file beside the card, and its sizes.
@@ -118,6 +128,24 @@ pub struct Training {
     pub started_from: Option<String>,
 }
 
+/// `[conversion]`: how weights were taken over from another program.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversion {
+    /// Which of the other program's values the encoder's weights are, in words.
+    pub weights: String,
+    /// How variables were told apart, in words.
+    pub names: String,
+    /// What accumulated statistics of batch norms were divided by, for each network.
+    pub statistics_divided_by: String,
+    /// Version of the program.
+    pub hounsfield: String,
+    /// What no source settles about the network, by the switch's name: the evidence it was settled on, or that there was none.
+    pub settled: BTreeMap<String, String>,
+    /// SHA-256 of the other program's files, by name.
+    pub files: BTreeMap<String, String>,
+}
+
 /// A card that was read, and whose files were found to be those that it lists.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckedCard {
@@ -133,9 +161,11 @@ impl EncoderCard {
     /// The version of the format that this program reads and writes.
     pub const SCHEMA: u32 = 1;
 
-    /// The widths of layers, as [`EncoderCard::layers`] has them.
+    /// The widths of layers, as [`EncoderCard::layers`] has them. One that the encoder has not is 0 wide, and no card with it
+    /// is written.
     pub fn widths(encoder: &EncoderConfig, layers: &[Layer]) -> BTreeMap<Layer, usize> {
-        layers.iter().map(|layer| (*layer, layer.width(encoder))).collect()
+        let width = |layer: &Layer| (*layer, encoder.width(*layer).unwrap_or(0));
+        layers.iter().map(width).collect()
     }
 
     /// The hashes of files in a folder, as [`EncoderCard::sha256`] has them.
@@ -154,6 +184,26 @@ impl EncoderCard {
     ///
     /// A card that is not understood or contradicts itself, a file that is missing or another than the card lists.
     pub fn load(path: &Path) -> Result<CheckedCard, CardError> {
+        let (card, text, path) = Self::read_text(path)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        card.check_files(&folder)?;
+        Ok(CheckedCard {
+            card,
+            folder,
+            sha256: sha256_bytes(text.as_bytes()),
+        })
+    }
+
+    /// Reads a card, by its folder or its file, without a look at the files that it lists.
+    ///
+    /// # Errors
+    ///
+    /// A card that is not understood or contradicts itself.
+    pub fn read(path: &Path) -> Result<Self, CardError> {
+        Ok(Self::read_text(path)?.0)
+    }
+
+    fn read_text(path: &Path) -> Result<(Self, String, PathBuf), CardError> {
         let path = if path.is_dir() {
             path.join(FILE)
         } else {
@@ -164,14 +214,8 @@ impl EncoderCard {
             path: path.clone(),
         })?;
         let card = Self::parse(&text, &path)?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
         card.check()?;
-        card.check_files(&folder)?;
-        Ok(CheckedCard {
-            card,
-            folder,
-            sha256: sha256_bytes(text.as_bytes()),
-        })
+        Ok((card, text, path))
     }
 
     /// Writes the card beside its files, with every switch of the encoder written out: the defaults of a later version
@@ -248,14 +292,13 @@ impl EncoderCard {
         if let Some((field, _)) = words.iter().find(|(_, words)| words.trim().is_empty()) {
             return Err(CardError::Empty { card: card(), field });
         }
-        self.encoder
-            .architecture()
-            .map_err(|source| CardError::Encoder { card: card(), source })?;
+        let refused = |source| CardError::Encoder { card: card(), source };
+        self.encoder.check().map_err(refused)?;
         if self.layers.is_empty() {
             return Err(CardError::NoLayers { card: card() });
         }
         for (&layer, &found) in &self.layers {
-            let expected = layer.width(&self.encoder);
+            let expected = self.encoder.width(layer).map_err(refused)?;
             if found != expected {
                 return Err(CardError::Width {
                     card: card(),
@@ -275,7 +318,9 @@ impl EncoderCard {
         }
         match self.encoder.weights() {
             Weights::Random => Err(CardError::Random { card: card() }),
-            Weights::File(path) if !self.sha256.keys().any(|file| Path::new(file) == path) => {
+            Weights::File(path)
+                if !self.lists(path) && (self.obtain.is_none() || !is_name(&path.to_string_lossy())) =>
+            {
                 Err(CardError::NotListed {
                     card: card(),
                     weights: path.clone(),
@@ -285,13 +330,39 @@ impl EncoderCard {
         }
     }
 
-    /// Whether every listed file is there and is the one that was listed.
+    /// Whether a file is one of those whose hashes are known.
+    pub fn lists(&self, path: &Path) -> bool {
+        self.sha256.keys().any(|file| Path::new(file) == path)
+    }
+
+    /// The names of all files that stand beside the card, those without a known hash too.
+    pub fn files(&self) -> Vec<String> {
+        let mut files: Vec<String> = self.sha256.keys().cloned().collect();
+        if let Weights::File(path) = self.encoder.weights()
+            && !self.lists(path)
+        {
+            files.push(path.to_string_lossy().into_owned());
+        }
+        files
+    }
+
+    /// Whether every file is there, and is the one that was listed.
     fn check_files(&self, folder: &Path) -> Result<(), CardError> {
-        for (file, listed) in &self.sha256 {
-            let (card, file, path) = (self.name.clone(), file.clone(), folder.join(file));
+        for file in self.files() {
+            let (card, path) = (self.name.clone(), folder.join(&file));
             if !path.is_file() {
-                return Err(CardError::NoFile { card, file, path });
+                return Err(match self.obtain.clone() {
+                    Some(command) => CardError::NotHere {
+                        card,
+                        file,
+                        command,
+                        path,
+                    },
+                    None => CardError::NoFile { card, file, path },
+                });
             }
+            // Weights that whoever has the card makes may differ by their making.
+            let Some(listed) = self.sha256.get(&file) else { continue };
             let found = sha256_file(&path)?;
             if found != *listed {
                 return Err(CardError::Sha256 {
@@ -357,6 +428,7 @@ mod tests {
             description: "nothing was trained".to_owned(),
             licence: "CC0-1.0".to_owned(),
             source: "a test".to_owned(),
+            obtain: None,
             layers: EncoderCard::widths(&encoder, &[Layer::ZMean, Layer::BnCreluFeat]),
             sha256: EncoderCard::hashes(folder.path(), &files).unwrap(),
             encoder,
@@ -377,6 +449,7 @@ mod tests {
                 weights: "generator.safetensors".into(),
                 network: Generator::default(),
             }),
+            conversion: None,
         };
         (folder, card)
     }
@@ -462,6 +535,26 @@ mod tests {
     }
 
     #[test]
+    fn a_card_without_weights_says_how_they_are_obtained() {
+        let (folder, mut card) = made();
+        card.sha256.remove(WEIGHTS);
+        assert!(matches!(card.check(), Err(CardError::NotListed { .. })));
+        card.obtain = Some("hounsfield convert tfhub URL".to_owned());
+        card.write(folder.path()).unwrap();
+        assert_eq!(card.files(), ["generator.safetensors", WEIGHTS]);
+        assert_eq!(EncoderCard::load(folder.path()).unwrap().card.obtain, card.obtain);
+        for file in [WEIGHTS, "generator.safetensors"] {
+            std::fs::remove_file(folder.path().join(file)).unwrap();
+            let said = EncoderCard::load(folder.path()).unwrap_err().to_string();
+            assert!(said.contains(&format!("`{file}`")), "{said}");
+            assert!(said.contains("`hounsfield convert tfhub URL`"), "{said}");
+        }
+        assert_eq!(EncoderCard::read(folder.path()).unwrap().name, "made");
+        *card.encoder.weights_mut() = Weights::File("../other.safetensors".into());
+        assert!(matches!(card.check(), Err(CardError::NotListed { .. })));
+    }
+
+    #[test]
     fn a_card_that_contradicts_itself_is_neither_written_nor_read() {
         let (folder, card) = made();
         let mut wrong = card.clone();
@@ -500,6 +593,14 @@ mod tests {
         });
         assert!(refusal(&wrong, folder.path()).contains("72"));
         assert!(!folder.path().join(FILE).exists());
+    }
+
+    #[test]
+    fn a_layer_that_the_encoder_has_not_is_no_layer_of_its_card() {
+        let (folder, mut card) = made();
+        card.layers = EncoderCard::widths(&card.encoder, &[Layer::ZMean, Layer::ClsToken]);
+        let said = refusal(&card, folder.path());
+        assert!(said.contains("no layer `cls_token`"), "{said}");
     }
 
     #[test]

@@ -20,19 +20,19 @@ macro_rules! say {
 
 mod audit;
 mod compare;
+mod convert;
 mod demo;
 mod device;
 mod doctor;
 mod evaluate;
 mod explain;
+#[cfg(feature = "torch")]
+mod export;
 mod extract;
 mod features;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
-mod pretrain;
-#[cfg(not(feature = "torch"))]
-#[path = "without_torch.rs"]
 mod pretrain;
 mod probe;
 mod readers;
@@ -40,7 +40,15 @@ mod report;
 mod reproduce;
 mod run;
 mod score_args;
+#[cfg(feature = "torch")]
+mod settle;
 mod split;
+mod weights;
+#[cfg(not(feature = "torch"))]
+mod without_torch;
+
+#[cfg(not(feature = "torch"))]
+use without_torch::{self as export, self as pretrain};
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -66,6 +74,11 @@ enum Command {
     Phantoms(phantoms::Args),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
+    /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
+    Export(export::Args),
+    /// Make weights and a card of another program's weights
+    #[command(subcommand)]
+    Convert(convert::Command),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -89,6 +102,9 @@ enum Command {
     /// Import, export and show tables of features
     #[command(subcommand)]
     Features(features::Command),
+    /// Fetch, list, check and send trained weights
+    #[command(subcommand)]
+    Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
     /// Say what this build and this machine can do
@@ -154,6 +170,8 @@ impl Cli {
             Command::Run(args) => run::run(&args),
             Command::Phantoms(args) => phantoms::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
+            Command::Export(args) => export::run(&args),
+            Command::Convert(command) => convert::run(&command),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
@@ -165,6 +183,7 @@ impl Cli {
             Command::Compare(args) => compare::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Features(command) => features::run(&command),
+            Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }

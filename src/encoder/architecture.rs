@@ -1,8 +1,8 @@
-//! A configuration with all its defaults filled in, and the names and shapes of the tensors that it needs.
+//! A BigBiGAN configuration with all its defaults filled in, and the names and shapes of the tensors that it needs.
 
 use serde::Serialize;
 
-use super::{EncoderConfig, EncoderError, HalfOrder, Padding, PoolPad, ShortcutFrom, Switches};
+use super::{EncoderConfig, EncoderError, HalfOrder, Padding, PoolPad, ShortcutFrom, Switches, tensors::Tensors};
 
 /// Two-layer residual blocks in the MLP on top.
 pub const HEAD_BLOCKS: usize = 2;
@@ -54,18 +54,15 @@ pub struct Architecture {
 }
 
 impl EncoderConfig {
-    /// Rows and columns of the slices that it takes.
-    pub fn input_size(&self) -> usize {
-        self.sizes().input_size
-    }
-
-    /// The network with all defaults filled in.
+    /// The network of one of the BigBiGAN kinds with all defaults filled in: what a training needs to know.
     ///
     /// # Errors
     ///
-    /// When sizes or switches do not make a network.
+    /// When sizes or switches do not make a network, or the kind is one that can't be trained.
     pub fn architecture(&self) -> Result<Architecture, EncoderError> {
-        let net = self.sizes();
+        let Some((net, switches)) = self.bigbigan() else {
+            return Err(EncoderError::NotTrainable { kind: self.kind() });
+        };
         let sizes = [("width", net.width), ("head_dim", net.head_dim), ("z_dim", net.z_dim)];
         let depths = net.depths.map(|d| ("depths", d));
         if let Some(&(field, _)) = sizes.iter().chain(&depths).find(|(_, n)| *n == 0) {
@@ -75,87 +72,63 @@ impl EncoderConfig {
             return Err(EncoderError::OddWidth { width: net.width });
         }
         if !net.input_size.is_multiple_of(32) || !(32..=4096).contains(&net.input_size) {
-            return Err(EncoderError::InputSize { found: net.input_size });
+            return Err(EncoderError::InputSize {
+                found: net.input_size,
+                multiple: 32,
+            });
         }
         if !(net.bn_eps > 0.0 && net.bn_eps < 1.0) {
             return Err(EncoderError::Epsilon { found: net.bn_eps });
         }
-        let switches = self.switches();
         if switches.padding == Padding::Same && switches.pool_pad.is_some() {
             return Err(EncoderError::PoolPad);
         }
         Ok(net)
     }
 
-    /// Name and shape of every tensor of the encoder, sorted by name.
-    ///
-    /// # Errors
-    ///
-    /// As [`EncoderConfig::architecture`].
-    pub fn expected_tensors(&self) -> Result<Vec<(String, Vec<usize>)>, EncoderError> {
-        Ok(self.architecture()?.expected_tensors())
-    }
-
-    /// Kind and arithmetic in one line of JSON, for a table's provenance: everything but where the weights come from.
-    ///
-    /// # Errors
-    ///
-    /// As [`EncoderConfig::architecture`].
-    pub fn describe(&self) -> Result<String, EncoderError> {
-        Ok(serde_json::json!({ "kind": self.kind(), "architecture": self.architecture()? }).to_string())
-    }
-
     /// The same network with every switch written out, whatever its default is.
     #[must_use]
     pub fn spelled_out(mut self) -> Self {
-        let Architecture {
-            padding,
-            pool_pad,
-            last_relu,
-            ..
-        } = self.sizes();
+        let Some((net, _)) = self.bigbigan() else {
+            return self; // the others have no settings that are not written
+        };
         let switches = match &mut self {
             Self::ResNet50(c) => &mut c.switches,
             Self::RevNet50x4(c) => &mut c.switches,
             Self::TinyResNet(c) => &mut c.switches,
             Self::TinyRevNet(c) => &mut c.switches,
+            Self::ResNet50ImageNet(_) | Self::DinoV2(_) | Self::TorchScript(_) => return self,
         };
-        switches.last_relu = Some(last_relu);
+        switches.last_relu = Some(net.last_relu);
         // SAME leaves no choice, and an error where one is made.
-        switches.pool_pad = (padding == Padding::Fixed).then_some(pool_pad);
+        switches.pool_pad = (net.padding == Padding::Fixed).then_some(net.pool_pad);
         self
     }
 
-    fn switches(&self) -> &Switches {
-        match self {
-            Self::ResNet50(c) => &c.switches,
-            Self::RevNet50x4(c) => &c.switches,
-            Self::TinyResNet(c) => &c.switches,
-            Self::TinyRevNet(c) => &c.switches,
-        }
-    }
-
-    /// As [`EncoderConfig::architecture`], unchecked.
-    pub(super) fn sizes(&self) -> Architecture {
-        let (family, width, depths, head_dim, z_dim, input_size, shortcut_from) = match self {
+    /// As [`EncoderConfig::architecture`], unchecked, and the switches as they are written; none for other kinds.
+    pub(super) fn bigbigan(&self) -> Option<(Architecture, &Switches)> {
+        const DEPTHS: [usize; 4] = [3, 4, 6, 3];
+        let (family, width, depths, head_dim, z_dim, input_size, shortcut_from, switches) = match self {
             Self::ResNet50(c) => (
                 Family::ResNet,
                 64,
-                [3, 4, 6, 3],
+                DEPTHS,
                 c.head_dim,
                 120,
                 c.input_size,
                 c.shortcut_from,
+                &c.switches,
             ),
             // The base width of 64 times four.
             Self::RevNet50x4(c) => (
                 Family::RevNet,
                 256,
-                [3, 4, 6, 3],
+                DEPTHS,
                 c.head_dim,
                 120,
                 c.input_size,
                 ShortcutFrom::Preact,
+                &c.switches,
             ),
             Self::TinyResNet(c) => (
                 Family::ResNet,
@@ -165,6 +138,7 @@ impl EncoderConfig {
                 c.z_dim,
                 c.input_size,
                 c.shortcut_from,
+                &c.switches,
             ),
             Self::TinyRevNet(c) => (
                 Family::RevNet,
@@ -174,14 +148,15 @@ impl EncoderConfig {
                 c.z_dim,
                 c.input_size,
                 ShortcutFrom::Preact,
+                &c.switches,
             ),
+            Self::ResNet50ImageNet(_) | Self::DinoV2(_) | Self::TorchScript(_) => return None,
         };
-        let switches = self.switches();
         let pool_pad = match switches.padding {
             Padding::Fixed => switches.pool_pad.unwrap_or_default(),
             Padding::Same => PoolPad::NegInf,
         };
-        Architecture {
+        let net = Architecture {
             family,
             width,
             depths,
@@ -194,7 +169,8 @@ impl EncoderConfig {
             last_relu: switches.last_relu.unwrap_or(family == Family::ResNet),
             bn_eps: switches.bn_eps,
             halves: switches.halves,
-        }
+        };
+        Some((net, switches))
     }
 }
 
@@ -214,7 +190,7 @@ impl Architecture {
 
     /// Name and shape of every tensor, sorted by name.
     pub fn expected_tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let mut list = Tensors(Vec::new());
+        let mut list = Tensors::new(PREFIX);
         list.add("stem.conv.weight", &[self.stem_width(), IMAGE_CHANNELS, 7, 7]);
         let mut channels = self.width;
         for (stage, &depth) in self.depths.iter().enumerate() {
@@ -250,29 +226,11 @@ impl Architecture {
             }
         }
         list.linear("head.out", self.head_dim, 2 * self.z_dim);
-        list.0.sort();
-        list.0
+        list.sorted()
     }
 }
 
-struct Tensors(Vec<(String, Vec<usize>)>);
-
 impl Tensors {
-    fn add(&mut self, name: &str, shape: &[usize]) {
-        self.0.push((format!("{PREFIX}{name}"), shape.to_vec()));
-    }
-
-    fn batch_norm(&mut self, at: &str, channels: usize) {
-        for leaf in ["weight", "bias", "running_mean", "running_var"] {
-            self.add(&format!("{at}.{leaf}"), &[channels]);
-        }
-    }
-
-    fn linear(&mut self, at: &str, inputs: usize, outputs: usize) {
-        self.add(&format!("{at}.weight"), &[outputs, inputs]);
-        self.add(&format!("{at}.bias"), &[outputs]);
-    }
-
     fn bottleneck(&mut self, at: &str, inputs: usize, middle: usize, outputs: usize) {
         self.batch_norm(&format!("{at}.bn1"), inputs);
         self.add(&format!("{at}.conv1.weight"), &[middle, inputs, 1, 1]);
@@ -286,7 +244,7 @@ impl Tensors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::{ResNet50, RevNet50x4, TinyResNet, TinyRevNet};
+    use crate::encoder::{ResNet50, RevNet50x4, TinyRevNet};
 
     fn parameters(config: &EncoderConfig, part: &str) -> usize {
         let tensors = config.expected_tensors().unwrap();
@@ -309,27 +267,6 @@ mod tests {
     }
 
     #[test]
-    fn a_description_tells_arithmetic_apart_and_no_paths() {
-        let mut config = TinyResNet::default();
-        let plain = EncoderConfig::TinyResNet(config.clone()).describe().unwrap();
-        config.weights = crate::encoder::Weights::File("secret/place".into());
-        assert_eq!(EncoderConfig::TinyResNet(config.clone()).describe().unwrap(), plain);
-        config.switches.padding = Padding::Same;
-        assert_ne!(EncoderConfig::TinyResNet(config).describe().unwrap(), plain);
-    }
-
-    #[test]
-    fn names_are_unique() {
-        for config in [
-            EncoderConfig::TinyResNet(TinyResNet::default()),
-            EncoderConfig::TinyRevNet(TinyRevNet::default()),
-        ] {
-            let names = config.expected_tensors().unwrap();
-            assert!(names.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        }
-    }
-
-    #[test]
     fn sizes_that_make_no_network_are_refused() {
         let tiny = |edit: fn(&mut TinyRevNet)| {
             let mut config = TinyRevNet::default();
@@ -338,7 +275,13 @@ mod tests {
         };
         assert_eq!(tiny(|c| c.width = 3), Err(EncoderError::OddWidth { width: 3 }));
         assert_eq!(tiny(|c| c.depths[2] = 0), Err(EncoderError::Zero { field: "depths" }));
-        assert_eq!(tiny(|c| c.input_size = 72), Err(EncoderError::InputSize { found: 72 }));
+        assert_eq!(
+            tiny(|c| c.input_size = 72),
+            Err(EncoderError::InputSize {
+                found: 72,
+                multiple: 32
+            })
+        );
         assert_eq!(
             tiny(|c| c.switches.bn_eps = 0.0),
             Err(EncoderError::Epsilon { found: 0.0 })

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::{DinoV2, ResNet50ImageNet, TorchScript};
+
 /// Which encoder, with what weights and switches.
 ///
 /// ```
 /// use hounsfield::encoder::{EncoderConfig, Layer};
 /// let config: EncoderConfig = toml::from_str("kind = \"bigbigan-resnet50\"\nweights = \"random\"")?;
 /// assert_eq!(config.input_size(), 256);
-/// assert_eq!(Layer::BnCreluFeat.width(&config), 4096);
-/// # Ok::<(), toml::de::Error>(())
+/// assert_eq!(config.width(Layer::BnCreluFeat)?, 4096);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind")]
@@ -28,6 +30,15 @@ pub enum EncoderConfig {
     /// A small network of the RevNet's kind.
     #[serde(rename = "bigbigan-revnet-tiny")]
     TinyRevNet(TinyRevNet),
+    /// The ResNet-50 of torchvision and timm, trained on ImageNet's labels: 23.5 million parameters without its classifier.
+    #[serde(rename = "resnet50-imagenet")]
+    ResNet50ImageNet(ResNet50ImageNet),
+    /// DINOv2's small vision transformer: 22.1 million parameters.
+    #[serde(rename = "dinov2-vits14")]
+    DinoV2(DinoV2),
+    /// Any network at all, as a TorchScript program.
+    #[serde(rename = "torchscript")]
+    TorchScript(TorchScript),
 }
 
 /// Where an encoder's weights come from; in a recipe `"random"` or a path.
@@ -197,12 +208,21 @@ pub enum HalfOrder {
 
 impl EncoderConfig {
     /// The names of all kinds.
-    pub const KINDS: [&'static str; 4] = [
+    pub const KINDS: [&'static str; 7] = [
         "bigbigan-resnet50",
         "bigbigan-revnet50x4",
         "bigbigan-resnet-tiny",
         "bigbigan-revnet-tiny",
+        "resnet50-imagenet",
+        "dinov2-vits14",
+        "torchscript",
     ];
+
+    /// Those that can be trained here.
+    pub const TRAINABLE: [&'static str; 4] = {
+        let [a, b, c, d, ..] = Self::KINDS;
+        [a, b, c, d]
+    };
 
     /// The name in a recipe, e.g. `bigbigan-resnet50`.
     pub fn kind(&self) -> &'static str {
@@ -211,6 +231,9 @@ impl EncoderConfig {
             Self::RevNet50x4(_) => "bigbigan-revnet50x4",
             Self::TinyResNet(_) => "bigbigan-resnet-tiny",
             Self::TinyRevNet(_) => "bigbigan-revnet-tiny",
+            Self::ResNet50ImageNet(_) => "resnet50-imagenet",
+            Self::DinoV2(_) => "dinov2-vits14",
+            Self::TorchScript(_) => "torchscript",
         }
     }
 
@@ -221,6 +244,9 @@ impl EncoderConfig {
             Self::RevNet50x4(c) => &c.weights,
             Self::TinyResNet(c) => &c.weights,
             Self::TinyRevNet(c) => &c.weights,
+            Self::ResNet50ImageNet(c) => &c.weights,
+            Self::DinoV2(c) => &c.weights,
+            Self::TorchScript(c) => &c.weights,
         }
     }
 
@@ -231,6 +257,9 @@ impl EncoderConfig {
             Self::RevNet50x4(c) => &mut c.weights,
             Self::TinyResNet(c) => &mut c.weights,
             Self::TinyRevNet(c) => &mut c.weights,
+            Self::ResNet50ImageNet(c) => &mut c.weights,
+            Self::DinoV2(c) => &mut c.weights,
+            Self::TorchScript(c) => &mut c.weights,
         }
     }
 
@@ -242,6 +271,7 @@ impl EncoderConfig {
             Self::RevNet50x4(c) => Some((&mut c.switches, None)),
             Self::TinyResNet(c) => Some((&mut c.switches, Some(&mut c.shortcut_from))),
             Self::TinyRevNet(c) => Some((&mut c.switches, None)),
+            Self::ResNet50ImageNet(_) | Self::DinoV2(_) | Self::TorchScript(_) => None,
         }
     }
 }
@@ -329,10 +359,15 @@ mod tests {
     #[test]
     fn every_kind_survives_a_round_trip_through_toml() {
         for kind in EncoderConfig::KINDS {
-            let mut config = parse(&format!(
-                "kind = \"{kind}\"\nswitches = {{ padding = \"same\", last_relu = true, bn_eps = 0.001 }}"
-            ))
-            .unwrap();
+            let more = match kind {
+                "resnet50-imagenet" | "dinov2-vits14" => "mean = [0.1, 0.2, 0.3]\ninput_size = 448",
+                "torchscript" => {
+                    "weights = \"a.pt\"\ninput_size = 97\nplanes = 1\nmethod = \"encode\"\n\
+                     outputs = { embedding = { width = 7, at = 1 }, z_mean = { width = 3, at = \"mean\" } }"
+                }
+                _ => "switches = { padding = \"same\", last_relu = true, bn_eps = 0.001 }",
+            };
+            let mut config = parse(&format!("kind = \"{kind}\"\n{more}")).unwrap();
             *config.weights_mut() = Weights::File("some/file.safetensors".into());
             assert_eq!(config.kind(), kind);
             assert_eq!(parse(&toml::to_string(&config).unwrap()).unwrap(), config);
@@ -348,6 +383,10 @@ mod tests {
             "kind = \"bigbigan-resnet50\"\nswitches = { padding = \"valid\" }",
             "kind = \"bigbigan-revnet50x4\"\nshortcut_from = \"raw\"",
             "kind = \"bigbigan-resnet-tiny\"\ndepths = [1, 2, 3]",
+            "kind = \"resnet50-imagenet\"\nswitches = {}",
+            "kind = \"dinov2-vits14\"\nmean = [0.5]",
+            "kind = \"torchscript\"\nweights = \"a.pt\"",
+            "kind = \"torchscript\"\nweights = \"a.pt\"\ninput_size = 64\noutputs = { pooled = { width = 3 } }",
         ] {
             assert!(parse(text).is_err(), "accepted {text}");
         }

@@ -2,9 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EncoderConfig;
-
-/// One output of an encoder; the names are those of the published modules.
+/// One output of an encoder; the names are those of the published modules. Which of them an encoder has, and how wide they
+/// are, says [`EncoderConfig::layers`](super::EncoderConfig::layers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {
@@ -18,11 +17,29 @@ pub enum Layer {
     AvepoolFeat,
     /// Batch norm of the pooled output, its positive part and then its negative part.
     BnCreluFeat,
+    /// A vision transformer's class token after the last norm.
+    ClsToken,
+    /// Mean over the image of a vision transformer's patch tokens after the last norm.
+    PatchMean,
+    /// What a script gives that has no name of its own.
+    Embedding,
 }
 
 impl Layer {
-    /// All layers.
-    pub const ALL: [Self; 5] = [
+    /// All layers of all kinds.
+    pub const ALL: [Self; 8] = [
+        Self::ZMean,
+        Self::ZStdev,
+        Self::ZSample,
+        Self::AvepoolFeat,
+        Self::BnCreluFeat,
+        Self::ClsToken,
+        Self::PatchMean,
+        Self::Embedding,
+    ];
+
+    /// The layers of the BigBiGAN kinds.
+    pub const BIGBIGAN: [Self; 5] = [
         Self::ZMean,
         Self::ZStdev,
         Self::ZSample,
@@ -38,16 +55,9 @@ impl Layer {
             Self::ZSample => "z_sample",
             Self::AvepoolFeat => "avepool_feat",
             Self::BnCreluFeat => "bn_crelu_feat",
-        }
-    }
-
-    /// Number of features a slice.
-    pub fn width(self, config: &EncoderConfig) -> usize {
-        let net = config.sizes();
-        match self {
-            Self::ZMean | Self::ZStdev | Self::ZSample => net.z_dim,
-            Self::AvepoolFeat => net.feature_width(),
-            Self::BnCreluFeat => 2 * net.feature_width(),
+            Self::ClsToken => "cls_token",
+            Self::PatchMean => "patch_mean",
+            Self::Embedding => "embedding",
         }
     }
 }
@@ -61,22 +71,11 @@ impl std::fmt::Display for Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::{ResNet50, RevNet50x4};
 
     #[test]
     fn names_are_those_that_serde_reads() {
         for layer in Layer::ALL {
             assert_eq!(serde_json::to_value(layer).unwrap(), layer.name());
         }
-    }
-
-    /// Widths of the published signatures.
-    #[test]
-    fn widths_are_those_of_the_published_modules() {
-        let resnet = EncoderConfig::ResNet50(ResNet50::default());
-        let revnet = EncoderConfig::RevNet50x4(RevNet50x4::default());
-        let widths = |c: &EncoderConfig| Layer::ALL.map(|l| l.width(c));
-        assert_eq!(widths(&resnet), [120, 120, 120, 2048, 4096]);
-        assert_eq!(widths(&revnet), [120, 120, 120, 8192, 16384]);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn write(
                 network: config.generator.clone(),
             };
             let layers = if config.stochastic {
-                Layer::ALL.to_vec()
+                Layer::BIGBIGAN.to_vec()
             } else {
                 without_posterior()
             };
@@ -71,6 +71,7 @@ pub(super) fn write(
         ),
         licence: "that of whoever trained it; see the licences of the slices".to_owned(),
         source: format!("`hounsfield pretrain {name}.toml`"),
+        obtain: None,
         layers: EncoderCard::widths(&recipe.encoder, &layers),
         sha256: EncoderCard::hashes(folder, &files)?,
         encoder,
@@ -94,6 +95,7 @@ pub(super) fn write(
             started_from: trainer.started_from().map(str::to_owned),
         }),
         generator,
+        conversion: None,
     };
     Ok(card.write(folder)?)
 }

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     journal::{Events, MetricsLog},
     progress::Progress,
-    recipe::Pretrain,
+    recipe::{FetchedFrom, Pretrain},
     study::{hold_folder, pseudonymizer},
     tables::{atomic_write, write_csv},
     torch::{
@@ -70,6 +70,8 @@ pub struct Pretraining {
     data: Data,
     /// The files that networks start from.
     start: Start,
+    /// What of them came from the hub.
+    fetched: Vec<FetchedFrom>,
     /// Held as long as the run lives, so that two runs do not write into one folder.
     _guard: std::fs::File,
 }
@@ -105,6 +107,7 @@ impl Pretraining {
     /// A folder that can't be used or that another process uses, and whatever is wrong with the slices.
     pub fn open(recipe: Pretrain, name: &str, home: &Path, folder: &Path) -> Result<Self, PretrainError> {
         let guard = hold_folder(folder)?;
+        let files = recipe.start(home)?;
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
@@ -113,9 +116,10 @@ impl Pretraining {
             name: name.to_owned(),
             folder: folder.to_owned(),
             start: Start {
-                encoder: recipe.start(home),
-                networks: recipe.method.networks().map(|path| home.join(path)),
+                encoder: files.encoder,
+                networks: files.networks,
             },
+            fetched: files.fetched,
             recipe,
             data,
             _guard: guard,
@@ -128,8 +132,9 @@ impl Pretraining {
     fn write_facts(&self) -> Result<(), PretrainError> {
         let text = toml::to_string(&self.recipe).expect("a recipe that was read can be written");
         let head = format!(
-            "# The recipe of this run with all its defaults. Written by hounsfield {}.\n\n",
-            env!("CARGO_PKG_VERSION")
+            "# The recipe of this run with all its defaults. Written by hounsfield {}.\n{}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.fetched.iter().map(fetched_line).collect::<String>()
         );
         atomic_write(&self.folder.join("recipe.toml"), |file| {
             file.write_all((head + &text).as_bytes())
@@ -539,6 +544,20 @@ fn differences(at: &str, old: &serde_json::Value, new: &serde_json::Value, found
     } else if old != new {
         found.push(format!("`{at}` (was {old}, is {new})"));
     }
+}
+
+/// What an address of the recipe was when this run began.
+fn fetched_line(from: &FetchedFrom) -> String {
+    let files = from.sha256.iter();
+    let files: Vec<String> = files
+        .map(|(name, hash)| format!("{name} with SHA-256 {hash}"))
+        .collect();
+    format!(
+        "# {} was at commit {}: {}\n",
+        from.address,
+        from.commit,
+        files.join(", ")
+    )
 }
 
 #[cfg(test)]

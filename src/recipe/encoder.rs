@@ -8,10 +8,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
-use super::{RecipeError, Study};
+use super::{FetchedFrom, RecipeError, Study, fetched::hub_for};
 use crate::{
     card::EncoderCard,
     encoder::{EncoderConfig, Weights},
+    hub::Address,
     transforms::Preprocess,
 };
 
@@ -31,7 +32,7 @@ pub enum EncoderSection {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardSection {
-    /// The folder that holds the card, or the card itself.
+    /// The folder that holds the card, or the card itself; on this machine, or as an address on the hub.
     pub path: PathBuf,
     /// Whether the study's `[preprocess]` may be another than the card's, which every output then says. Default: no.
     #[serde(default)]
@@ -52,8 +53,8 @@ pub struct CardOrigin {
 impl<'de> Deserialize<'de> for EncoderSection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const KINDS: &[&str] = &{
-            let [a, b, c, d] = EncoderConfig::KINDS;
-            [a, b, c, d, CARD]
+            let [a, b, c, d, e, f, g] = EncoderConfig::KINDS;
+            [a, b, c, d, e, f, g, CARD]
         };
         let mut table = toml::Table::deserialize(deserializer)?;
         let section = match table.get("kind").and_then(toml::Value::as_str) {
@@ -89,7 +90,7 @@ impl fmt::Display for CardOrigin {
 }
 
 impl Study<EncoderSection> {
-    /// Makes relative paths relative to the recipe's folder.
+    /// Makes relative paths relative to the recipe's folder; addresses are relative to nothing.
     pub(super) fn anchor(&mut self, folder: &Path) {
         let files = [&mut self.cohort.table, &mut self.cohort.salt, &mut self.features.table];
         let encoder = match &mut self.encoder {
@@ -100,12 +101,13 @@ impl Study<EncoderSection> {
             },
             None => None,
         };
+        let encoder = encoder.filter(|path| !Address::is_meant_by(path));
         for path in files.into_iter().flatten().chain(encoder) {
             *path = folder.join(&*path);
         }
     }
 
-    /// Reads the card, if there is one, and puts what it says in its place.
+    /// Reads the card, if there is one, and puts what it says in its place. What is on the hub is fetched.
     pub(super) fn resolve(self) -> Result<Study, RecipeError> {
         let mut study = Study {
             title: self.title,
@@ -115,12 +117,22 @@ impl Study<EncoderSection> {
             preprocess: self.preprocess,
             encoder: None,
             card: None,
+            fetched: Vec::new(),
             features: self.features,
             probe: self.probe,
         };
         match self.encoder {
             None => {}
-            Some(EncoderSection::Config(config)) => study.encoder = Some(config),
+            Some(EncoderSection::Config(mut config)) => {
+                let kind = config.kind();
+                if let Weights::File(path) = config.weights_mut()
+                    && let Some((file, from)) = FetchedFrom::file("encoder.weights", kind, path)?
+                {
+                    *path = file;
+                    study.fetched.push(from);
+                }
+                study.encoder = Some(config);
+            }
             Some(EncoderSection::Card(section)) => study.take_from(&section)?,
         }
         Ok(study)
@@ -130,7 +142,16 @@ impl Study<EncoderSection> {
 impl Study {
     /// Takes the encoder from a card, and the preprocessing where the study has none of its own.
     fn take_from(&mut self, section: &CardSection) -> Result<(), RecipeError> {
-        let file = EncoderCard::load(&section.path)?;
+        let file = if Address::is_meant_by(&section.path) {
+            let (hub, address) = hub_for("encoder.path", &section.path)?;
+            let card = EncoderCard::fetch(&hub, &address)?;
+            self.fetched.push(FetchedFrom::card("encoder.path", &address, &card));
+            card.checked
+        } else {
+            EncoderCard::load(&section.path)?
+        };
+        // Which layer is meant where none is named is the encoder's to say.
+        self.encoder = Some(file.encoder());
         file.card.require(&self.layers())?;
         let theirs = &file.card.preprocess;
         let other = self.preprocess.as_ref().filter(|own| *own != theirs);
@@ -157,7 +178,6 @@ impl Study {
             }
             _ => {}
         }
-        self.encoder = Some(file.encoder());
         self.preprocess.get_or_insert_with(|| theirs.clone());
         self.card = Some(CardOrigin {
             name: file.card.name,

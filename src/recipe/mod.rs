@@ -1,7 +1,8 @@
 //! The TOML file of a study: what to read, how to split, what to extract, what to fit.
 //!
 //! Parsed once and strictly: an unknown key, a wrong type or a negative seed is refused with its line. Paths in a recipe
-//! are relative to the recipe's own folder, so that a study works from wherever it is started.
+//! are relative to the recipe's own folder, so that a study works from wherever it is started. Where weights are named, an address
+//! on the hub may stand for a path; only then the network is asked.
 
 use std::{
     collections::BTreeSet,
@@ -17,17 +18,20 @@ use crate::{
     encoder::{EncoderConfig, Layer},
     eval::{AssessPlan, Calibration, Pooling, ThresholdRule, Unit},
     heads::{HeadConfig, Tuning},
+    hub::HubError,
     stats::Bootstrap,
     transforms::Preprocess,
 };
 
 mod encoder;
+mod fetched;
 mod overrides;
 mod pretrain;
 
-pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, TrainSection, WatchSection};
+pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, StartFiles, TrainSection, WatchSection};
 
 pub use encoder::{CardOrigin, CardSection, EncoderSection};
+pub use fetched::FetchedFrom;
 
 /// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
 /// stand for the network, and the network once the card was read.
@@ -54,6 +58,9 @@ pub struct Study<E = EncoderConfig> {
     /// The card that the encoder was taken from. No key of the file: `[encoder]` names the card.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub card: Option<CardOrigin>,
+    /// What came from the hub. No key of the file: it names addresses.
+    #[serde(skip)]
+    pub fetched: Vec<FetchedFrom>,
     /// Which features.
     #[serde(default)]
     pub features: FeaturesSection,
@@ -118,7 +125,7 @@ pub enum Ids {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FeaturesSection {
-    /// Outputs of the encoder to write, one table each. Default: `z_mean`.
+    /// Outputs of the encoder to write, one table each. Default: `z_mean`, or the first layer of an encoder that has no such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
     /// A Parquet file (or a folder of parts) to start from instead of images.
@@ -255,6 +262,14 @@ pub enum RecipeError {
     /// The encoder's card.
     #[error("`encoder.path`: {0}")]
     Card(#[from] CardError),
+    /// A file on the hub.
+    #[error("`{key}`: {source}")]
+    Hub {
+        /// The key that names it.
+        key: &'static str,
+        /// Why it can't be had.
+        source: HubError,
+    },
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {
@@ -386,6 +401,16 @@ impl Study {
         if self.cohort.table.is_some() && self.cohort.positive.is_some() && self.cohort.label.is_none() {
             return refuse("`cohort.positive` is given without `cohort.label`: name the column of the labels");
         }
+        if let Some(encoder) = &self.encoder {
+            encoder.check().map_err(|error| RecipeError::Inconsistent {
+                what: format!("`[encoder]`: {error}"),
+            })?;
+            for layer in self.layers() {
+                encoder.width(layer).map_err(|error| RecipeError::Inconsistent {
+                    what: format!("`features.layers`: {error}"),
+                })?;
+            }
+        }
         let layers: Vec<String> = self.layers().iter().map(ToString::to_string).collect();
         for (key, names) in [("features.layers", &layers), ("probe.features", &self.probe_layers())] {
             if let Some(name) = repeated(names.iter().map(String::as_str)) {
@@ -490,7 +515,11 @@ impl Study {
 
     /// The layers that are extracted.
     pub fn layers(&self) -> Vec<Layer> {
-        self.features.layers.clone().unwrap_or_else(|| vec![Layer::ZMean])
+        match (&self.features.layers, &self.encoder) {
+            (Some(layers), _) => layers.clone(),
+            (None, Some(encoder)) => vec![encoder.default_layer()],
+            (None, None) => vec![Layer::ZMean],
+        }
     }
 
     /// The names of the feature tables that heads read: layers, or the stem of the table's file name.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{CohortSection, RecipeError, read_recipe};
+use super::{CohortSection, FetchedFrom, RecipeError, read_recipe};
 use crate::{
     cohort::Columns,
     encoder::{EncoderConfig, Layer, Weights},
@@ -46,6 +46,17 @@ pub struct Pretrain {
     /// What is looked at meanwhile.
     #[serde(default)]
     pub watch: WatchSection,
+}
+
+/// The files that a training starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartFiles {
+    /// The encoder's weights; `None` for random ones.
+    pub encoder: Option<PathBuf>,
+    /// The other networks' weights, or all networks'.
+    pub networks: Option<PathBuf>,
+    /// What of it came from the hub.
+    pub fetched: Vec<FetchedFrom>,
 }
 
 /// `[data]`: which slices of the cohort.
@@ -189,12 +200,30 @@ impl Pretrain {
         self.cohort.columns(None)
     }
 
-    /// The encoder's weights that the training starts from, in the recipe's folder; `None` for random ones.
-    pub fn start(&self, folder: &Path) -> Option<PathBuf> {
-        match self.encoder.weights() {
+    /// The files that the training starts from, in the recipe's folder or from the hub.
+    ///
+    /// # Errors
+    ///
+    /// An address on the hub that can't be fetched.
+    pub fn start(&self, folder: &Path) -> Result<StartFiles, RecipeError> {
+        let mut fetched = Vec::new();
+        let mut find = |key, path: &Path| -> Result<PathBuf, RecipeError> {
+            let Some((file, from)) = FetchedFrom::file(key, self.encoder.kind(), path)? else {
+                return Ok(folder.join(path));
+            };
+            fetched.push(from);
+            Ok(file)
+        };
+        let encoder = match self.encoder.weights() {
             Weights::Random => None,
-            Weights::File(path) => Some(folder.join(path)),
-        }
+            Weights::File(path) => Some(find("encoder.weights", path)?),
+        };
+        let networks = self.method.networks().map(|path| find("method.networks", path));
+        Ok(StartFiles {
+            encoder,
+            networks: networks.transpose()?,
+            fetched,
+        })
     }
 
     /// Slices that a step takes, each as often as it is taken; views of one slice count once.
@@ -239,6 +268,11 @@ impl Pretrain {
         let architecture = self.encoder.architecture().map_err(|error| RecipeError::Inconsistent {
             what: format!("`[encoder]`: {error}"),
         })?;
+        self.encoder
+            .width(self.watch.features)
+            .map_err(|error| RecipeError::Inconsistent {
+                what: format!("`watch.features`: {error}"),
+            })?;
         self.method
             .check(&architecture)
             .map_err(|error| RecipeError::Inconsistent {

@@ -63,7 +63,7 @@ impl StudyRun {
                 ..provenance.clone()
             };
             let layout = PartLayout {
-                names: feature_names(layer.width(config)),
+                names: feature_names(config.width(layer).map_err(StudyError::Encoder)?),
                 extra: Vec::new(),
                 provenance,
                 inputs: values_key.to_owned(),

@@ -219,9 +219,8 @@ impl StudyRun {
             Weights::File(path) if !path.is_file() => return Err(StudyError::NoWeights { path: path.clone() }),
             Weights::File(path) => sha256_file(path)?,
         };
-        let architecture = config.architecture().map_err(StudyError::Encoder)?;
         let mut key = Key::new("values")
-            .value(&architecture)
+            .text(&config.describe().map_err(StudyError::Encoder)?)
             .text(&weights)
             .value(&layers.to_vec());
         key = key.text(&self.study.preprocess().sha256());

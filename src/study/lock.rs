@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, io::Write as _};
 use serde::Serialize;
 
 use super::{STAGES, StudyError, StudyRun, stage::StageFacts};
-use crate::{encoder::Weights, recipe::Study, tables::atomic_write};
+use crate::{
+    encoder::Weights,
+    recipe::{FetchedFrom, Study},
+    tables::atomic_write,
+};
 
 /// The file in the run folder.
 pub const FILE: &str = "run.lock.toml";
@@ -17,6 +21,9 @@ struct Lock<'a> {
     seed: u64,
     /// What was read, by the key that names it.
     inputs_sha256: BTreeMap<&'static str, String>,
+    /// What came from the hub: its commits are what a branch was when the run was made.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    fetched: &'a [FetchedFrom],
     outputs_sha256: BTreeMap<String, String>,
     stages: BTreeMap<&'a str, StageFacts<'a>>,
     recipe: &'a Study,
@@ -48,6 +55,7 @@ impl StudyRun {
             target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             seed: study.seed,
             inputs_sha256: inputs.into_iter().filter_map(hash).collect::<Result<_, StudyError>>()?,
+            fetched: &study.fetched,
             outputs_sha256: self.stages.outputs(STAGES),
             stages: self.stages.facts(),
             recipe: study,

@@ -57,6 +57,9 @@ pub enum TorchError {
         /// The file.
         path: PathBuf,
     },
+    /// A file that runs code where it is read.
+    #[error(transparent)]
+    Pickle(#[from] crate::encoder::PickleError),
     /// A file that is no safetensors file.
     #[error("weights are no valid safetensors file ({source}): {path:?}")]
     Safetensors {
@@ -121,6 +124,14 @@ pub enum TorchError {
         /// Rows and columns expected.
         size: usize,
     },
+    /// A size that can't be cut into patches.
+    #[error("slices of {size} x {size} can't be cut into patches of {patch} x {patch}, take a multiple of {patch}")]
+    Patches {
+        /// Rows and columns of a slice.
+        size: usize,
+        /// Rows and columns of a patch.
+        patch: usize,
+    },
     /// Latent vectors of the wrong shape.
     #[error("latent vectors have the shape {found:?}, the generator takes [N, {expected}]")]
     LatentShape {
@@ -154,6 +165,44 @@ pub enum TorchError {
     /// The method of a recipe.
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),
+    /// Others' networks are there without us.
+    #[error(
+        "encoders of kind {kind} are not exported, only BigBiGAN's are: take the network from where its weights are from"
+    )]
+    NotExported {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// Weights that were never trained are of no use elsewhere.
+    #[error("encoder card `{card}` has `weights = \"random\"`: only trained weights are exported, name their file")]
+    Untrained {
+        /// The card's name.
+        card: String,
+    },
+    /// Nothing to export.
+    #[error(
+        "encoder card `{card}` lists no layer that is the same at every call: `z_sample` needs noise and is not exported"
+    )]
+    OnlyNoise {
+        /// The card's name.
+        card: String,
+    },
+    /// An exported file that does not do what the encoder does.
+    #[error(
+        "the exported network gives `{layer}` that differs by {found:.1e} of its largest value, {allowed:.0e} is allowed: \
+         nothing was written"
+    )]
+    ExportDiffers {
+        /// The layer.
+        layer: Layer,
+        /// Largest difference, relative to the largest value.
+        found: f64,
+        /// What may be.
+        allowed: f64,
+    },
+    /// A file that can't be hashed.
+    #[error(transparent)]
+    Table(#[from] crate::tables::TableError),
     /// Weights to settle that are none.
     #[error("the encoder's weights are random, and only weights of a file have switches to settle")]
     NothingToSettle,
@@ -196,4 +245,38 @@ pub enum TorchError {
     /// A sample was asked for without noise to make it from.
     #[error("layer {0} needs noise")]
     NoNoise(Layer),
+    /// A program where tensors are wanted.
+    #[error("encoder `torchscript` is a program and no set of tensors: open it from its file")]
+    ScriptTensors,
+    /// A file that is no program of libtorch's.
+    #[error(
+        "the file is no TorchScript program ({what}): write one in Python with `torch.jit.save`, after `torch.jit.trace` or \
+         `torch.jit.script`: {path:?}"
+    )]
+    NoScript {
+        /// The last of libtorch's words.
+        what: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A script that broke off.
+    #[error("the script's `{method}` failed on slices {found:?}: {what}")]
+    Script {
+        /// The method that was called.
+        method: String,
+        /// Shape of what it was given.
+        found: Vec<i64>,
+        /// The last of libtorch's words.
+        what: String,
+    },
+    /// A script that gives something else than was said of it.
+    #[error("the script gives {found} for layer `{layer}`, expected {expected}")]
+    ScriptOutput {
+        /// The layer.
+        layer: Layer,
+        /// What it gives.
+        found: String,
+        /// What the settings say.
+        expected: String,
+    },
 }

@@ -52,7 +52,7 @@ impl Default for ExtractOptions {
 pub struct ExtractedBatch<E> {
     /// The rows that have features, `n` of them.
     pub rows: Vec<usize>,
-    /// `[n, layer.width(config)]` for each layer, in the order asked for.
+    /// `[n, config.width(layer)]` for each layer, in the order asked for.
     pub features: Vec<Array2<f32>>,
     /// Rows that failed. They lie before, between or right after `rows`, never behind a row of a later batch.
     pub failures: Vec<RowFailure<E>>,
@@ -277,10 +277,9 @@ fn run<E>(
     let size = encoder.config().input_size();
     let n = batch.rows.len();
     if n == 0 {
-        batch.features = layers
-            .iter()
-            .map(|l| Array2::zeros((0, l.width(encoder.config()))))
-            .collect();
+        for &layer in layers {
+            batch.features.push(Array2::zeros((0, encoder.config().width(layer)?)));
+        }
         return Ok(());
     }
     let full = options.batch_size.get();
@@ -295,14 +294,14 @@ fn run<E>(
         true => {
             let mut rows = batch.rows.clone();
             rows.resize(full, batch.rows[n - 1]);
-            Some(noise(options.seed, &rows, Layer::ZSample.width(encoder.config()))?)
+            Some(noise(options.seed, &rows, encoder.config().width(Layer::ZSample)?)?)
         }
         false => None,
     };
     let outputs = encoder.encode(&x, layers, noise.as_ref())?;
     let mut features = Vec::with_capacity(layers.len());
-    for (layer, output) in layers.iter().zip(&outputs) {
-        let width = layer.width(encoder.config());
+    for (&layer, output) in layers.iter().zip(&outputs) {
+        let width = encoder.config().width(layer)?;
         let mut values = vec![0.0_f32; n * width];
         let head = output.f_narrow(0, 0, n as i64)?;
         head.f_copy_data(&mut values, n * width)?;

@@ -2,13 +2,14 @@
 //!
 //! [`encoders`] holds the networks, [`weights`] reads and writes them, [`extract`] runs slices through them, [`device`]
 //! says where, and [`doctor`] what this machine has. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
-//! LeJEPA. [`settle`] finds out
-//! which graph converted weights belong to. [`ffi`] reaches what tch lacks.
+//! LeJEPA. [`settle`] finds out which graph converted weights belong to, [`export`] writes encoders for other programs.
+//! [`ffi`] reaches what tch lacks.
 
 pub mod device;
 pub mod doctor;
 pub mod encoders;
 mod error;
+pub mod export;
 pub mod extract;
 pub mod ffi;
 pub mod generator;

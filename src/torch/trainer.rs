@@ -233,7 +233,8 @@ impl Product {
     ///
     /// When libtorch fails.
     pub fn features(&self, slices: ArrayView3<f32>, layers: &[Layer]) -> Result<Vec<Array2<f32>>, TorchError> {
-        let widths = layers.iter().map(|layer| layer.width(self.encoder.config()));
+        let widths = layers.iter().map(|layer| self.encoder.config().width(*layer));
+        let widths: Vec<usize> = widths.collect::<Result<_, _>>()?;
         let mut features: Vec<Vec<f32>> = layers.iter().map(|_| Vec::new()).collect();
         for batch in batches(slices)? {
             let batch = three_planes(&batch)?;

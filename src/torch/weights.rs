@@ -17,8 +17,8 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::TorchError;
-use crate::encoder::{EncoderConfig, PREFIX};
+use super::{TorchError, encoders::DinoV2};
+use crate::encoder::{EncoderConfig, refuse_pickle};
 
 /// Tensors by their dotted names, e.g. `encoder.stem.conv.weight`.
 pub type WeightMap = BTreeMap<String, Tensor>;
@@ -94,13 +94,20 @@ pub struct Loaded {
     pub sha256: String,
 }
 
-/// Reads the encoder's weights from a `.safetensors` file. Names may lack the leading `encoder.` if all of them do.
+/// Reads the encoder's weights from a `.safetensors` file. Names may lack the leading `encoder.` if all of them do; what the
+/// kind [ignores](EncoderConfig::ignores) by name is left out.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or is not exactly the encoder's: then every wrong tensor is named and none is loaded.
+/// When the file cannot be read, or is not exactly the encoder's: then every wrong tensor is named and none is loaded. A
+/// script has no tensors to be read.
 pub fn load(config: &EncoderConfig, path: &Path) -> Result<Loaded, TorchError> {
-    load_as(config.kind(), &config.expected_tensors()?, PREFIX, path)
+    let (kind, expected) = (config.kind(), config.expected_tensors()?);
+    match config {
+        EncoderConfig::TorchScript(_) => Err(TorchError::ScriptTensors),
+        EncoderConfig::DinoV2(_) => load_renamed(kind, &expected, DinoV2::canonical, path),
+        _ => load_but(kind, &expected, config.prefix(), &|name| config.ignores(name), path),
+    }
 }
 
 /// Reads the weights of any network, whose tensors are `expected`; their names may lack `prefix` if all of them do.
@@ -114,7 +121,7 @@ pub fn load_as(
     prefix: &str,
     path: &Path,
 ) -> Result<Loaded, TorchError> {
-    load_from(kind, expected, prefix, Others::Refused, path)
+    load_but(kind, expected, prefix, &|_| false, path)
 }
 
 /// Reads one network's weights from a file that may hold others: what does not begin with `prefix` is left there.
@@ -128,21 +135,15 @@ pub(super) fn load_part(
     prefix: &str,
     path: &Path,
 ) -> Result<Loaded, TorchError> {
-    load_from(kind, expected, prefix, Others::Ignored, path)
+    load_but(kind, expected, prefix, &|name| !name.starts_with(prefix), path)
 }
 
-/// What becomes of tensors of other networks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Others {
-    Refused,
-    Ignored,
-}
-
-fn load_from(
+/// As [`load_as`], without the tensors whose names are `ignored`.
+fn load_but(
     kind: &'static str,
     expected: &[(String, Vec<usize>)],
     prefix: &str,
-    others: Others,
+    ignored: &dyn Fn(&str) -> bool,
     path: &Path,
 ) -> Result<Loaded, TorchError> {
     let bytes = read(path)?;
@@ -154,6 +155,7 @@ fn load_from(
     let bare = !file.names().iter().any(|name| name.starts_with(prefix));
     let mut views: BTreeMap<String, _> = file
         .iter()
+        .filter(|(name, _)| !ignored(name))
         .map(|(name, view)| {
             (
                 if bare {
@@ -164,7 +166,6 @@ fn load_from(
                 view,
             )
         })
-        .filter(|(name, _)| others == Others::Refused || name.starts_with(prefix))
         .collect();
 
     let mut mismatch = Mismatch::default();
@@ -206,6 +207,34 @@ fn load_from(
     for (name, view) in taken {
         let size = sizes(view.shape());
         tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, Kind::Float)?);
+    }
+    Ok(Loaded {
+        tensors,
+        sha256: hex(&Sha256::digest(&bytes)),
+    })
+}
+
+/// As [`load`] for a network that is published under several sets of names, which `canonical` makes one.
+fn load_renamed(
+    kind: &'static str,
+    expected: &[(String, Vec<usize>)],
+    canonical: fn(&WeightMap) -> Result<WeightMap, TorchError>,
+    path: &Path,
+) -> Result<Loaded, TorchError> {
+    let bytes = read(path)?;
+    let tensors = canonical(&all_of(&bytes, kind, path)?)?;
+    let mut mismatch = Mismatch::between(&tensors, &expected.iter().cloned().collect());
+    for (name, tensor) in &tensors {
+        if tensor.f_isfinite()?.f_all()?.int64_value(&[]) == 0 {
+            mismatch.not_finite.push(name.clone());
+        }
+    }
+    if !mismatch.is_empty() {
+        return Err(TorchError::Mismatch {
+            kind,
+            mismatch: mismatch.into(),
+            path: path.to_owned(),
+        });
     }
     Ok(Loaded {
         tensors,
@@ -325,32 +354,48 @@ pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
 /// When the file cannot be read, is no safetensors file, or holds something else.
 pub(super) fn read_with_metadata(path: &Path) -> Result<(WeightMap, HashMap<String, String>), TorchError> {
     let bytes = read(path)?;
-    let broken = |source| TorchError::Safetensors {
+    let header = SafeTensors::read_metadata(&bytes).map_err(|source| TorchError::Safetensors {
         source,
         path: path.to_owned(),
-    };
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-    let mut tensors = WeightMap::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            let mismatch = Mismatch {
-                dtypes: vec![(name.to_owned(), format!("{:?}", view.dtype()))],
-                ..Mismatch::default()
-            };
-            return Err(TorchError::Mismatch {
-                kind: "file",
-                mismatch: mismatch.into(),
-                path: path.to_owned(),
-            });
-        }
-        let tensor = Tensor::f_from_data_size(view.data(), &sizes(view.shape()), Kind::Float)?;
-        tensors.insert(name.to_owned(), tensor);
-    }
-    Ok((tensors, header.metadata().clone().unwrap_or_default()))
+    })?;
+    let words = header.1.metadata().clone().unwrap_or_default();
+    Ok((all_of(&bytes, "file", path)?, words))
 }
 
+/// All tensors of a file of 32-bit floats.
+fn all_of(bytes: &[u8], kind: &'static str, path: &Path) -> Result<WeightMap, TorchError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|source| TorchError::Safetensors {
+        source,
+        path: path.to_owned(),
+    })?;
+    let mut tensors = WeightMap::new();
+    let mut mismatch = Mismatch::default();
+    for (name, view) in file.iter() {
+        if view.dtype() == Dtype::F32 {
+            let tensor = Tensor::f_from_data_size(view.data(), &sizes(view.shape()), Kind::Float)?;
+            tensors.insert(name.to_owned(), tensor);
+        } else {
+            mismatch.dtypes.push((name.to_owned(), format!("{:?}", view.dtype())));
+        }
+    }
+    if mismatch.is_empty() {
+        return Ok(tensors);
+    }
+    Err(TorchError::Mismatch {
+        kind,
+        mismatch: mismatch.into(),
+        path: path.to_owned(),
+    })
+}
+
+/// The bytes of a file of tensors.
 fn read(path: &Path) -> Result<Vec<u8>, TorchError> {
+    refuse_pickle(path)?;
+    read_any(path)
+}
+
+/// The bytes of a file, whatever it is.
+pub(super) fn read_any(path: &Path) -> Result<Vec<u8>, TorchError> {
     fs::read(path).map_err(|source| TorchError::Io {
         verb: "read",
         source,
@@ -405,6 +450,7 @@ impl safetensors::View for View<'_> {
 ///
 /// The last convolution of each residual branch, and the second layer of each block of the MLP, have a quarter of that
 /// variance: the stored statistics of an untrained net normalise nothing, and sums of full branches double with every unit.
+/// A transformer's norms and scales are the identity, its class token and positions have a standard deviation of 0.02.
 ///
 /// # Errors
 ///
@@ -464,7 +510,8 @@ pub fn orthogonal(expected: &[(String, Vec<usize>)], seed: u64) -> Result<Weight
 fn draw(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let count = shape.iter().product();
     if shape.len() == 1 {
-        let value = if name.ends_with(".weight") || name.ends_with(".running_var") {
+        let ones = [".weight", ".running_var", ".gamma"];
+        let value = if ones.iter().any(|leaf| name.ends_with(leaf)) {
             1.0
         } else {
             0.0
@@ -475,10 +522,16 @@ fn draw(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
     let gain = match name {
         n if n.ends_with(".conv3.weight") || n.ends_with(".fc2.weight") => 0.5,
         // No ReLU follows: half the variance is enough.
-        n if n.ends_with(".out.weight") || n.ends_with(".shortcut.weight") => 1.0,
+        n if n.ends_with(".out.weight") || n.ends_with(".shortcut.weight") || n.ends_with(".downsample.0.weight") => {
+            1.0
+        }
         _ => 2.0,
     };
-    let deviation = (gain / inputs as f64).sqrt() as f32;
+    let deviation = match name {
+        // As the vision transformers themselves start.
+        "cls_token" | "pos_embed" => 0.02,
+        _ => (gain / inputs as f64).sqrt() as f32,
+    };
     let mut rng = crate::seed::stream(seed, &format!("weights/{name}"));
     (0..count)
         .map(|_| {
@@ -492,6 +545,6 @@ fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|n| *n as i64).collect()
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

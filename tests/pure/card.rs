@@ -39,12 +39,14 @@ fn workshop() -> Workshop {
         description: "never trained".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, &[Layer::ZMean, Layer::AvepoolFeat]),
         sha256: EncoderCard::hashes(&folder, &[WEIGHTS]).unwrap(),
         encoder,
         preprocess: mediastinum(),
         training: None,
         generator: None,
+        conversion: None,
     };
     card.write(&folder).unwrap();
     shop
@@ -205,17 +207,38 @@ fn every_card_under_pretrained_holds() {
             EncoderCard::load(&folder).unwrap();
         }
         assert_eq!(card.name, name);
-        assert!(card.training.is_some(), "{name} does not say how it was trained");
-        for file in ["MODEL_CARD.md", "pretrain.toml"] {
-            assert!(folder.join(file).is_file(), "{name} has no {file}");
+        assert!(folder.join("MODEL_CARD.md").is_file(), "{name} has no MODEL_CARD.md");
+        let begin = format!("| [{name}]({name}/MODEL_CARD.md) |");
+        let row = table.lines().find(|line| line.starts_with(&begin));
+        let row = row.unwrap_or_else(|| panic!("{name} has no row"));
+        for (layer, width) in &card.layers {
+            assert!(
+                row.contains(&format!("`{layer}` {width}")),
+                "{layer} of {name} is not in its row"
+            );
         }
-        assert!(
-            table.contains(&format!("| [{name}]({name}/MODEL_CARD.md) |")),
-            "{name} has no row"
-        );
-        assert!(
-            table.contains(&card.sha256[WEIGHTS][..12]),
-            "the row of {name} has another SHA-256"
-        );
+        // What is obtained is made anew by everyone, so that its row can't know its hash.
+        match &card.obtain {
+            None => assert!(
+                row.contains(&card.sha256[WEIGHTS][..12]),
+                "the row of {name} has another SHA-256"
+            ),
+            Some(_) => assert!(
+                row.contains("| obtain |"),
+                "the row of {name} does not say that it is to be obtained"
+            ),
+        }
+        // What was trained here can be trained again, and what was not can be had.
+        match (&card.training, &card.obtain) {
+            (Some(_), None) => assert!(folder.join("pretrain.toml").is_file(), "{name} has no pretrain.toml"),
+            (None, Some(command)) => {
+                EncoderCard::read(&folder).unwrap();
+                assert!(
+                    command.contains(&format!("--out pretrained/{name}")),
+                    "{name}: {command}"
+                );
+            }
+            _ => panic!("{name} says neither how it was trained nor how it is obtained, or both"),
+        }
     }
 }

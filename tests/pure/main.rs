@@ -2,11 +2,15 @@
 
 mod audit;
 mod augment;
+mod bundle;
 mod calibration;
 mod card;
+#[path = "../support/checkpoint.rs"]
+mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod convert;
 mod coverage;
 mod distances;
 mod eval;
@@ -14,9 +18,18 @@ mod evaluate;
 mod explain;
 mod features;
 mod heads;
+mod hub;
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod images;
+mod module;
+mod names;
+mod other_encoders;
 mod readers;
+#[path = "../support/renaming.rs"]
+mod renaming;
 mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod weights;

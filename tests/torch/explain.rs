@@ -81,6 +81,7 @@ fn workshop(with_generator: bool) -> Workshop {
         description: "never trained".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, &[Layer::ZMean]),
         sha256: EncoderCard::hashes(&folder, &files).unwrap(),
         encoder,
@@ -90,6 +91,7 @@ fn workshop(with_generator: bool) -> Workshop {
             weights: GENERATOR.into(),
             network: generator(),
         }),
+        conversion: None,
     };
     card.write(&folder).unwrap();
     shop

@@ -48,8 +48,8 @@ fn check(config: &EncoderConfig, file: &str) {
 
     let encoder = InferenceEncoder::new(config, &weights, Origin::Random { seed: 0 }, Device::Cpu).unwrap();
     drop(weights);
-    let found = encoder.encode(&x, &Layer::ALL, Some(&noise)).unwrap();
-    for (layer, found) in Layer::ALL.iter().zip(&found) {
+    let found = encoder.encode(&x, &Layer::BIGBIGAN, Some(&noise)).unwrap();
+    for (layer, found) in Layer::BIGBIGAN.iter().zip(&found) {
         assert_close(found, &format!("output.{layer}"));
     }
 }

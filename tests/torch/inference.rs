@@ -51,7 +51,7 @@ fn the_fast_path_gives_the_plain_paths_numbers() {
                     "{} {layer} is off by {error:e} in a batch of {batch}",
                     config.kind()
                 );
-                assert_eq!(found.size()[1] as usize, layer.width(&config));
+                assert_eq!(found.size()[1] as usize, config.width(*layer).unwrap());
             }
         }
     }

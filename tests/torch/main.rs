@@ -3,11 +3,15 @@
 mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
+mod convert;
+mod dinov2;
 mod explain;
+mod export;
 mod extract;
 mod full_size;
 mod inference;
 mod optim;
+mod other_encoders;
 mod pretrain;
 mod settle;
 mod sigreg;

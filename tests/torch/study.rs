@@ -45,7 +45,7 @@ heads = ["logistic", "knn"]
 bootstrap = { resamples = 200 }
 "#;
 
-fn workshop() -> Workshop {
+pub fn workshop() -> Workshop {
     let shop = Workshop::new(RECIPE);
     let cohort = SyntheticCohort {
         patients_per_site: 16,
@@ -301,12 +301,14 @@ fn a_study_runs_from_a_card_and_names_it_on_the_way() {
         description: "never trained".to_owned(),
         licence: "CC0-1.0".to_owned(),
         source: "a test".to_owned(),
+        obtain: None,
         layers: EncoderCard::widths(&encoder, &[Layer::ZMean]),
         sha256: EncoderCard::hashes(&folder, &["weights.safetensors"]).unwrap(),
         encoder,
         preprocess: Preprocess::default(),
         training: None,
         generator: None,
+        conversion: None,
     };
     assert_eq!(card.sha256["weights.safetensors"], sha256);
     card.write(&folder).unwrap();

@@ -116,7 +116,30 @@ pub fn fill(name: &str, shape: &[usize]) -> Tensor {
     Tensor::from_slice(&values).reshape(shape.iter().map(|n| *n as i64).collect::<Vec<_>>())
 }
 
+/// `fill` of make_other_encoders.py: the value of a parameter of torchvision's or torch.hub's networks.
+pub fn fill_other(name: &str, shape: &[usize]) -> Tensor {
+    let parts: Vec<&str> = name.split('.').collect();
+    let (leaf, parents) = parts.split_last().unwrap();
+    let norm =
+        parents.last().is_some_and(|parent| parent.starts_with("norm")) || parents.ends_with(&["downsample", "1"]);
+    match *leaf {
+        "gamma" => input(name, shape, 0.1) + 0.3,
+        "weight" if norm => input(name, shape, 0.1) + 1.0,
+        "bias" if norm => input(name, shape, 0.1),
+        "cls_token" => input(name, shape, 1.0),
+        "pos_embed" => input(name, shape, 0.5),
+        _ => fill(name, shape),
+    }
+}
+
 /// An encoder's weights by that rule.
+pub fn filled_other(config: &EncoderConfig) -> BTreeMap<String, Tensor> {
+    let expected = config.expected_tensors().unwrap();
+    let filled = |(name, shape): (String, Vec<usize>)| (name.clone(), fill_other(&name, &shape));
+    expected.into_iter().map(filled).collect()
+}
+
+/// An encoder's weights by the rule of oracle.py.
 pub fn filled(config: &EncoderConfig) -> BTreeMap<String, Tensor> {
     let expected = config.expected_tensors().unwrap();
     expected

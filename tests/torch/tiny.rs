@@ -115,7 +115,7 @@ fn batch_statistics_match_the_oracle() {
 fn the_fast_path_matches_the_oracle() {
     for (config, file) in both() {
         let t = fixture(file);
-        for (layer, found) in Layer::ALL.iter().zip(fast(&config, &t, &Layer::ALL)) {
+        for (layer, found) in Layer::BIGBIGAN.iter().zip(fast(&config, &t, &Layer::BIGBIGAN)) {
             assert_close(&found, &t[&format!("output.{layer}")], layer.name());
         }
     }

@@ -233,3 +233,22 @@ fn a_network_is_not_built_on_tensors_that_do_not_fit() {
         "{error}"
     );
 }
+
+#[test]
+fn a_pickle_is_refused_before_anything_in_it_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("weights.pt", &b"?"[..]),
+        ("weights.safetensors", b"PK\x03\x04 archive/data.pkl"),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let error = weights::load(&tiny_resnet(), &path).unwrap_err();
+        assert!(matches!(error, TorchError::Pickle(_)), "{error}");
+        assert!(error.to_string().contains("weights_only=True"), "{error}");
+    }
+    // Whose weights those are is said by what is in the file.
+    let path = folder.path().join("weights.bin");
+    weights::save(&weights::random(&tiny_resnet(), 1).unwrap(), &path).unwrap();
+    weights::load(&tiny_resnet(), &path).unwrap();
+}

@@ -1,107 +1,19 @@
-//! The encoder rebuilt for speed: batch norms folded away, channels innermost, bias, ReLU and sums inside the convolutions.
+//! A BigBiGAN encoder rebuilt for speed: batch norms folded away, channels innermost, bias, ReLU and sums inside the convolutions.
 //!
 //! In a pre-activation network the batch norms *after* a convolution fold into it together with their ReLU. The one at a
 //! unit's start follows a sum, so it stays, as one pass of multiply, add and ReLU; the sum itself is written by the
 //! branch's last convolution, in place.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
-use super::super::{
-    TorchError, ffi,
-    layers::{BatchNorm, Scope, padding},
+use super::super::{TorchError, ffi, layers::Scope};
+use super::{
+    fused::{Builder, Conv, ScaleShift},
+    head::Head,
+    posterior,
+    resnet::stride,
 };
-use super::{head::Head, resnet::stride};
-use crate::encoder::{Architecture, Family, IMAGE_CHANNELS, Padding, PoolPad, ShortcutFrom};
-
-/// Slices a batch that oneDNN's weight layouts are chosen for. Other sizes work, at the price of a reordering a call.
-pub(super) const BATCH: i64 = 16;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
-    /// libtorch's fused oneDNN operators, on a CPU.
-    OneDnn,
-    /// Ordinary operators, for other devices and builds.
-    Plain,
-}
-
-#[derive(Debug)]
-struct Conv {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    stride: i64,
-    /// Rows and columns of zeros on every side.
-    pad: i64,
-    /// Left, right, top, bottom, where they differ: then `pad` is 0.
-    lopsided: Option<[i64; 4]>,
-    engine: Engine,
-}
-
-impl Conv {
-    fn padded(&self, x: &Tensor) -> Tensor {
-        match self.lopsided {
-            Some(sides) => x.constant_pad_nd(sides),
-            None => x.shallow_clone(),
-        }
-    }
-
-    fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor, TorchError> {
-        let x = self.padded(x);
-        match self.engine {
-            Engine::OneDnn => ffi::conv(&x, &self.weight, self.bias.as_ref(), self.pad, self.stride, relu),
-            Engine::Plain => {
-                let mut y = self.plain(&x)?;
-                Ok(if relu { y.f_relu_()? } else { y })
-            }
-        }
-    }
-
-    /// `sum + conv(x)`, written over `sum`.
-    fn add_to(&self, mut sum: Tensor, x: &Tensor) -> Result<Tensor, TorchError> {
-        let x = self.padded(x);
-        match self.engine {
-            Engine::OneDnn => {
-                ffi::conv_add(&mut sum, &x, &self.weight, self.bias.as_ref(), self.pad, self.stride)?;
-                Ok(sum)
-            }
-            Engine::Plain => Ok(sum.f_add_(&self.plain(&x)?)?),
-        }
-    }
-
-    fn plain(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        Ok(x.f_conv2d(
-            &self.weight,
-            self.bias.as_ref(),
-            [self.stride; 2],
-            [self.pad; 2],
-            [1, 1],
-            1,
-        )?)
-    }
-}
-
-/// A batch norm with stored statistics, as a factor and a summand a channel.
-#[derive(Debug)]
-struct ScaleShift {
-    scale: Tensor,
-    shift: Tensor,
-    engine: Engine,
-}
-
-impl ScaleShift {
-    fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor, TorchError> {
-        match self.engine {
-            Engine::OneDnn => ffi::scale_shift(x, &self.scale, &self.shift, relu),
-            Engine::Plain => {
-                let channels = [1, -1, 1, 1];
-                let mut y = self
-                    .shift
-                    .f_reshape(channels)?
-                    .f_addcmul(x, &self.scale.f_reshape(channels)?)?;
-                Ok(if relu { y.f_relu_()? } else { y })
-            }
-        }
-    }
-}
+use crate::encoder::{Architecture, Family, IMAGE_CHANNELS, Layer, Padding, PoolPad, ShortcutFrom};
 
 #[derive(Debug)]
 struct Bottleneck {
@@ -134,83 +46,25 @@ pub(super) struct Network {
     head: Head,
 }
 
-struct Builder<'a> {
-    net: &'a Architecture,
-    engine: Engine,
-    device: Device,
-}
-
-impl Builder<'_> {
-    /// A convolution for images of `size` rows, with the batch norm that follows it folded in.
-    fn conv(&self, scope: &Scope, after: Option<&Scope>, stride: i64, size: i64) -> Result<Conv, TorchError> {
-        let mut weight = scope.tensor("weight").detach();
-        let mut bias = None;
-        if let Some(after) = after {
-            let (scale, shift) = BatchNorm::new(after, self.net.bn_eps).scale_and_shift();
-            weight = (weight.to_kind(Kind::Double) * scale.reshape([-1, 1, 1, 1])).to_kind(Kind::Float);
-            bias = Some(shift.to_kind(Kind::Float).to_device(self.device));
-        }
-        let shape = weight.size();
-        let (before, behind) = padding(size, shape[2], stride, self.net.padding);
-        let (pad, lopsided) = if before == behind {
-            (before, None)
-        } else {
-            (0, Some([before, behind, before, behind]))
-        };
-        let mut weight = ffi::channels_last(&weight.to_device(self.device))?;
-        if self.engine == Engine::OneDnn {
-            let rows = if lopsided.is_some() {
-                size + before + behind
-            } else {
-                size
-            };
-            weight = ffi::conv_prepack(&weight, pad, stride, [BATCH, shape[1], rows, rows])?;
-        }
-        Ok(Conv {
-            weight,
-            bias,
-            stride,
-            pad,
-            lopsided,
-            engine: self.engine,
-        })
-    }
-
-    fn batch_norm(&self, scope: &Scope) -> ScaleShift {
-        let (scale, shift) = BatchNorm::new(scope, self.net.bn_eps).scale_and_shift();
-        let float = |t: Tensor| t.to_kind(Kind::Float).to_device(self.device);
-        ScaleShift {
-            scale: float(scale),
-            shift: float(shift),
-            engine: self.engine,
-        }
-    }
-
-    fn bottleneck(&self, scope: &Scope, stride: i64, size: i64) -> Result<Bottleneck, TorchError> {
-        let shortcut = scope.at("shortcut");
-        Ok(Bottleneck {
-            bn1: self.batch_norm(&scope.at("bn1")),
-            conv1: self.conv(&scope.at("conv1"), Some(&scope.at("bn2")), 1, size)?,
-            conv2: self.conv(&scope.at("conv2"), Some(&scope.at("bn3")), stride, size)?,
-            conv3: self.conv(&scope.at("conv3"), None, 1, size / stride)?,
-            shortcut: match shortcut.has("weight") {
-                true => Some(self.conv(&shortcut, None, stride, size)?),
-                false => None,
-            },
-        })
-    }
+/// A bottleneck for images of `size` rows.
+fn bottleneck(build: &Builder, scope: &Scope, stride: i64, size: i64) -> Result<Bottleneck, TorchError> {
+    let shortcut = scope.at("shortcut");
+    Ok(Bottleneck {
+        bn1: build.batch_norm(&scope.at("bn1")),
+        conv1: build.conv(&scope.at("conv1"), Some(&scope.at("bn2")), 1, size)?,
+        conv2: build.conv(&scope.at("conv2"), Some(&scope.at("bn3")), stride, size)?,
+        conv3: build.conv(&scope.at("conv3"), None, 1, size / stride)?,
+        shortcut: match shortcut.has("weight") {
+            true => Some(build.conv(&shortcut, None, stride, size)?),
+            false => None,
+        },
+    })
 }
 
 impl Network {
     /// `root` must hold the encoder's tensors on `device`.
     pub fn new(root: &Scope, net: Architecture, device: Device) -> Result<Self, TorchError> {
-        let onednn = device == Device::Cpu && tch::utils::has_mkldnn();
-        let engine = if onednn { Engine::OneDnn } else { Engine::Plain };
-        let build = Builder {
-            net: &net,
-            engine,
-            device,
-        };
+        let build = Builder::new(net.bn_eps, net.padding, device);
         let image = net.input_size as i64;
         let mut stages = Vec::new();
         let mut size = image / 4;
@@ -221,10 +75,10 @@ impl Network {
                 match net.family {
                     Family::ResNet => {
                         let stride = stride(number, unit);
-                        stage.push(build.bottleneck(&scope, stride, size)?);
+                        stage.push(bottleneck(&build, &scope, stride, size)?);
                         size /= stride;
                     }
-                    Family::RevNet => stage.push(build.bottleneck(&scope.at("f"), 1, size)?),
+                    Family::RevNet => stage.push(bottleneck(&build, &scope.at("f"), 1, size)?),
                 }
             }
             stages.push(stage);
@@ -245,8 +99,42 @@ impl Network {
         })
     }
 
+    /// Chosen layers of `[N, 3, S, S]`, in their order; the noise for [`Layer::ZSample`] is `[N, Z]`.
+    pub fn outputs(&self, x: &Tensor, layers: &[Layer], noise: Option<&Tensor>) -> Result<Vec<Tensor>, TorchError> {
+        let pooled = self.avepool_feat(x)?;
+        let latent = |layer: &Layer| matches!(layer, Layer::ZMean | Layer::ZStdev | Layer::ZSample);
+        // The MLP is three quarters of a ResNet's weights: it is only run where it is read.
+        let z = layers
+            .iter()
+            .any(latent)
+            .then(|| posterior(&self.head.forward(&pooled), self.net.halves));
+        let mut outputs = Vec::with_capacity(layers.len());
+        for &layer in layers {
+            outputs.push(match (layer, &z) {
+                (Layer::BnCreluFeat, _) => self.bn_crelu_feat(&pooled)?,
+                (Layer::ZMean, Some((mean, _))) => mean.shallow_clone(),
+                (Layer::ZStdev, Some((_, stdev))) => stdev.shallow_clone(),
+                (Layer::ZSample, Some((mean, stdev))) => {
+                    let noise = noise.ok_or(TorchError::NoNoise(layer))?;
+                    let expected = [x.size()[0], self.net.z_dim as i64];
+                    if noise.size() != expected {
+                        return Err(TorchError::NoiseShape {
+                            found: noise.size(),
+                            expected,
+                        });
+                    }
+                    mean.f_add(&stdev.f_mul(&noise.f_to_device(self.device)?)?)?
+                }
+                // The latent layers without `z` cannot be: the line above made it for them. Layers of other kinds were
+                // refused before.
+                _ => pooled.shallow_clone(),
+            });
+        }
+        Ok(outputs)
+    }
+
     /// `[N, 3, S, S]` to the pooled `[N, F]`.
-    pub fn avepool_feat(&self, x: &Tensor) -> Result<Tensor, TorchError> {
+    fn avepool_feat(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         debug_assert_eq!(x.size()[1], IMAGE_CHANNELS as i64);
         let x = ffi::channels_last(&x.f_to_device(self.device)?)?;
         let x = self.pool(&self.stem.forward(&x, false)?)?;
@@ -257,14 +145,9 @@ impl Network {
     }
 
     /// `[N, F]` to `[N, 2 F]`.
-    pub fn bn_crelu_feat(&self, pooled: &Tensor) -> Result<Tensor, TorchError> {
+    fn bn_crelu_feat(&self, pooled: &Tensor) -> Result<Tensor, TorchError> {
         let n = self.crelu_shift.f_addcmul(pooled, &self.crelu_scale)?;
         Ok(Tensor::f_cat(&[n.f_relu()?, n.f_neg()?.f_relu()?], 1)?)
-    }
-
-    /// `[N, F]` to the last layer's `[N, 2 Z]`.
-    pub fn z_raw(&self, pooled: &Tensor) -> Tensor {
-        self.head.forward(pooled)
     }
 
     fn resnet(&self, mut x: Tensor) -> Result<Tensor, TorchError> {

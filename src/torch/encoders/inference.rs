@@ -8,8 +8,8 @@ use super::super::{
     layers::Scope,
     weights::{self, WeightMap},
 };
-use super::{check_slices, fast::Network, posterior};
-use crate::encoder::{EncoderConfig, Layer, PREFIX, Weights};
+use super::{DinoV2, check_slices, fast, pixels::Pixels, resnet_v1::FastResNetV1, script::Script};
+use crate::encoder::{EncoderConfig, Layer, Weights};
 
 /// Where an encoder's weights came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,15 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// One of each family of kinds.
+#[derive(Debug)]
+enum Network {
+    BigBiGan(Box<fast::Network>),
+    ResNet50(Pixels, FastResNetV1),
+    DinoV2(Pixels, DinoV2),
+    Script(Script),
+}
+
 /// An encoder that only runs forward, as fast as the device allows.
 #[derive(Debug)]
 pub struct InferenceEncoder {
@@ -49,14 +58,24 @@ impl InferenceEncoder {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no network, or its file is not exactly the encoder's.
+    /// When the configuration makes no network, or its file is not exactly the encoder's; a script is checked when it runs.
     pub fn open(config: &EncoderConfig, seed: u64, device: Device) -> Result<Self, TorchError> {
-        match config.weights() {
-            Weights::Random => {
+        match (config, config.weights()) {
+            (EncoderConfig::TorchScript(settings), Weights::File(path)) => {
+                config.check()?;
+                let (script, sha256) = Script::open(settings, path, device)?;
+                Ok(Self {
+                    config: config.clone(),
+                    origin: Origin::File { sha256 },
+                    device,
+                    network: Network::Script(script),
+                })
+            }
+            (_, Weights::Random) => {
                 let tensors = weights::random(config, seed)?;
                 Self::new(config, &tensors, Origin::Random { seed }, device)
             }
-            Weights::File(path) => {
+            (_, Weights::File(path)) => {
                 let loaded = weights::load(config, path)?;
                 Self::new(config, &loaded.tensors, Origin::File { sha256: loaded.sha256 }, device)
             }
@@ -67,7 +86,7 @@ impl InferenceEncoder {
     ///
     /// # Errors
     ///
-    /// When the tensors do not fit: every wrong one is named.
+    /// When the tensors do not fit: every wrong one is named. A script is no set of tensors.
     pub fn new(
         config: &EncoderConfig,
         tensors: &WeightMap,
@@ -75,14 +94,30 @@ impl InferenceEncoder {
         device: Device,
     ) -> Result<Self, TorchError> {
         weights::check(config, tensors)?;
-        let architecture = config.architecture()?;
         let _no_gradients = tch::no_grad_guard();
         let mut there = WeightMap::new();
         for (name, tensor) in tensors {
             there.insert(name.clone(), tensor.f_detach()?.f_to_device(device)?);
         }
-        let root = Scope::new(&there, PREFIX.trim_end_matches('.'));
-        let network = Network::new(&root, architecture, device)?;
+        let root = Scope::new(&there, config.prefix().trim_end_matches('.'));
+        let network = match config {
+            EncoderConfig::ResNet50(_)
+            | EncoderConfig::RevNet50x4(_)
+            | EncoderConfig::TinyResNet(_)
+            | EncoderConfig::TinyRevNet(_) => {
+                let network = fast::Network::new(&root, config.architecture()?, device)?;
+                Network::BigBiGan(network.into())
+            }
+            EncoderConfig::ResNet50ImageNet(c) => {
+                let pixels = Pixels::new(&c.mean, &c.std, device)?;
+                Network::ResNet50(pixels, FastResNetV1::new(&root, c.input_size, device)?)
+            }
+            EncoderConfig::DinoV2(c) => {
+                let pixels = Pixels::new(&c.mean, &c.std, device)?;
+                Network::DinoV2(pixels, DinoV2::new(&there, c.input_size)?)
+            }
+            EncoderConfig::TorchScript(_) => return Err(TorchError::ScriptTensors),
+        };
         Ok(Self {
             config: config.clone(),
             origin,
@@ -97,45 +132,36 @@ impl InferenceEncoder {
     ///
     /// - `x`: `[N, 3, S, S]` in `[-1, 1]`, `S` the encoder's input size
     /// - `noise`: `[N, Z]`, standard normal; only for [`Layer::ZSample`], see [`noise`]
-    /// - outputs: `[N, layer.width(config)]` each
+    /// - outputs: `[N, config.width(layer)]` each
     ///
     /// # Errors
     ///
-    /// When slices or noise have another shape, noise is missing, or libtorch fails, e.g. for want of memory.
+    /// When the encoder has no such layer, slices or noise have another shape, noise is missing, or libtorch fails, e.g. for
+    /// want of memory.
     pub fn encode(&self, x: &Tensor, layers: &[Layer], noise: Option<&Tensor>) -> Result<Vec<Tensor>, TorchError> {
-        let net = self.config.architecture()?;
-        check_slices(x, net.input_size)?;
-        let _inference = ffi::InferenceMode::enter()?;
-        let pooled = self.network.avepool_feat(x)?;
-        let latent = |layer: &Layer| matches!(layer, Layer::ZMean | Layer::ZStdev | Layer::ZSample);
-        // The MLP is three quarters of a ResNet's weights: it is only run where it is read.
-        let z = layers
-            .iter()
-            .any(latent)
-            .then(|| posterior(&self.network.z_raw(&pooled), net.halves));
-        let mut outputs = Vec::with_capacity(layers.len());
+        check_slices(x, self.config.input_size())?;
         for &layer in layers {
-            let values = match (layer, &z) {
-                (Layer::BnCreluFeat, _) => self.network.bn_crelu_feat(&pooled)?,
-                (Layer::ZMean, Some((mean, _))) => mean.shallow_clone(),
-                (Layer::ZStdev, Some((_, stdev))) => stdev.shallow_clone(),
-                (Layer::ZSample, Some((mean, stdev))) => {
-                    let noise = noise.ok_or(TorchError::NoNoise(layer))?;
-                    let expected = [x.size()[0], net.z_dim as i64];
-                    if noise.size() != expected {
-                        return Err(TorchError::NoiseShape {
-                            found: noise.size(),
-                            expected,
-                        });
-                    }
-                    mean.f_add(&stdev.f_mul(&noise.f_to_device(self.device)?)?)?
-                }
-                // The latent layers without `z` cannot be: the line above made it for them.
-                (Layer::AvepoolFeat, _) | (_, None) => pooled.shallow_clone(),
-            };
-            outputs.push(values.f_to_device(Device::Cpu)?.f_contiguous()?);
+            self.config.width(layer)?;
         }
-        Ok(outputs)
+        let _inference = ffi::InferenceMode::enter()?;
+        let outputs = match &self.network {
+            Network::BigBiGan(network) => network.outputs(x, layers, noise)?,
+            Network::ResNet50(pixels, network) => {
+                let pooled = network.avepool_feat(&pixels.forward(x)?)?;
+                layers.iter().map(|_| pooled.shallow_clone()).collect()
+            }
+            Network::DinoV2(pixels, network) => {
+                let (class, patches) = network.forward(&pixels.forward(x)?)?;
+                let chosen = |layer: &Layer| match layer {
+                    Layer::PatchMean => patches.shallow_clone(),
+                    _ => class.shallow_clone(), // others were refused above
+                };
+                layers.iter().map(chosen).collect()
+            }
+            Network::Script(script) => script.outputs(x, layers)?,
+        };
+        let here = |values: Tensor| Ok(values.f_to_device(Device::Cpu)?.f_contiguous()?);
+        outputs.into_iter().map(here).collect()
     }
 
     /// What it was built from.

@@ -1,20 +1,28 @@
 //! Encoders: slices in, representations out.
 //!
-//! [`Encoder`] is the network in plain operators, with gradients, batch statistics and a look inside; [`InferenceEncoder`]
-//! is the same network rebuilt for speed. Both give the same numbers.
+//! [`InferenceEncoder`] is an encoder of any kind, as fast as it can be. Beside it stand the networks in plain operators, to
+//! be read and compared with: [`Encoder`] for the BigBiGAN kinds, with gradients, batch statistics and a look inside,
+//! [`ResNetV1`] and [`DinoV2`]. Both give the same numbers.
 
 mod bottleneck;
+mod dinov2;
 mod fast;
+mod fused;
 mod head;
 mod inference;
+mod pixels;
 mod resnet;
+mod resnet_v1;
 mod revnet;
+mod script;
 
 use std::collections::BTreeMap;
 
 use tch::Tensor;
 
+pub use dinov2::DinoV2;
 pub use inference::{InferenceEncoder, Origin, noise};
+pub use resnet_v1::ResNetV1;
 
 use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
 use super::{
@@ -67,7 +75,7 @@ enum Trunk {
     RevNet(RevNetTrunk),
 }
 
-/// The network in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
+/// A BigBiGAN encoder in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
 /// trains the network.
 #[derive(Debug)]
 pub struct Encoder {
@@ -84,7 +92,7 @@ impl Encoder {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no network or the tensors do not fit: every wrong one is named.
+    /// When the configuration makes no such network or the tensors do not fit: every wrong one is named.
     pub fn new(config: &EncoderConfig, tensors: &WeightMap) -> Result<Self, TorchError> {
         Self::build(config, tensors, None)
     }
@@ -99,8 +107,8 @@ impl Encoder {
     }
 
     fn build(config: &EncoderConfig, tensors: &WeightMap, watch: Option<&Watch>) -> Result<Self, TorchError> {
-        weights::check(config, tensors)?;
         let architecture = config.architecture()?;
+        weights::check(config, tensors)?;
         let root = Scope::new(tensors, PREFIX.trim_end_matches('.')).under(watch);
         let trunk = match architecture.family {
             Family::ResNet => Trunk::ResNet(ResNetTrunk::new(&root, &architecture)),

@@ -4,6 +4,7 @@ mod autocast;
 mod cuda;
 #[cfg(target_os = "linux")]
 mod library;
+mod trace;
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
@@ -18,6 +19,7 @@ pub use autocast::Autocast;
 pub use cuda::{Cuda, load_cuda};
 #[cfg(target_os = "linux")]
 pub use library::libtorch_path;
+pub use trace::{Recording, trace};
 
 use super::{TorchError, train::AdamConfig};
 

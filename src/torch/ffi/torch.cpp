@@ -1,6 +1,5 @@
 // What tch lacks, behind a C interface: memory format, inference mode, oneDNN's fused and prepacked convolutions, one
-// kernel of our own; for training, autocast, preset gradients and fused Adam. No C++ exception leaves this file: a
-// function that fails returns null (or -1), and hf_last_error says why.
+// kernel of our own; for training, autocast, preset gradients and fused Adam.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
@@ -16,24 +15,12 @@
 #include <algorithm>
 #include <string>
 
+#include "guard.h"
+
 using at::Tensor;
 using torch::jit::Stack;
 
-static thread_local std::string last_error;
-
-template <class F>
-static auto guard(F&& f, decltype(f()) bad) -> decltype(f()) {
-  try {
-    return f();
-  } catch (const c10::Error& e) {
-    last_error = e.what_without_backtrace();
-  } catch (const std::exception& e) {
-    last_error = e.what();
-  } catch (...) {
-    last_error = "unknown C++ exception";
-  }
-  return bad;
-}
+thread_local std::string hf_error;
 
 // One clone for each level of vector instructions; the loader picks. Elsewhere the compiler's default is used.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
@@ -90,7 +77,7 @@ struct Autocast {
 
 extern "C" {
 
-const char* hf_last_error() { return last_error.c_str(); }
+const char* hf_last_error() { return hf_error.c_str(); }
 
 // The version that the headers, and so the build, belong to.
 const char* hf_torch_version() { return TORCH_VERSION; }

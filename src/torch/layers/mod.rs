@@ -30,7 +30,8 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The place whose names begin with `path`. The map must have been checked: a tensor that is not there is a bug.
+    /// The place whose names begin with `path`, all of the map where that is empty. The map must have been checked: a tensor
+    /// that is not there is a bug.
     pub fn new(tensors: &'a WeightMap, path: &str) -> Self {
         Self {
             tensors,
@@ -49,14 +50,21 @@ impl<'a> Scope<'a> {
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self {
             tensors: self.tensors,
-            path: format!("{}.{name}", self.path),
+            path: self.name(name),
             watch: self.watch,
+        }
+    }
+
+    fn name(&self, name: impl std::fmt::Display) -> String {
+        match self.path.as_str() {
+            "" => name.to_string(),
+            path => format!("{path}.{name}"),
         }
     }
 
     /// The tensor `leaf` of this place; shares memory with the map's.
     pub fn tensor(&self, leaf: &str) -> Tensor {
-        let name = format!("{}.{leaf}", self.path);
+        let name = self.name(leaf);
         let found = self.tensors.get(&name);
         found
             .unwrap_or_else(|| panic!("{name} was not checked before the network was built"))
@@ -73,7 +81,7 @@ impl<'a> Scope<'a> {
 
     /// Whether this place has the tensor `leaf`.
     pub fn has(&self, leaf: &str) -> bool {
-        self.tensors.contains_key(&format!("{}.{leaf}", self.path))
+        self.tensors.contains_key(&self.name(leaf))
     }
 }
 
