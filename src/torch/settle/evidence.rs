@@ -65,7 +65,7 @@ pub struct Evidence {
 pub struct Enlarged {
     /// The nearer.
     pub chosen: Enlargement,
-    /// Geometric mean over batch norms of the squared Hellinger distance.
+    /// Squared Hellinger distance at the first batch norm.
     pub nearest: f64,
     /// The same.
     pub bilinear: f64,
@@ -196,7 +196,7 @@ impl fmt::Display for Evidence {
             };
             write!(
                 f,
-                ", enlarged: {way} (distance {nearest:.5} by nearest neighbours, {bilinear:.5} bilinear)"
+                ", enlarged: {way} (distance at the first batch norm {nearest:.5} by nearest neighbours, {bilinear:.5} bilinear)"
             )?;
         }
         writeln!(f)?;

@@ -220,8 +220,8 @@ fn correlations(look: &Look, z: &Tensor, resamples: &Resamples) -> [[Tensor; 2];
     [of(&look.z_raw[0]), of(&look.z_raw[1])]
 }
 
-/// Which way of enlarging generated images suits the stored statistics, under the graph that stands; `None` where they have
-/// the encoder's size.
+/// Which way of enlarging generated images suits the stored statistics; `None` where they have the encoder's size. It goes by the
+/// first batch norm: only the padding comes before it, so that no other wrong switch can be mistaken for the images.
 fn enlarge(bench: &Bench, graph: &Graph, options: &Options) -> Result<Option<Enlarged>, TorchError> {
     if !bench.enlarges() {
         return Ok(None);
@@ -230,7 +230,7 @@ fn enlarge(bench: &Bench, graph: &Graph, options: &Options) -> Result<Option<Enl
     let resamples = Resamples::new(count, options.seed, "enlarged")?;
     let by = |way| -> Result<f64, TorchError> {
         let look = bench.look(graph, Images::Generated(count, way), &resamples)?;
-        Ok(distance(&look.fits))
+        Ok(distance(look.fits.first()))
     };
     let (nearest, bilinear) = (by(Enlargement::Nearest)?, by(Enlargement::Bilinear)?);
     Ok(Some(Enlarged {
