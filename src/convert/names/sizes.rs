@@ -60,8 +60,8 @@ pub(super) fn read(found: &Found, overrides: &Overrides) -> Result<Sizes, NamesE
         EncoderConfig::RevNet50x4(c) => c.input_size = size,
         EncoderConfig::TinyResNet(c) => c.input_size = size,
         EncoderConfig::TinyRevNet(c) => c.input_size = size,
-        #[allow(unreachable_patterns)]
-        _ => {}
+        // Not read from these shapes.
+        EncoderConfig::ResNet50ImageNet(_) | EncoderConfig::DinoV2(_) | EncoderConfig::TorchScript(_) => {}
     }
     encoder.architecture()?;
     let of = |part, why: String| NamesError::Sizes { part, why };
