@@ -28,7 +28,7 @@ pub use self::{
 use self::{
     bench::{Bench, Images, Look},
     candidate::{EPSILONS, Graph, Trunk},
-    fit::{Fit, Resamples, distance, skill},
+    fit::{Resamples, distance, skill},
     weigh::{SIGMAS, Trust},
 };
 use super::{TorchError, device::DeviceChoice};
