@@ -146,7 +146,7 @@ fn words(args: &TfhubArgs, waiting: Option<EncoderCard>, out: &Path, encoder: &E
     // An address says where weights are from; a path only where this machine had them.
     let source = match args.module.starts_with("http") {
         true => args.module.clone(),
-        false => "a module of TensorFlow Hub on disk; its files' SHA-256 stand below".to_owned(),
+        false => "a module of TensorFlow Hub on disk".to_owned(),
     };
     let known = waiting.as_ref();
     Words {

@@ -30,7 +30,6 @@ const FLOORS: &[(&str, u8)] = &[
     ("torch", 5),
     ("eval", 5),
     ("explain", 5),
-    ("convert", 5),
     ("audit", 6),
     ("report", 6),
     ("recipe", 6),
