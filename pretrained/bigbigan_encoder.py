@@ -156,6 +156,8 @@ class Encoder(nn.Module):
 
 def architecture(encoder):
     """The `[encoder]` table of a card, with the sizes that go without saying; cards have every switch written out."""
+    if not encoder["kind"].startswith("bigbigan-"):
+        raise ValueError(f"the encoder is {encoder['kind']}, only BigBiGAN's are built here: load its weights where they are from")
     family = "resnet" if "resnet" in encoder["kind"] else "revnet"
     full = {"bigbigan-resnet50": 64, "bigbigan-revnet50x4": 256}.get(encoder["kind"])
     sizes = {"width": full, "depths": [3, 4, 6, 3], "z_dim": 120} if full else {}
@@ -171,7 +173,10 @@ def load(path):
         net, path = architecture(about["encoder"]), path / about["encoder"]["weights"]
     with safe_open(path, "pt") as file:
         if about is None:
-            about = json.loads(file.metadata()["hounsfield.json"])
+            words = (file.metadata() or {}).get("hounsfield.json")
+            if words is None:
+                raise ValueError("the file does not say what it is: give the folder of its card, or a file of `hounsfield export`")
+            about = json.loads(words)
             net = about["architecture"]
         state = {name.removeprefix("encoder."): file.get_tensor(name) for name in file.keys()}
     encoder = Encoder(net, about)

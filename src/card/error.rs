@@ -143,8 +143,8 @@ pub enum CardError {
     },
     /// A repository of the hub that has no card.
     #[error(
-        "{address} has no `{FILE}`: name its weights instead, with the network that they are of, as `kind = \"...\"` and \
-         `weights = \"{address}/FILE.safetensors\"`"
+        "{address} has no `{FILE}`: name weights instead, with the network that they are of, as `kind = \"...\"` and \
+         `weights = \"hf://ORG/REPO/FILE.safetensors\"`"
     )]
     NoCard {
         /// The repository.

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::{CardError, CheckedCard, EncoderCard, FILE};
-use crate::hub::{Address, Fetched, Hub};
+use crate::{
+    encoder::{EncoderConfig, refuse_pickle_name},
+    hub::{Address, Fetched, Hub, HubError},
+};
 
 /// A card in the hub's cache, with its files, all of one commit.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +34,19 @@ impl EncoderCard {
             Some(folder) => format!("{folder}/{FILE}"),
         };
         let card_file = snapshot.optional(&place)?.ok_or_else(|| CardError::NoCard {
-            address: address.with_file(None).to_string(),
+            address: match place.rsplit_once('/') {
+                Some((folder, _)) => address.with_file(Some(folder)).to_string(),
+                None => address.with_file(None).to_string(),
+            },
         })?;
         let folder = place.strip_suffix(FILE).unwrap_or_default();
         // Checked before anything that it names is asked for: its names are plain.
         let card = Self::read(&card_file.path)?;
+        if !matches!(card.encoder, EncoderConfig::TorchScript(_)) {
+            for name in card.files() {
+                refuse_pickle_name(Path::new(&name)).map_err(HubError::from)?;
+            }
+        }
         let path = card_file.path.clone();
         let mut files = vec![card_file];
         for name in card.files() {

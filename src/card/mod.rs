@@ -316,17 +316,18 @@ impl EncoderCard {
                 file: file.clone(),
             });
         }
-        match self.encoder.weights() {
-            Weights::Random => Err(CardError::Random { card: card() }),
-            Weights::File(path)
-                if !self.lists(path) && (self.obtain.is_none() || !is_name(&path.to_string_lossy())) =>
-            {
-                Err(CardError::NotListed {
-                    card: card(),
-                    weights: path.clone(),
-                })
-            }
-            Weights::File(_) => Ok(()),
+        let Weights::File(weights) = self.encoder.weights() else {
+            return Err(CardError::Random { card: card() });
+        };
+        let unlisted =
+            |path: &&PathBuf| !self.lists(path) && (self.obtain.is_none() || !is_name(&path.to_string_lossy()));
+        let generator = self.generator.as_ref().map(|generator| &generator.weights);
+        match std::iter::once(weights).chain(generator).find(unlisted) {
+            None => Ok(()),
+            Some(path) => Err(CardError::NotListed {
+                card: card(),
+                weights: path.clone(),
+            }),
         }
     }
 
@@ -338,9 +339,12 @@ impl EncoderCard {
     /// The names of all files that stand beside the card, those without a known hash too.
     pub fn files(&self) -> Vec<String> {
         let mut files: Vec<String> = self.sha256.keys().cloned().collect();
-        if let Weights::File(path) = self.encoder.weights()
-            && !self.lists(path)
-        {
+        let encoder = match self.encoder.weights() {
+            Weights::File(path) => Some(path),
+            Weights::Random => None,
+        };
+        let generator = self.generator.as_ref().map(|generator| &generator.weights);
+        for path in encoder.into_iter().chain(generator).filter(|path| !self.lists(path)) {
             files.push(path.to_string_lossy().into_owned());
         }
         files

@@ -50,13 +50,13 @@ pub struct TfhubArgs {
     #[command(flatten)]
     settling: super::settle::Args,
     /// What the weights are called [default: the folder's name]
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     name: Option<String>,
     /// Under what terms they may be used
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     licence: Option<String>,
     /// Replace weights and a card that are there already
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     overwrite: bool,
 }
 
@@ -76,7 +76,13 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
         Some(file) => Overrides::read(file)?,
         None => Overrides::default(),
     };
-    let waiting = args.out.as_deref().and_then(waiting_card).transpose()?;
+    #[cfg(feature = "torch")]
+    let settling = args.settle.then(|| args.settling.options()).transpose()?;
+    let waiting = match args.out.as_deref().and_then(waiting_card).transpose() {
+        // What is there is to go anyway, whatever it is.
+        Err(_) if args.overwrite => None,
+        waiting => waiting?,
+    };
     // A card that waits is there to be replaced.
     let kept = if waiting.is_some() { &FILES[..3] } else { &FILES[..] };
     let scratch = args
@@ -86,7 +92,7 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
     let staging = Staging::beside(&scratch, kept, args.overwrite || args.out.is_none())?;
     remove_at_ctrl_c(staging.path());
 
-    let archive = fetch(&args.module, staging.path())?;
+    let archive = fetch(&args.module, &scratch, staging.path())?;
     let module = TfHub::open(&archive, staging.path(), &overrides)?;
     if args.explain {
         say!("{}", module.plan().explain());
@@ -94,12 +100,22 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
     let Some(out) = &args.out else {
         return Ok(Done::Whole);
     };
+    if let Some(card) = &waiting {
+        check_waiting(card, &module.plan().encoder, out)?;
+    }
+    #[cfg(feature = "torch")]
+    anyhow::ensure!(
+        settling.is_none() || module.plan().generator.is_some(),
+        "the module has no generator, whose pictures `--settle` looks at: convert without it"
+    );
     let written = module.write(staging.path())?;
-    let (encoder, settled) = match args.settle {
-        #[cfg(feature = "torch")]
-        true => super::settle::run(&args.settling, &module, staging.path())?,
-        _ => (module.plan().encoder.clone(), not_settled()),
-    };
+    #[cfg(feature = "torch")]
+    let settled = settling
+        .map(|options| args.settling.run(options, &module, staging.path()))
+        .transpose()?;
+    #[cfg(not(feature = "torch"))]
+    let settled = None;
+    let (encoder, settled) = settled.unwrap_or_else(|| (module.plan().encoder.clone(), not_settled()));
     let words = words(args, waiting, out, &encoder);
     module
         .card(staging.path(), &written, words, &encoder, settled)?
@@ -121,9 +137,33 @@ fn waiting_card(out: &Path) -> Option<anyhow::Result<EncoderCard>> {
     }
 }
 
-/// The module on this machine: a path as it is, an address fetched into `scratch`.
-fn fetch(module: &str, scratch: &Path) -> anyhow::Result<PathBuf> {
-    if !(module.starts_with("https://") || module.starts_with("http://")) {
+/// Words on one network must not get another one's weights.
+fn check_waiting(card: &EncoderCard, found: &EncoderConfig, out: &Path) -> anyhow::Result<()> {
+    let shapes = |encoder: &EncoderConfig| Some((encoder.kind(), encoder.expected_tensors().ok()?));
+    anyhow::ensure!(
+        shapes(&card.encoder) == shapes(found),
+        "encoder card `{}` waits for weights of `{}`, and the module has `{}`{}: name another folder: {}",
+        card.name,
+        card.encoder.kind(),
+        found.kind(),
+        if card.encoder.kind() == found.kind() {
+            " of other sizes"
+        } else {
+            ""
+        },
+        out.display()
+    );
+    Ok(())
+}
+
+fn is_address(module: &str) -> bool {
+    module.starts_with("https://") || module.starts_with("http://")
+}
+
+/// The module on this machine: a path as it is, an address fetched. What came is kept beside `out` until it is whole, so that the
+/// same command goes on where it was cut off.
+fn fetch(module: &str, out: &Path, scratch: &Path) -> anyhow::Result<PathBuf> {
+    if !is_address(module) {
         return Ok(PathBuf::from(module));
     }
     let address = match module.contains("tfhub.dev/") && !module.contains('?') {
@@ -131,8 +171,11 @@ fn fetch(module: &str, scratch: &Path) -> anyhow::Result<PathBuf> {
         true => format!("{module}?tf-hub-format=compressed"),
         false => module.to_owned(),
     };
-    let archive = scratch.join("module.tar.gz");
-    hub::download(&address, &archive, &Progress::bytes("fetch", 0)).context("fetch the module")?;
+    let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let beside = scratch.with_file_name(format!(".{name}.module"));
+    let archive = scratch.join("module");
+    hub::download(&address, &beside, &Progress::bytes("fetch", 0)).context("fetch the module")?;
+    std::fs::rename(&beside, &archive).with_context(|| format!("move {}", beside.display()))?;
     Ok(archive)
 }
 
@@ -143,9 +186,9 @@ fn words(args: &TfhubArgs, waiting: Option<EncoderCard>, out: &Path, encoder: &E
         path.file_name()
             .map_or_else(|| encoder.kind().to_owned(), |name| name.to_string_lossy().into_owned())
     };
-    // An address says where weights are from; a path only where this machine had them.
-    let source = match args.module.starts_with("http") {
-        true => args.module.clone(),
+    // An address says where weights are from, and its query may be secret; a path says only where this machine had them.
+    let source = match is_address(&args.module) {
+        true => args.module.split(['?', '#']).next().unwrap_or_default().to_owned(),
         false => "a module of TensorFlow Hub on disk".to_owned(),
     };
     let known = waiting.as_ref();

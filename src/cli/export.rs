@@ -30,6 +30,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     hounsfield::torch::init(None);
     let source = load(&args.encoder)?;
+    check_places(args, &source)?;
     if let Some(path) = &args.torchscript {
         let folder = path.parent().unwrap_or(Path::new(""));
         let place = folder.join(card::FILE);
@@ -50,6 +51,35 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let preprocess = source.card.preprocess.canonical();
     tracing::info!("slices enter as [N, 3, {size}, {size}] in [-1, 1], prepared as {preprocess}");
     Ok(Done::Whole)
+}
+
+/// Nothing that is written may take the place of what is read, or of what was written before it.
+fn check_places(args: &Args, source: &CheckedCard) -> anyhow::Result<()> {
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    let mut taken: Vec<PathBuf> = source
+        .card
+        .files()
+        .iter()
+        .map(|file| source.folder.join(file))
+        .collect();
+    taken.push(source.folder.join(card::FILE));
+    for path in args.torchscript.iter().chain(&args.safetensors) {
+        if place(path).is_some_and(|here| {
+            taken
+                .iter()
+                .any(|other| place(other).is_some_and(|other| other == here))
+        }) {
+            bail!(
+                "it would take the place of the encoder's own files, or of the other export: name another file: {path:?}"
+            );
+        }
+        taken.push(path.clone());
+    }
+    Ok(())
 }
 
 fn load(encoder: &Path) -> anyhow::Result<CheckedCard> {

@@ -103,7 +103,7 @@ fn pull(args: &PullArgs) -> anyhow::Result<Done> {
             plain(&name)
         ),
         (None, None) => say!(
-            "there is no encoder card to check them against: compare the SHA-256 with what their makers say, and set \
+            "there is no encoder card that lists them to check them against: compare the SHA-256 with what their makers say, and set \
              switches and preprocessing with care"
         ),
     }
@@ -119,8 +119,19 @@ fn complete(out: &Path, commit: &str) -> anyhow::Result<Option<String>> {
     if card.obtain.is_none() || card.files().iter().any(|file| !out.join(file).is_file()) {
         return Ok(None);
     }
+    let found = EncoderCard::hashes(out, &card.files().iter().map(String::as_str).collect::<Vec<_>>())?;
+    if let Some((file, listed)) = card
+        .sha256
+        .iter()
+        .find(|(file, listed)| found.get(*file) != Some(*listed))
+    {
+        bail!(
+            "`{file}` came with another SHA-256 than encoder card `{}` lists, which is {listed}: the address has other weights now",
+            plain(&card.name)
+        );
+    }
     let card = EncoderCard {
-        sha256: EncoderCard::hashes(out, &card.files().iter().map(String::as_str).collect::<Vec<_>>())?,
+        sha256: found,
         source: format!("{}, commit {commit}", card.source),
         obtain: None,
         ..card
@@ -133,8 +144,15 @@ fn complete(out: &Path, commit: &str) -> anyhow::Result<Option<String>> {
 struct Pulled {
     files: Vec<Fetched>,
     commit: String,
-    /// The card's name; none where there is no card, or one file was asked for.
+    /// The card's name; none where there is no card, one file was asked for, or the card does not list all hashes.
     name: Option<String>,
+    /// A file that the card names without a hash.
+    unlisted: Option<String>,
+}
+
+/// A file that a card names without its hash.
+fn unlisted(card: &EncoderCard) -> Option<String> {
+    card.files().into_iter().find(|file| !card.lists(Path::new(file)))
 }
 
 impl Pulled {
@@ -154,10 +172,13 @@ impl Pulled {
                 {
                     files.push(page);
                 }
+                let card = fetched.checked.card;
+                let unlisted = unlisted(&card);
                 Ok(Self {
                     files,
                     commit: fetched.commit,
-                    name: Some(fetched.checked.card.name),
+                    name: unlisted.is_none().then_some(card.name),
+                    unlisted,
                 })
             }
             Err(CardError::NoCard { .. }) => Ok(Self::file(hub.fetch(address)?)),
@@ -170,6 +191,7 @@ impl Pulled {
             commit: file.commit.clone(),
             files: vec![file],
             name: None,
+            unlisted: None,
         }
     }
 }
@@ -319,6 +341,9 @@ fn verify_one(which: &Path) -> anyhow::Result<Vec<(String, String)>> {
         let address: Address = which.to_string_lossy().parse()?;
         let hub = Hub::from_env()?;
         let pulled = Pulled::fetch(&hub, &address)?;
+        if let Some(file) = &pulled.unlisted {
+            bail!("its card lists no SHA-256 of `{file}`, nothing can be checked");
+        }
         for file in &pulled.files {
             // What was right when it came may have been damaged since.
             let found = sha256_file(&file.path)?;
@@ -343,12 +368,7 @@ fn verify_one(which: &Path) -> anyhow::Result<Vec<(String, String)>> {
         let mut files: Vec<(String, String)> = listed
             .map(|(file, hash)| (path(file).display().to_string(), hash.clone()))
             .collect();
-        if let Some(file) = checked
-            .card
-            .files()
-            .iter()
-            .find(|file| !checked.card.lists(Path::new(file)))
-        {
+        if let Some(file) = unlisted(&checked.card) {
             bail!(
                 "card `{}` lists no SHA-256 of `{file}`, nothing can be checked",
                 checked.card.name

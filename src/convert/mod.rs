@@ -54,18 +54,20 @@ pub enum ConvertError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Averages of some variables of a network only.
+    /// Variables of one network that are stored in several ways.
     #[error(
-        "{with} variables of one network have an average over the training and {} have none: give the averages' names with \
-         `--names`. Without one: {}",
-        without.len(),
-        without.join(", ")
+        "of a network's {of} trained variables {} have {what} and the others have not, so that no set of them is whole: without \
+         averages it can be converted, name their step (`ema_...`) in `ignore` of the file of `--names`. They are: {}",
+        variables.len(),
+        variables.join(", ")
     )]
     SomeAverages {
-        /// Variables with an average.
-        with: usize,
-        /// Those without.
-        without: Vec<String>,
+        /// Trained variables of the network.
+        of: usize,
+        /// What the fewer have.
+        what: String,
+        /// Which these are.
+        variables: Vec<String>,
     },
     /// A value that is no number.
     #[error("variable `{variable}` holds {value}: the module is damaged, or its training had failed; fetch it again")]
@@ -88,17 +90,27 @@ pub enum ConvertError {
     },
     /// Statistics of nothing.
     #[error(
-        "statistics `{variable}` are sums of as many batches as `{counter}` says, which is {}, expected a number above 0: the \
-         module holds no statistics to use",
-        found.map_or_else(|| "empty".to_owned(), |value| value.to_string())
+        "statistics `{variable}` are sums of as many batches as `{counter}` says, which is {found}, expected 1 or more: if they are \
+         no sums, name the last step of `{counter}` in `ignore` of the file of `--names`"
     )]
     Counter {
         /// The counter.
         counter: String,
         /// Its value.
-        found: Option<f32>,
+        found: f32,
         /// The statistics.
         variable: String,
+    },
+    /// A counter of many things.
+    #[error(
+        "counter `{counter}` holds {values} values, expected 1: if it is none, name its last step in `ignore` of the file of \
+         `--names`"
+    )]
+    Counters {
+        /// The counter.
+        counter: String,
+        /// How many it holds.
+        values: usize,
     },
     /// A variable of another shape than its tensor.
     #[error(

@@ -31,11 +31,7 @@ impl Staging {
         }
         // The nearest folder that is there: a rename can't cross disks, and a failure must leave no empty folders.
         let mut home = std::path::absolute(out).map_err(|source| write_error(source, out))?;
-        while home.pop() {
-            if home.is_dir() {
-                break;
-            }
-        }
+        while !home.is_dir() && home.pop() {}
         let mut builder = tempfile::Builder::new();
         let hidden = builder.prefix(".hounsfield-convert-").tempdir_in(&home);
         Ok(Self {

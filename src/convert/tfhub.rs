@@ -194,7 +194,10 @@ impl TfHub {
                 files: self.module.fingerprint()?.into_iter().collect(),
                 names: self.plan.summary(),
                 weights: self.weights_in_words().to_owned(),
-                statistics_divided_by: counters.collect::<Vec<_>>().join(", "),
+                statistics_divided_by: match written.counters.is_empty() {
+                    true => "nothing: the module holds means, not sums".to_owned(),
+                    false => counters.collect::<Vec<_>>().join(", "),
+                },
                 settled,
                 hounsfield: env!("CARGO_PKG_VERSION").to_owned(),
             }),
@@ -202,31 +205,41 @@ impl TfHub {
         })
     }
 
-    fn averaged(&self) -> bool {
-        self.plan.entries.iter().any(|entry| entry.ema.is_some())
-    }
-
     fn weights_in_words(&self) -> &'static str {
-        if self.averaged() {
-            "averages over the training (EMA); `training.safetensors` as they were trained"
-        } else {
-            "as they were trained: the module holds no averages"
+        let of_encoder = |entry: &&Entry| entry.target.starts_with(PREFIX) && is_trained(&entry.target);
+        match self.plan.entries.iter().find(of_encoder) {
+            Some(entry) if entry.ema.as_ref() == Some(&entry.source) => {
+                "averages over the training (EMA), of which alone the module has the encoder"
+            }
+            Some(entry) if entry.ema.is_some() => {
+                "averages over the training (EMA); `training.safetensors` as they were trained"
+            }
+            _ => "as they were trained: the module holds no averages of the encoder",
         }
     }
 
-    /// A network is averaged as a whole or not at all: a mixture would compute something that nobody trained.
+    /// A network is averaged as a whole or not at all, and has its trained values as a whole or not at all: a mixture would
+    /// compute something that nobody trained.
     fn check_averages(&self) -> Result<(), ConvertError> {
-        for part in [PREFIX, "generator."] {
-            let trained = self
-                .plan
-                .entries
-                .iter()
-                .filter(|entry| entry.target.starts_with(part) && is_trained(&entry.target));
-            let (with, without): (Vec<_>, Vec<_>) = trained.partition(|entry| entry.ema.is_some());
-            if !with.is_empty() && !without.is_empty() {
+        for part in [PREFIX, "generator.", "disc."] {
+            let of = |entry: &&Entry| entry.target.starts_with(part) && is_trained(&entry.target);
+            let trained = self.plan.entries.iter().filter(of);
+            let kind = |entry: &Entry| match &entry.ema {
+                None => "no average",
+                Some(average) if *average == entry.source => "an average alone",
+                Some(_) => "both",
+            };
+            let mut kinds: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for entry in trained {
+                kinds.entry(kind(entry)).or_default().push(&entry.source);
+            }
+            if kinds.len() > 1 {
+                let fewest = kinds.iter().min_by_key(|(_, variables)| variables.len());
+                let (what, variables) = fewest.expect("there is more than one");
                 return Err(ConvertError::SomeAverages {
-                    with: with.len(),
-                    without: without.iter().map(|entry| entry.source.clone()).collect(),
+                    of: kinds.values().map(Vec::len).sum(),
+                    what: (*what).to_owned(),
+                    variables: variables.iter().map(|name| (*name).to_owned()).collect(),
                 });
             }
         }
@@ -318,12 +331,19 @@ impl Reader<'_> {
     fn counter(&self, name: &str, entry: &Entry) -> Result<f32, ConvertError> {
         let found = self.bundle.read_f32(name)?;
         let counter = match found.as_slice() {
-            [counter] if *counter > 0.0 && counter.is_finite() => *counter,
-            found => {
+            // Batches are counted: less than one is none.
+            [counter] if *counter >= 1.0 && counter.is_finite() => *counter,
+            [counter] => {
                 return Err(ConvertError::Counter {
                     counter: name.to_owned(),
-                    found: found.first().copied(),
+                    found: *counter,
                     variable: entry.source.clone(),
+                });
+            }
+            values => {
+                return Err(ConvertError::Counters {
+                    counter: name.to_owned(),
+                    values: values.len(),
                 });
             }
         };

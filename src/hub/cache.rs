@@ -60,14 +60,17 @@ impl Shelf {
 
     /// Whether a commit is known not to have a file.
     pub fn lacks(&self, commit: &str, file: &str) -> bool {
-        self.no_such(commit, file).exists()
+        // A folder there is of the note on a file below a name that is none.
+        self.no_such(commit, file).is_file()
     }
 
-    /// Notes that a commit does not have a file.
-    pub fn note_lack(&self, commit: &str, file: &str) -> Result<(), HubError> {
+    /// Notes that a commit does not have a file. Where that can't be noted it is asked for again.
+    pub fn note_lack(&self, commit: &str, file: &str) {
         let path = self.no_such(commit, file);
-        make_parent(&path)?;
-        Ok(atomic_write(&path, |_| Ok(()))?)
+        let noted = make_parent(&path).and_then(|()| Ok(atomic_write(&path, |_| Ok(()))?));
+        if let Err(error) = noted {
+            tracing::debug!("what the hub lacks is not noted: {error}");
+        }
     }
 
     fn no_such(&self, commit: &str, file: &str) -> PathBuf {

@@ -60,7 +60,25 @@ pub fn download(url: &str, to: &Path, progress: &Progress) -> Result<Downloaded,
             why: "nowhere, since it is no address on the web",
         }
     })?;
-    download_by(&wire, url, to, progress)
+    download_by(&wire, url, to, progress).map_err(|error| of_no_hub(error, url))
+}
+
+/// The error of a server that is no hub: neither tokens nor a cache are a way out.
+fn of_no_hub(error: HubError, url: &str) -> HubError {
+    let status = |what, status| HubError::Status {
+        host: host(url),
+        what,
+        status,
+        message: String::new(),
+    };
+    match error {
+        HubError::NeedsToken {
+            what, status: number, ..
+        } => status(what, number),
+        HubError::NotFound { what, .. } => status(what, StatusCode::NOT_FOUND.as_u16()),
+        HubError::Unreachable { host, why } => HubError::NoAnswer { host, why },
+        error => error,
+    }
 }
 
 pub(super) fn download_by(wire: &Wire, url: &str, to: &Path, progress: &Progress) -> Result<Downloaded, HubError> {
@@ -72,7 +90,10 @@ pub(super) fn download_by(wire: &Wire, url: &str, to: &Path, progress: &Progress
     let name = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let part = to.with_file_name(format!(".{name}.{}.part", &mark[..12]));
     for other in parts(to, &name).into_iter().filter(|other| *other != part) {
-        fs::remove_file(&other).map_err(|source| write_error(source, &other))?;
+        // Unless another process fills it.
+        if open(&other).is_ok_and(|file| file.try_lock().is_ok()) {
+            fs::remove_file(&other).map_err(|source| write_error(source, &other))?;
+        }
     }
     let goal = Goal {
         url,
@@ -82,11 +103,14 @@ pub(super) fn download_by(wire: &Wire, url: &str, to: &Path, progress: &Progress
         sha256: None,
         version,
     };
+    let mut file = locked(&part)?;
+    let disk = |source| HubError::from(write_error(source, &part));
+    // The lock is given back with the last handle: not before the file is in its place.
+    let _guard = file.try_clone().map_err(disk)?;
     if goal.version.is_none() {
         // Nothing tells whether the rest would be of the same file.
-        let _ = fs::remove_file(&part);
+        empty(&mut file).map_err(disk)?;
     }
-    let file = locked(&part)?;
     let done = fill(wire, &goal, &part, file, Some(response), progress)?;
     fs::rename(&part, to).map_err(|source| write_error(source, to))?;
     Ok(done)
@@ -112,8 +136,9 @@ pub(super) fn fill(
         progress.tick(have);
     }
     let (mut vain, mut bytes) = (0, goal.bytes);
+    // Of all tries: one that starts anew and gets no further than those before it was in vain.
+    let mut furthest = have;
     while bytes != Some(have) {
-        let begun = have;
         let response = match first.take() {
             Some(response) => response,
             None => rest(wire, goal, have)?,
@@ -153,7 +178,8 @@ pub(super) fn fill(
             break;
         }
         if bytes != Some(have) {
-            vain = if have >= begun + FURTHER { 1 } else { vain + 1 };
+            vain = if have >= furthest + FURTHER { 1 } else { vain + 1 };
+            furthest = furthest.max(have);
             if vain > wire.patience.tries {
                 return Err(cut_off(goal, have, bytes, vain));
             }

@@ -61,6 +61,14 @@ pub enum HubError {
         /// What the network said.
         why: String,
     },
+    /// No answer of a server that is no hub.
+    #[error("{host} does not answer ({why}): look at the network, and set HTTPS_PROXY where there is a proxy")]
+    NoAnswer {
+        /// Host and port.
+        host: String,
+        /// What the network said.
+        why: String,
+    },
     /// 401 or 403.
     #[error(
         "the hub lets nobody have {what} {} (status {status}): it is private, gated or not there; {}",
@@ -159,6 +167,9 @@ pub enum HubError {
         /// SHA-256 that was promised.
         expected: String,
     },
+    /// A push without a network.
+    #[error("HF_HUB_OFFLINE is set, and nothing is sent while it is: set HF_HUB_OFFLINE=0")]
+    PushOffline,
     /// A push without a token.
     #[error("nothing can be sent to the hub without a token that may write there: set HF_TOKEN")]
     NoToken,

@@ -28,8 +28,17 @@ pub struct Snapshot<'a> {
     address: Address,
     commit: String,
     shelf: Shelf,
-    /// Whether the network is left alone: it was not to be used, or it is not there.
-    cached_only: bool,
+    /// Why the network is left alone, where it is.
+    away: Option<Away>,
+}
+
+/// Why the network is left alone.
+#[derive(Debug, Clone)]
+enum Away {
+    /// It was not to be used.
+    Offline,
+    /// It did not answer when the commit was asked for.
+    Unreachable { host: String, why: String },
 }
 
 /// A file that is in the cache.
@@ -58,22 +67,23 @@ impl Hub {
         let shelf = Shelf::new(&self.cache, address.repo());
         let revision = address.revision();
         let known = || shelf.commit_of(revision);
-        let (commit, cached_only) = if address.is_pinned() {
-            (revision.to_owned(), self.offline)
+        let offline = self.offline.then_some(Away::Offline);
+        let (commit, away) = if address.is_pinned() {
+            (revision.to_owned(), offline)
         } else if self.offline {
-            (known().ok_or_else(|| self.not_cached(address))?, true)
+            (known().ok_or_else(|| self.not_cached(address))?, offline)
         } else {
             match self.ask_commit(address, known().is_none()) {
                 Ok(commit) => {
                     shelf.note_commit(revision, &commit)?;
-                    (commit, false)
+                    (commit, None)
                 }
-                Err(error @ HubError::Unreachable { .. }) => match known() {
+                Err(HubError::Unreachable { host, why }) => match known() {
                     Some(commit) => {
-                        tracing::warn!("{error}; using {address} as it was at commit {commit}");
-                        (commit, true)
+                        tracing::warn!("{host} does not answer ({why}); using {address} as it was at commit {commit}");
+                        (commit, Some(Away::Unreachable { host, why }))
                     }
-                    None => return Err(error),
+                    None => return Err(HubError::Unreachable { host, why }),
                 },
                 Err(error) => return Err(error),
             }
@@ -83,7 +93,7 @@ impl Hub {
             address: address.clone(),
             commit,
             shelf,
-            cached_only,
+            away,
         })
     }
 
@@ -185,28 +195,24 @@ impl Snapshot<'_> {
         if self.shelf.lacks(&self.commit, name) {
             return Ok(None);
         }
-        if self.cached_only {
-            return Err(self.hub.not_cached(&self.address.with_file(Some(name))));
+        match self.away.clone() {
+            Some(Away::Offline) => Err(self.hub.not_cached(&self.address.with_file(Some(name)))),
+            Some(Away::Unreachable { host, why }) => Err(HubError::Unreachable { host, why }),
+            None => self.download(name),
         }
-        self.download(name)
     }
 
     /// The weights under the names that they usually have.
     fn weights(&self) -> Result<Fetched, HubError> {
         for name in WEIGHTS {
-            match self.optional(name) {
-                Ok(Some(file)) => return Ok(file),
-                // Not in the cache, and not known to be missing: the next may be.
-                Ok(None) | Err(HubError::Offline { .. }) => {}
-                Err(error) => return Err(error),
+            // One that is not in the cache, and not known to be missing, is no reason for the next: online it would be this one.
+            if let Some(file) = self.optional(name)? {
+                return Ok(file);
             }
         }
-        match self.cached_only {
-            true => Err(self.hub.not_cached(&self.address)),
-            false => Err(HubError::NoWeights {
-                address: self.address.to_string(),
-            }),
-        }
+        Err(HubError::NoWeights {
+            address: self.address.to_string(),
+        })
     }
 
     fn what(&self, name: &str) -> String {
@@ -251,7 +257,7 @@ impl Snapshot<'_> {
         if response.status() == StatusCode::NOT_FOUND {
             match header(response.headers(), "x-error-code").as_deref() {
                 Some("EntryNotFound") => {
-                    self.shelf.note_lack(&self.commit, name)?;
+                    self.shelf.note_lack(&self.commit, name);
                     return Ok(None);
                 }
                 // A mirror that does not say what is missing.

@@ -65,10 +65,7 @@ impl Hub {
             return Err(HubError::PushToFile { address });
         }
         if self.offline {
-            return Err(HubError::Unreachable {
-                host: host(&self.endpoint),
-                why: "HF_HUB_OFFLINE is set".to_owned(),
-            });
+            return Err(HubError::PushOffline);
         }
         if !self.wire.has_token() {
             return Err(HubError::NoToken);

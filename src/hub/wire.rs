@@ -131,7 +131,7 @@ impl Wire {
                 host: host.clone(),
                 why: "to something that is no address on the web",
             })?;
-            if url.starts_with("https:") && !next.starts_with("https:") {
+            if is_secret(&url) && !is_secret(&next) {
                 let why = "from https to a connection that anyone can read";
                 return Err(HubError::Redirect { host, why });
             }
@@ -332,8 +332,15 @@ pub(super) fn host(url: &str) -> String {
     })
 }
 
+/// Whether nobody on the way can read it.
+fn is_secret(url: &str) -> bool {
+    origin(url).is_some_and(|origin| origin.starts_with("https:"))
+}
+
+/// Whether it begins with a scheme or a host; what stands in its query is no matter.
 fn is_absolute(location: &str) -> bool {
-    location.contains("://") || location.starts_with("//")
+    let first = location.split(['/', '?', '#']).next().unwrap_or_default();
+    location.starts_with("//") || first.ends_with(':')
 }
 
 /// Where a redirect leads (RFC 3986, section 5.2, for the forms that servers send).

@@ -71,6 +71,19 @@ pub enum PretrainError {
         /// The checkpoint.
         path: PathBuf,
     },
+    /// Other weights at the start than there were.
+    #[error(
+        "this training began from weights of SHA-256 {began}, and what the recipe names has {found} now: put the file back, or name \
+         the commit in the address; or start anew with another `--run-dir` or `--restart`: {path:?}"
+    )]
+    OtherStart {
+        /// SHA-256 of what is there.
+        found: String,
+        /// SHA-256 of what the training began from.
+        began: String,
+        /// The run folder.
+        path: PathBuf,
+    },
     /// A checkpoint of other slices.
     #[error(
         "the checkpoint in the run folder was trained on other slices (a file of the cohort has changed, come or gone); put \

@@ -81,6 +81,9 @@ pub struct Pretraining {
 struct Notes {
     /// Looks since the best one.
     worse: usize,
+    /// SHA-256 of the weights that the training began from.
+    #[serde(default)]
+    started_from: Option<String>,
 }
 
 /// The parts of a run that change.
@@ -112,7 +115,7 @@ impl Pretraining {
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
         let data = Data::read(&recipe, home, ids)?;
-        let run = Self {
+        Ok(Self {
             name: name.to_owned(),
             folder: folder.to_owned(),
             start: Start {
@@ -123,9 +126,7 @@ impl Pretraining {
             recipe,
             data,
             _guard: guard,
-        };
-        run.write_facts()?;
-        Ok(run)
+        })
     }
 
     /// The recipe with all its defaults, and who is trained on.
@@ -171,6 +172,8 @@ impl Pretraining {
             self.clear()?;
         }
         let mut state = self.start(device)?;
+        // Not before it is sure that what is written is of this training.
+        self.write_facts()?;
         let threads = options.load_threads.unwrap_or_else(|| match state.trainer.on_cpu() {
             true => 1,
             false => thread::available_parallelism().map_or(1, usize::from),
@@ -230,11 +233,13 @@ impl Pretraining {
                 self.check_same(&checkpoint.stamp, &checkpoint.path)?;
                 trainer.restore(&checkpoint)?;
                 notes = serde_json::from_value(checkpoint.stamp.notes.clone()).unwrap_or_default();
+                self.check_start(notes.started_from.as_deref(), &trainer)?;
                 let step = trainer.steps();
                 tracing::info!("goes on after step {step} of {}", recipe.train.steps);
                 (MetricsLog::resume(&metrics, step)?, Events::resume(&events, step)?)
             }
             None => {
+                notes.started_from = trainer.started_from().map(str::to_owned);
                 trainer.adapt(watch.standing.view())?;
                 (MetricsLog::create(&metrics)?, Events::create(&events)?)
             }
@@ -252,6 +257,19 @@ impl Pretraining {
             since: Instant::now(),
             notes,
         })
+    }
+
+    /// Refuses to go on where the weights at the start are others by now: a branch on the hub moves, a file is replaced. The card
+    /// would name weights that the training never saw.
+    fn check_start(&self, began: Option<&str>, trainer: &Trainer) -> Result<(), PretrainError> {
+        match (began, trainer.started_from()) {
+            (Some(began), Some(found)) if began != found => Err(PretrainError::OtherStart {
+                found: found.to_owned(),
+                began: began.to_owned(),
+                path: self.folder.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a checkpoint of another training, naming what differs.

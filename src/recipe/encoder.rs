@@ -145,6 +145,14 @@ impl Study {
         let file = if Address::is_meant_by(&section.path) {
             let (hub, address) = hub_for("encoder.path", &section.path)?;
             let card = EncoderCard::fetch(&hub, &address)?;
+            if let EncoderConfig::TorchScript(_) = card.checked.card.encoder {
+                return Err(RecipeError::Inconsistent {
+                    what: format!(
+                        "`encoder.path` is {address}, whose card is of a TorchScript, a program: if you trust its author, fetch it with \
+                         `hounsfield weights pull {address} --out FOLDER` and name that folder"
+                    ),
+                });
+            }
             self.fetched.push(FetchedFrom::card("encoder.path", &address, &card));
             card.checked
         } else {

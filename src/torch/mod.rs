@@ -30,7 +30,12 @@ pub use error::TorchError;
 /// `threads` are what one operation of libtorch may use; all cores when `None`.
 pub fn init(threads: Option<usize>) {
     static ONCE: Once = Once::new();
-    ONCE.call_once(keep_large_blocks);
+    ONCE.call_once(|| {
+        keep_large_blocks();
+        if let Err(error) = ffi::full_float32() {
+            tracing::warn!("32-bit floats may be rounded on CUDA: {error}");
+        }
+    });
     if let Some(threads) = threads {
         tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX).max(1));
     }

@@ -228,11 +228,7 @@ fn values_that_are_no_weights_are_refused() {
     let cases: [(&str, f32, &str); 4] = [
         ("block0_unit0/conv0/w/ema_0.9999", f32::NAN, "holds NaN"),
         ("BatchNorm/accumulated_var", -3.0, "read as a variance and holds -1.5"),
-        (
-            "BatchNorm/accumulation_counter",
-            0.0,
-            "which is 0, expected a number above 0",
-        ),
+        ("BatchNorm/accumulation_counter", 0.0, "which is 0, expected 1 or more"),
         ("BatchNorm/accumulation_counter", f32::INFINITY, "which is inf"),
     ];
     for (number, (name, value, expected)) in cases.into_iter().enumerate() {
@@ -252,7 +248,7 @@ fn values_that_are_no_weights_are_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("1 have none") && error.contains("Encoder/linear/b"),
+        error.contains("1 have no average") && error.contains("Encoder/linear/b"),
         "{error}"
     );
 }
@@ -304,6 +300,25 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
         ..card
     };
     std::fs::write(out.join(card::FILE), toml::to_string(&waiting).unwrap()).unwrap();
+    let shelf = shop.path("resnet50");
+    std::fs::create_dir(&shelf).unwrap();
+    let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("pretrained/bigbigan-resnet50/encoder.toml");
+    std::fs::copy(published, shelf.join(card::FILE)).unwrap();
+    let said = shop.hounsfield(&[
+        "convert",
+        "tfhub",
+        tiny().to_str().unwrap(),
+        "--out",
+        shelf.to_str().unwrap(),
+    ]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.err.contains("waits for weights of `bigbigan-resnet50`"),
+        "{}",
+        said.err
+    );
+    assert_eq!(std::fs::read_dir(&shelf).unwrap().count(), 1);
+
     let said = convert(&[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let card = EncoderCard::load(&out).unwrap().card;
@@ -312,6 +327,91 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
         ("waiting", "waits", "CC0-1.0")
     );
     assert_eq!((card.obtain, card.sha256.len()), (None, 3));
+}
+
+/// A batch norm that nothing expects would change all that follows it: without this the conversion would go on without it.
+#[test]
+fn a_layer_that_no_network_has_is_not_passed_over() {
+    let home = tempfile::tempdir().unwrap();
+    let scope = "GenEncWrapper/Encoder/mlp/block0/BatchNorm";
+    let mut larger = variables();
+    for leaf in [
+        "scale",
+        "scale/ema_0.9999",
+        "offset",
+        "offset/ema_0.9999",
+        "accumulated_mean",
+        "accumulated_var",
+    ] {
+        larger.insert(format!("{scope}/{leaf}"), (vec![32], vec![1.0; 32]));
+    }
+    larger.insert(format!("{scope}/accumulation_counter"), (vec![], vec![1.0]));
+    let module = module(home.path(), &larger);
+    let without = home.path().join("without.toml");
+    std::fs::write(&without, "without = [\"discriminator\"]").unwrap();
+    for overrides in [Overrides::default(), Overrides::read(&without).unwrap()] {
+        let error = convert(&module, home.path(), &overrides).unwrap_err().to_string();
+        assert!(error.contains("mlp/block0/BatchNorm/scale"), "{error}");
+    }
+}
+
+#[test]
+fn the_card_says_which_values_the_encoder_has() {
+    let home = tempfile::tempdir().unwrap();
+    let mut raw = variables();
+    raw.retain(|name, _| !(name.starts_with("GenEncWrapper/Encoder") && name.ends_with("/ema_0.9999")));
+    let module = module(home.path(), &raw);
+    let shop = Workshop::new("");
+    let out = shop.path("out");
+    let said = shop.hounsfield(&[
+        "convert",
+        "tfhub",
+        module.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let conversion = EncoderCard::load(&out).unwrap().card.conversion.unwrap();
+    assert!(
+        conversion.weights.contains("no averages of the encoder"),
+        "{}",
+        conversion.weights
+    );
+    let [weights, trained] = [WEIGHTS, TRAINING].map(|file| tensors(&out.join(file)));
+    assert!(weights.iter().all(|(name, values)| trained[name] == *values));
+}
+
+/// The file of `--names` as a user gives it: here it says what the module says already.
+#[test]
+fn a_file_of_names_is_read_and_what_it_asks_for_must_be_there() {
+    let shop = Workshop::new("");
+    shop.write(
+        "names.toml",
+        "[names]\n\"encoder.stem.conv.weight\" = \"GenEncWrapper/Encoder/root_conv/w\"\n",
+    );
+    let (names, module) = (shop.path("names.toml"), tiny());
+    let arguments = |names: &Path| {
+        [
+            "convert",
+            "tfhub",
+            module.to_str().unwrap(),
+            "--explain",
+            "--names",
+            names.to_str().unwrap(),
+        ]
+        .map(str::to_owned)
+    };
+    let run = |names: &Path| {
+        let arguments = arguments(names);
+        shop.hounsfield(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let said = run(&names);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("the file of --names"), "{}", said.out);
+    shop.write("names.toml", "[names]\n\"encoder.stem.conv.weight\" = \"nowhere/w\"\n");
+    let said = run(&names);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("nowhere/w"), "{}", said.err);
 }
 
 #[test]

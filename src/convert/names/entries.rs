@@ -9,6 +9,7 @@ use super::{
     targets::{Signature, Target, Tensor},
     variables::{Found, Site},
 };
+use crate::encoder::PREFIX;
 
 /// An entry for each tensor, sorted by its name.
 pub(super) fn find(
@@ -42,7 +43,7 @@ pub(super) fn find(
     if !unsure.is_empty() {
         return Err(NamesError::Ambiguous { sets: unsure });
     }
-    left_over(&places, &found, overrides)?;
+    left_over(&targets, &places, &found, overrides)?;
     entries.sort_by(|a, b| a.target.cmp(&b.target));
     Ok(entries)
 }
@@ -212,14 +213,44 @@ fn undealt(target: &Target, site: &Site, found: &Found) -> Vec<Undecided> {
     sets.collect()
 }
 
-/// Layers that no network took are a sign that a network is larger than it was thought to be.
-fn left_over(places: &[(usize, Why)], found: &Found, overrides: &Overrides) -> Result<(), NamesError> {
-    if !overrides.without.is_empty() {
-        return Ok(());
-    }
+/// Layers that no network took are a sign that a network is larger than it was thought to be: batch norms where none were
+/// expected change all that follows. Where a network was left out on purpose, its layers are, and only those in the encoder's
+/// scope are such a sign.
+fn left_over(
+    targets: &[Target],
+    places: &[(usize, Why)],
+    found: &Found,
+    overrides: &Overrides,
+) -> Result<(), NamesError> {
+    const LAYER: [Role; 6] = [
+        Role::Weight,
+        Role::Scale,
+        Role::Offset,
+        Role::Mean,
+        Role::Var,
+        Role::Gate,
+    ];
+    let scope = |at: usize| found.sites[at].path.iter().map(|part| part.text.as_str());
+    let own: Vec<Vec<&str>> = targets
+        .iter()
+        .zip(places)
+        .filter(|(target, _)| target.tensors[0].name.starts_with(PREFIX))
+        .map(|(_, (at, _))| scope(*at).collect())
+        .collect();
+    let shared = own
+        .iter()
+        .skip(1)
+        .fold(own.first().map_or(0, Vec::len), |shared, path| {
+            own[0].iter().zip(path).take(shared).take_while(|(a, b)| a == b).count()
+        });
+    let home = own.first().map_or(&[][..], |path| &path[..shared]);
+    let beside = |at: &usize| scope(*at).take(home.len()).eq(home.iter().copied());
     let free = |at: &usize| places.iter().all(|(seat, _)| seat != at);
-    let sites = (0..found.sites.len()).filter(free).map(|at| &found.sites[at]);
-    let layers = sites.filter(|site| site.leaves.contains_key(&Role::Weight));
+    let sites = (0..found.sites.len())
+        .filter(free)
+        .filter(|at| overrides.without.is_empty() || (!home.is_empty() && beside(at)))
+        .map(|at| &found.sites[at]);
+    let layers = sites.filter(|site| LAYER.iter().any(|role| site.leaves.contains_key(role)));
     let variables: Vec<_> = layers
         .flat_map(|site| site.leaves.values())
         .map(|v| (found.variables[*v].name.clone(), found.variables[*v].shape.clone()))

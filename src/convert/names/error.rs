@@ -59,7 +59,7 @@ pub enum NamesError {
     )]
     InputSize,
     /// Two averages of one variable.
-    #[error("`{of}` has two averages, `{}` and `{}`, expected at most 1: name one's last step in `ignore` of the file of --names", variables[0], variables[1])]
+    #[error("`{of}` has two averages, `{}` and `{}`, expected at most 1: name the step `ema_...` of one in `ignore` of the file of --names", variables[0], variables[1])]
     Averages {
         /// The variable.
         of: String,
@@ -67,7 +67,10 @@ pub enum NamesError {
         variables: [String; 2],
     },
     /// An average of another shape.
-    #[error("`{average}` has shape {other:?} and is an average of `{variable}`, which has {shape:?}")]
+    #[error(
+        "`{average}` has shape {other:?} and is an average of `{variable}`, which has {shape:?}: where it is none, name a step of it in \
+         `ignore` of the file of --names"
+    )]
     Twin {
         /// The variable.
         variable: String,

@@ -74,7 +74,7 @@ pub struct Entry {
     pub source_shape: Vec<usize>,
     /// The key of its exponential average; the same as `source` where the checkpoint has the average alone.
     pub ema: Option<String>,
-    /// The key of the number by which a sum of statistics is divided (at least by 1).
+    /// The key of the number by which a sum of statistics is divided.
     pub counter: Option<String>,
     /// How axes move.
     pub transform: Transform,

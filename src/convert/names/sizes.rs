@@ -49,6 +49,14 @@ pub(super) fn read(found: &Found, overrides: &Overrides) -> Result<Sizes, NamesE
     };
     let (mut generator, mut discriminator) = (generator, discriminator);
     attention::place(&of_generator, &of_disc, generator.as_mut(), discriminator.as_mut())?;
+    let of = |part, why: String| NamesError::Sizes { part, why };
+    if let Some(generator) = &generator {
+        generator.check(z_dim).map_err(|e| of(Part::Generator, e.to_string()))?;
+        if let Some(discriminator) = &discriminator {
+            let checked = discriminator.check(generator.resolution());
+            checked.map_err(|e| of(Part::Discriminator, e.to_string()))?;
+        }
+    }
     let size = overrides.input_size.or_else(|| published_input(&encoder));
     let doubled = generator
         .as_ref()
@@ -64,14 +72,6 @@ pub(super) fn read(found: &Found, overrides: &Overrides) -> Result<Sizes, NamesE
         EncoderConfig::ResNet50ImageNet(_) | EncoderConfig::DinoV2(_) | EncoderConfig::TorchScript(_) => {}
     }
     encoder.architecture()?;
-    let of = |part, why: String| NamesError::Sizes { part, why };
-    if let Some(generator) = &generator {
-        generator.check(z_dim).map_err(|e| of(Part::Generator, e.to_string()))?;
-        if let Some(discriminator) = &discriminator {
-            let checked = discriminator.check(generator.resolution());
-            checked.map_err(|e| of(Part::Discriminator, e.to_string()))?;
-        }
-    }
     Ok(Sizes {
         encoder,
         z_dim,
@@ -139,7 +139,7 @@ fn generator(kernels: &[Kernel<'_>], z_dim: usize) -> Result<Option<Generator>, 
     let fits = |shared: &usize| {
         condition
             .checked_sub(*shared)
-            .is_some_and(|chunk| chunk * channels.len() == z_dim)
+            .is_some_and(|chunk| chunk.checked_mul(channels.len()) == Some(z_dim))
     };
     let Some(shared_dim) = vectors.clone().find(fits) else {
         return fail(format!(
@@ -160,6 +160,9 @@ fn generator(kernels: &[Kernel<'_>], z_dim: usize) -> Result<Option<Generator>, 
         ));
     };
     let width = channels.iter().copied().fold(0, gcd);
+    if width == 0 {
+        return fail("it has layers without channels".to_owned());
+    }
     Ok(Some(Generator {
         width,
         multipliers: channels.iter().map(|c| c / width).collect(),
@@ -222,6 +225,9 @@ fn discriminator(
         ));
     }
     let width = channels.iter().copied().fold(0, gcd);
+    if width == 0 {
+        return fail("it has layers without channels".to_owned());
+    }
     Ok(Some(Discriminator {
         width,
         multipliers: channels.iter().map(|c| c / width).collect(),

@@ -86,18 +86,18 @@ impl DinoV2 {
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor), TorchError> {
         check_slices(x, self.input_size)?;
         let stride = [PATCH as i64; 2];
-        let patches = x.conv2d(&self.patch_weight, Some(&self.patch_bias), stride, [0, 0], [1, 1], 1);
+        let patches = x.f_conv2d(&self.patch_weight, Some(&self.patch_bias), stride, [0, 0], [1, 1], 1)?;
         let patches = patches.flatten(2, 3).transpose(1, 2); // [N, L, 384]
         // The row of zeros in front is where `places` puts the class token.
-        let mut tokens = patches.constant_pad_nd([0, 0, 1, 0]) + &self.places; // [N, 1 + L, 384]
+        let mut tokens = patches.f_constant_pad_nd([0, 0, 1, 0])?.f_add(&self.places)?; // [N, 1 + L, 384]
         for block in &self.blocks {
-            tokens = block.forward(&tokens);
+            tokens = block.forward(&tokens)?;
         }
-        let tokens = self.norm.forward(&tokens);
+        let tokens = self.norm.forward(&tokens)?;
         let patches = tokens.narrow(1, 1, tokens.size()[1] - 1);
         Ok((
             tokens.select(1, 0),
-            patches.mean_dim([1i64].as_slice(), false, None), // [N, 384]
+            patches.f_mean_dim([1i64].as_slice(), false, None)?, // [N, 384]
         ))
     }
 
@@ -166,20 +166,21 @@ impl Block {
     }
 
     /// `[N, T, 384]` to the same.
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let x = x + self.attend(&self.norm1.forward(x)) * &self.scale1;
-        let h = self.fc1.forward(&self.norm2.forward(&x)).gelu("none");
-        let h = self.fc2.forward(&h) * &self.scale2;
-        x + h
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TorchError> {
+        let x = x.f_add(&self.attend(&self.norm1.forward(x)?)?.f_mul(&self.scale1)?)?;
+        let h = self.fc1.try_forward(&self.norm2.forward(&x)?)?.f_gelu("none")?;
+        let h = self.fc2.try_forward(&h)?.f_mul(&self.scale2)?;
+        Ok(x.f_add(&h)?)
     }
 
-    fn attend(&self, x: &Tensor) -> Tensor {
+    fn attend(&self, x: &Tensor) -> Result<Tensor, TorchError> {
         let head = (WIDTH / HEADS) as i64;
-        let qkv = self.qkv.forward(x).unflatten(-1, [3, HEADS as i64, head]); // [N, T, 3, heads, 64]
+        let qkv = self.qkv.try_forward(x)?.unflatten(-1, [3, HEADS as i64, head]); // [N, T, 3, heads, 64]
         let part = |number: i64| qkv.select(2, number).transpose(1, 2); // [N, heads, T, 64]
+        let (query, key, value) = (part(0), part(1), part(2));
         let attended =
-            Tensor::scaled_dot_product_attention(&part(0), &part(1), &part(2), None::<Tensor>, 0.0, false, None, false);
-        self.proj.forward(&attended.transpose(1, 2).flatten(2, 3))
+            Tensor::f_scaled_dot_product_attention(&query, &key, &value, None::<Tensor>, 0.0, false, None, false)?;
+        self.proj.try_forward(&attended.transpose(1, 2).f_flatten(2, 3)?)
     }
 }
 
@@ -197,8 +198,8 @@ impl LayerNorm {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.layer_norm([WIDTH as i64], Some(&self.weight), Some(&self.bias), EPSILON, false)
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TorchError> {
+        Ok(x.f_layer_norm([WIDTH as i64], Some(&self.weight), Some(&self.bias), EPSILON, false)?)
     }
 }
 

@@ -93,6 +93,9 @@ impl InferenceEncoder {
         origin: Origin,
         device: Device,
     ) -> Result<Self, TorchError> {
+        if matches!(config, EncoderConfig::TorchScript(_)) {
+            return Err(TorchError::ScriptTensors);
+        }
         weights::check(config, tensors)?;
         let _no_gradients = tch::no_grad_guard();
         let mut there = WeightMap::new();

@@ -26,6 +26,7 @@ use super::{TorchError, train::AdamConfig};
 unsafe extern "C" {
     fn hf_last_error() -> *const c_char;
     fn hf_torch_version() -> *const c_char;
+    fn hf_full_float32() -> c_int;
     fn hf_channels_last(t: *const C_tensor) -> *mut C_tensor;
     fn hf_is_channels_last(t: *const C_tensor) -> c_int;
     fn hf_inference_enter() -> *mut c_void;
@@ -90,6 +91,13 @@ fn done(status: c_int) -> Result<(), TorchError> {
 
 fn optional(t: Option<&Tensor>) -> *const C_tensor {
     t.map_or(ptr::null(), Tensor::as_ptr)
+}
+
+/// From now on convolutions and products of 32-bit floats keep 23 bits of mantissa on CUDA too, where libtorch's default are 10
+/// (TF32) in convolutions.
+pub fn full_float32() -> Result<(), TorchError> {
+    // SAFETY: no arguments.
+    done(unsafe { hf_full_float32() })
 }
 
 /// The libtorch version that this build belongs to, e.g. `2.13.0`.

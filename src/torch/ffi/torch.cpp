@@ -79,6 +79,15 @@ extern "C" {
 
 const char* hf_last_error() { return hf_error.c_str(); }
 
+// 32-bit floats are 32-bit floats on every device: CUDA's convolutions would otherwise round to 10 bits of mantissa.
+int hf_full_float32() {
+  return guard([] {
+    at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::CONV, at::Float32Precision::IEEE);
+    at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL, at::Float32Precision::IEEE);
+    return 0;
+  }, -1);
+}
+
 // The version that the headers, and so the build, belong to.
 const char* hf_torch_version() { return TORCH_VERSION; }
 

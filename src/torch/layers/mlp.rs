@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{Scope, Weight};
+use super::{super::TorchError, Scope, Weight};
 
 /// A linear layer, with a bias and a spectral norm where its tensors say so.
 #[derive(Debug)]
@@ -26,6 +26,15 @@ impl Linear {
     /// - output: `[N, O]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight.value(), self.bias.as_ref())
+    }
+
+    /// As [`Linear::forward`], where there may be no memory for it.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch says.
+    pub fn try_forward(&self, x: &Tensor) -> Result<Tensor, TorchError> {
+        Ok(x.f_linear(&self.weight.value(), self.bias.as_ref())?)
     }
 }
 

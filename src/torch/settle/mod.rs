@@ -117,7 +117,35 @@ pub fn settle(inputs: &Inputs, options: &Options, progress: &Progress) -> Result
     let _no_gradients = tch::no_grad_guard();
     let bench = Bench::open(inputs, options, progress)?;
     let before = Graph::of(&bench.net);
-    let enlarged = enlarge(&bench, &before, options)?;
+    let (graph, evidence) = ask(&bench, before, inputs, options)?;
+    if graph.bn_eps == before.bn_eps {
+        return Ok(Settled {
+            encoder: graph.applied(inputs.encoder),
+            evidence,
+        });
+    }
+    // Under a wrong epsilon every graph fits badly: with the right one the other questions are asked again.
+    let with = Graph {
+        bn_eps: graph.bn_eps,
+        ..before
+    };
+    let (graph, mut again) = ask(&bench, with, inputs, options)?;
+    let decided = evidence.verdicts.into_iter().next_back();
+    again.verdicts.pop();
+    again.verdicts.extend(decided);
+    Ok(Settled {
+        encoder: Graph {
+            bn_eps: with.bn_eps,
+            ..graph
+        }
+        .applied(inputs.encoder),
+        evidence: again,
+    })
+}
+
+/// All questions, from one graph on; that on the epsilon comes last.
+fn ask(bench: &Bench, before: Graph, inputs: &Inputs, options: &Options) -> Result<(Graph, Evidence), TorchError> {
+    let enlarged = enlarge(bench, &before, options)?;
     let way = enlarged
         .as_ref()
         .map_or(Enlargement::Nearest, |enlarged| enlarged.chosen);
@@ -148,7 +176,7 @@ pub fn settle(inputs: &Inputs, options: &Options, progress: &Progress) -> Result
     let mut verdicts = switches::trunk(&mut graph, &tried, trust, bench.net.family);
     let found = tried.iter().find(|tried| tried.trunk == graph.trunk);
     let found = found.expect("all trunks were tried");
-    let pooled = Pooled::of(&bench, &found.look.pooled);
+    let pooled = Pooled::of(bench, &found.look.pooled);
     verdicts.push(switches::last_relu(&mut graph, found, trust, &pooled));
     verdicts.push(switches::halves(&mut graph, found, trust));
     let mut epsilons = Vec::new();
@@ -177,12 +205,9 @@ pub fn settle(inputs: &Inputs, options: &Options, progress: &Progress) -> Result
         candidates: candidates(&tried),
         verdicts,
         pooled,
-        discriminator: Sign::of(&bench, inputs.discriminator)?,
+        discriminator: Sign::of(bench, inputs.discriminator)?,
     };
-    Ok(Settled {
-        encoder: graph.applied(inputs.encoder),
-        evidence,
-    })
+    Ok((graph, evidence))
 }
 
 /// One trunk and all that was seen of it.
