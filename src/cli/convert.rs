@@ -109,13 +109,14 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
         "the module has no generator, whose pictures `--settle` looks at: convert without it"
     );
     let written = module.write(staging.path())?;
+    let plain = || (module.plan().encoder.clone(), not_settled());
     #[cfg(feature = "torch")]
-    let settled = settling
-        .map(|options| args.settling.run(options, &module, staging.path()))
-        .transpose()?;
+    let (encoder, settled) = match settling {
+        Some(options) => args.settling.run(options, &module, staging.path())?,
+        None => plain(),
+    };
     #[cfg(not(feature = "torch"))]
-    let settled = None;
-    let (encoder, settled) = settled.unwrap_or_else(|| (module.plan().encoder.clone(), not_settled()));
+    let (encoder, settled) = plain();
     let words = words(args, waiting, out, &encoder);
     module
         .card(staging.path(), &written, words, &encoder, settled)?
