@@ -582,3 +582,46 @@ fn damaged_checkpoints_are_no_panic() {
         }
     }
 }
+
+/// Axes of no length, and axes whose product is no number, in layers that look like a network's.
+#[test]
+fn layers_without_channels_and_endless_ones_are_no_panic() {
+    let whole = map("tiny");
+    let (z, wide) = (12, 1 << 62);
+    let without: BTreeMap<String, Vec<usize>> = whole
+        .found
+        .iter()
+        .filter(|(key, _)| !key.starts_with("Discriminator"))
+        .map(|(key, shape)| (key.clone(), shape.clone()))
+        .collect();
+    let layers: [(&str, Vec<usize>); 5] = [
+        ("a", vec![3, 3, 3, 0]),
+        ("b", vec![3, 3, 0, 0]),
+        ("c", vec![z, 8]),
+        ("d", vec![8, 8]),
+        ("e", vec![8, 8]),
+    ];
+    let mut found = without.clone();
+    for (name, shape) in &layers {
+        let outputs = shape[shape.len() - 1];
+        found.insert(format!("Other/{name}/w"), shape.clone());
+        found.insert(format!("Other/{name}/b"), vec![outputs]);
+        found.insert(format!("Other/{name}/u0"), vec![1, outputs]);
+    }
+    assert!(resolve(&found, &Overrides::default()).is_err());
+    let generator: Vec<&String> = without.keys().filter(|key| key.contains("Generator")).collect();
+    for (old, new) in [(11, wide), (11, 0), (16, wide), (16, 0)] {
+        // In one variable, and in all alike.
+        let which = generator.iter().map(|key| vec![*key]).chain([generator.clone()]);
+        for keys in which {
+            let mut found = without.clone();
+            for key in keys {
+                let lengths = found.get_mut(key).unwrap().iter_mut();
+                lengths
+                    .filter(|length| **length == old)
+                    .for_each(|length| *length = new);
+            }
+            drop(resolve(&found, &Overrides::default()));
+        }
+    }
+}
