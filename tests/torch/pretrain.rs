@@ -443,6 +443,31 @@ fn networks_to_start_from_are_taken_whole_or_refused_by_name() {
     let card = EncoderCard::load(&shop.path("started/encoder")).unwrap().card;
     assert!(card.training.unwrap().started_from.is_some());
 
+    // The file has become another one: the card would name weights that the training never saw.
+    let facts = crate::command::read(&shop.path("started/recipe.toml"));
+    let mut others: WeightMap = tensors
+        .iter()
+        .map(|(name, t)| (name.clone(), t.shallow_clone()))
+        .collect();
+    others.extend(weights::random(&recipe.encoder, 78).unwrap());
+    weights::save(&others, &file).unwrap();
+    let moved = pretrain(
+        &shop,
+        "started",
+        &[
+            &["--set", "train.steps=2", "--set", "watch.evaluate_every=0"],
+            frozen.as_slice(),
+        ]
+        .concat(),
+    );
+    assert_eq!(moved.code, Some(2), "{}", moved.err);
+    assert!(
+        moved.err.contains("this training began from weights of SHA-256"),
+        "{}",
+        moved.err
+    );
+    assert_eq!(crate::command::read(&shop.path("started/recipe.toml")), facts);
+
     tensors.remove("disc.score_x.weight");
     tensors.insert(
         "disc.score_y.weight".to_owned(),

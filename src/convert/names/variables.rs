@@ -45,12 +45,27 @@ pub(super) struct Found {
     pub ignored: Vec<(String, &'static str)>,
 }
 
+/// Whether there is something in it. Of axes whose product is none, each may be as long as it likes: sizes are not read from them.
+fn holds_values(shape: &[usize]) -> bool {
+    let product = shape
+        .iter()
+        .try_fold(1_usize, |product, length| product.checked_mul(*length));
+    product.is_some_and(|product| product > 0 && product < MOST_VALUES)
+}
+
+/// More than any layer has: 4 TB.
+const MOST_VALUES: usize = 1 << 40;
+
 /// Sorts a checkpoint's variables into layers.
 pub(super) fn read(found: &BTreeMap<String, Vec<usize>>, overrides: &Overrides) -> Result<Found, NamesError> {
     let (mut out, words) = (Found::default(), &overrides.words);
     let mut averages: BTreeMap<String, String> = BTreeMap::new();
     let mut raw = Vec::new();
-    for name in found.keys() {
+    for (name, shape) in found {
+        if !holds_values(shape) {
+            out.ignored.push((name.clone(), "it holds no values"));
+            continue;
+        }
         if overrides.ignores(name) {
             out.ignored.push((name.clone(), "the file of --names ignores it"));
             continue;
