@@ -7,7 +7,7 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
@@ -120,6 +120,7 @@ impl TfHub {
     /// Values that were damaged on their way, are not finite, or have no statistics behind them; a full disk.
     pub fn write(&self, folder: &Path) -> Result<Written, ConvertError> {
         self.check_averages()?;
+        self.verify()?;
         let mut files = vec![(WEIGHTS, Values::Averaged, PREFIX)];
         if self.plan.generator.is_some() {
             files.push((GENERATOR, Values::Averaged, "generator."));
@@ -203,6 +204,15 @@ impl TfHub {
             }),
             obtain: None,
         })
+    }
+
+    /// Checks all that the module holds, what is not taken too: damage is no matter of luck.
+    fn verify(&self) -> Result<(), ConvertError> {
+        let progress = Progress::bytes("check", self.bundle.bytes());
+        let seen = Cell::new(0);
+        let verified = self.bundle.verify(&|done| progress.tick(done - seen.replace(done)));
+        progress.finish();
+        Ok(verified?)
     }
 
     fn weights_in_words(&self) -> &'static str {
