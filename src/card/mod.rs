@@ -203,6 +203,18 @@ impl EncoderCard {
         Ok(Self::read_text(path)?.0)
     }
 
+    /// The card of a folder that still waits for its weights; none where there is no card, or one that has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncoderCard::read`].
+    pub fn waiting(folder: &Path) -> Result<Option<Self>, CardError> {
+        if !folder.join(FILE).is_file() {
+            return Ok(None);
+        }
+        Ok(Some(Self::read(folder)?).filter(|card| card.obtain.is_some()))
+    }
+
     fn read_text(path: &Path) -> Result<(Self, String, PathBuf), CardError> {
         let path = if path.is_dir() {
             path.join(FILE)

@@ -78,10 +78,10 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
     };
     #[cfg(feature = "torch")]
     let settling = args.settle.then(|| args.settling.options()).transpose()?;
-    let waiting = match args.out.as_deref().and_then(waiting_card).transpose() {
+    let waiting = match args.out.as_deref().map(EncoderCard::waiting).transpose() {
         // What is there is to go anyway, whatever it is.
         Err(_) if args.overwrite => None,
-        waiting => waiting?,
+        waiting => waiting?.flatten(),
     };
     // A card that waits is there to be replaced.
     let kept = if waiting.is_some() { &FILES[..3] } else { &FILES[..] };
@@ -124,18 +124,6 @@ fn tfhub(args: &TfhubArgs) -> anyhow::Result<Done> {
     publish(staging, &written)?;
     say!("converted: {}", out.display());
     Ok(Done::Whole)
-}
-
-/// The card of a folder whose weights are not there yet.
-fn waiting_card(out: &Path) -> Option<anyhow::Result<EncoderCard>> {
-    if !out.join(card::FILE).is_file() {
-        return None;
-    }
-    match EncoderCard::read(out) {
-        Ok(card) if card.obtain.is_some() => Some(Ok(card)),
-        Ok(_) => None,
-        Err(error) => Some(Err(error.into())),
-    }
 }
 
 /// Words on one network must not get another one's weights.

@@ -112,11 +112,10 @@ fn pull(args: &PullArgs) -> anyhow::Result<Done> {
 
 /// A card that waited in a folder for its weights takes down their hashes and where they are from. Returns its name.
 fn complete(out: &Path, commit: &str) -> anyhow::Result<Option<String>> {
-    if !out.join(card::FILE).is_file() {
+    let Some(card) = EncoderCard::waiting(out)? else {
         return Ok(None);
-    }
-    let card = EncoderCard::read(out)?;
-    if card.obtain.is_none() || card.files().iter().any(|file| !out.join(file).is_file()) {
+    };
+    if card.files().iter().any(|file| !out.join(file).is_file()) {
         return Ok(None);
     }
     let found = EncoderCard::hashes(out, &card.files().iter().map(String::as_str).collect::<Vec<_>>())?;

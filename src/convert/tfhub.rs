@@ -121,20 +121,16 @@ impl TfHub {
     pub fn write(&self, folder: &Path) -> Result<Written, ConvertError> {
         self.check_averages()?;
         self.verify()?;
-        let mut files = vec![(WEIGHTS, Values::Averaged, PREFIX)];
-        if self.plan.generator.is_some() {
-            files.push((GENERATOR, Values::Averaged, "generator."));
-        }
-        files.push((TRAINING, Values::Trained, ""));
-        let chosen = |prefix: &str| {
-            let of = self
-                .plan
-                .entries
-                .iter()
-                .filter(|entry| entry.target.starts_with(prefix));
-            of.cloned().collect::<Vec<Entry>>()
+        let of = |prefix: &str| -> Vec<&Entry> {
+            let entries = self.plan.entries.iter();
+            entries.filter(|entry| entry.target.starts_with(prefix)).collect()
         };
-        let total = files.iter().map(|(_, _, prefix)| chosen(prefix).len()).sum::<usize>();
+        let mut files = vec![(WEIGHTS, Values::Averaged, of(PREFIX))];
+        if self.plan.generator.is_some() {
+            files.push((GENERATOR, Values::Averaged, of("generator.")));
+        }
+        files.push((TRAINING, Values::Trained, of("")));
+        let total = files.iter().map(|(_, _, entries)| entries.len()).sum::<usize>();
         let progress = Progress::new("convert", "tensors", total as u64);
         let reader = Reader {
             bundle: &self.bundle,
@@ -142,8 +138,8 @@ impl TfHub {
             failure: RefCell::default(),
             progress: &progress,
         };
-        for (file, values, prefix) in &files {
-            reader.write(&chosen(prefix), *values, &folder.join(file))?;
+        for (file, values, entries) in &files {
+            reader.write(entries, *values, &folder.join(file))?;
         }
         progress.finish();
         Ok(Written {
@@ -278,7 +274,7 @@ struct View<'a> {
 }
 
 impl Reader<'_> {
-    fn write(&self, entries: &[Entry], values: Values, path: &Path) -> Result<(), ConvertError> {
+    fn write(&self, entries: &[&Entry], values: Values, path: &Path) -> Result<(), ConvertError> {
         let views = entries.iter().map(|entry| {
             let reader = self;
             (entry.target.as_str(), View { reader, entry, values })

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     progress::Progress,
-    tables::{sha256_bytes, write_error},
+    tables::{hex, sha256_bytes, write_error},
 };
 
 /// A connection that brought this much has got further: what was tried in vain before it is forgotten.
@@ -187,7 +187,7 @@ pub(super) fn fill(
             thread::sleep(wire.pause(vain));
         }
     }
-    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hex(&hash.finalize());
     if let Some(expected) = goal.sha256
         && found != expected
     {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::StudyError;
-use crate::tables::{atomic_write, sha256_file};
+use crate::tables::{atomic_write, hex, sha256_file};
 
 const FILE: &str = "stages.json";
 
@@ -195,7 +195,7 @@ impl Key {
 
     /// The finished key, 64 hexadecimal digits.
     pub fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0.finalize())
     }
 }
 

@@ -18,7 +18,6 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use self::error::check_names;
 
-pub(crate) use self::parquet_cells::float32_text;
 pub use self::{
     atomic::{WriteError, atomic_write, write_error},
     delimited::{DelimitedText, Layout, write_csv},
@@ -29,6 +28,7 @@ pub use self::{
     parquet_read::{ParquetColumn, ParquetKind, ParquetTable},
     parquet_write::{Column, ColumnData, ColumnKind, ParquetWriter, write_parquet},
 };
+pub(crate) use self::{digest::hex, parquet_cells::float32_text};
 
 /// A table whose cells are text, in the file's column order.
 ///

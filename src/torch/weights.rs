@@ -18,7 +18,10 @@ use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::{TorchError, encoders::DinoV2};
-use crate::encoder::{EncoderConfig, refuse_pickle};
+use crate::{
+    encoder::{EncoderConfig, refuse_pickle},
+    tables::{hex, sha256_bytes},
+};
 
 /// Tensors by their dotted names, e.g. `encoder.stem.conv.weight`.
 pub type WeightMap = BTreeMap<String, Tensor>;
@@ -210,7 +213,7 @@ fn load_but(
     }
     Ok(Loaded {
         tensors,
-        sha256: hex(&Sha256::digest(&bytes)),
+        sha256: sha256_bytes(&bytes),
     })
 }
 
@@ -238,7 +241,7 @@ fn load_renamed(
     }
     Ok(Loaded {
         tensors,
-        sha256: hex(&Sha256::digest(&bytes)),
+        sha256: sha256_bytes(&bytes),
     })
 }
 
@@ -324,7 +327,7 @@ pub(super) fn save_with(
         source,
         path: path.to_owned(),
     })?;
-    Ok(hex(&Sha256::digest(&bytes)))
+    Ok(sha256_bytes(&bytes))
 }
 
 pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
@@ -543,8 +546,4 @@ fn draw(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
 
 fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|n| *n as i64).collect()
-}
-
-pub(super) fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,7 +18,11 @@ use hounsfield::{
 };
 use safetensors::SafeTensors;
 
-use crate::{checkpoint, command::Workshop, renaming};
+use crate::{
+    checkpoint,
+    command::{Said, Workshop},
+    renaming,
+};
 
 /// What TensorFlow wrote: raw weights are the averages + 0.01, the encoder's statistics are doubled with counters of 2.
 fn tiny() -> PathBuf {
@@ -79,6 +83,18 @@ fn module(folder: &Path, variables: &BTreeMap<String, Values>) -> PathBuf {
     home
 }
 
+/// `hounsfield convert tfhub MODULE --out OUT` with further arguments.
+fn command(shop: &Workshop, module: &Path, out: &Path, more: &[&str]) -> Said {
+    let arguments = [
+        "convert",
+        "tfhub",
+        module.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    shop.hounsfield(&[&arguments, more].concat())
+}
+
 /// Converts with the library into a new folder below `home`.
 fn convert(module: &Path, home: &Path, overrides: &Overrides) -> Result<PathBuf, ConvertError> {
     let out = tempfile::tempdir_in(home).unwrap().keep();
@@ -91,13 +107,7 @@ fn convert(module: &Path, home: &Path, overrides: &Overrides) -> Result<PathBuf,
 fn the_module_that_tensorflow_wrote_becomes_its_averages_to_the_bit() {
     let shop = Workshop::new("");
     let out = shop.path("out");
-    let said = shop.hounsfield(&[
-        "convert",
-        "tfhub",
-        tiny().to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-    ]);
+    let said = command(&shop, &tiny(), &out, &[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("converted"), "{}", said.out);
 
@@ -202,13 +212,7 @@ fn damage_leaves_nothing_behind() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1;
         std::fs::write(module.join(data), bytes).unwrap();
-        let said = shop.hounsfield(&[
-            "convert",
-            "tfhub",
-            module.to_str().unwrap(),
-            "--out",
-            out.to_str().unwrap(),
-        ]);
+        let said = command(&shop, &module, &out, &[]);
         assert_eq!(said.code, Some(2), "{}", said.err);
         assert!(said.err.contains("checksum"), "{}", said.err);
         assert!(!shop.path("models").exists());
@@ -259,22 +263,7 @@ fn values_that_are_no_weights_are_refused() {
 fn a_card_that_waits_for_its_weights_keeps_its_words() {
     let shop = Workshop::new("");
     let out = shop.path("shelf");
-    let convert = |more: &[&str]| {
-        let arguments = [
-            "convert",
-            "tfhub",
-            tiny().to_str().unwrap(),
-            "--out",
-            out.to_str().unwrap(),
-        ]
-        .map(str::to_owned);
-        let arguments: Vec<&str> = arguments
-            .iter()
-            .map(String::as_str)
-            .chain(more.iter().copied())
-            .collect();
-        shop.hounsfield(&arguments)
-    };
+    let convert = |more: &[&str]| command(&shop, &tiny(), &out, more);
     assert_eq!(convert(&["--name", "first", "--licence", "CC0-1.0"]).code, Some(0));
     let card = EncoderCard::load(&out).unwrap().card;
     assert_eq!((card.name.as_str(), card.licence.as_str()), ("first", "CC0-1.0"));
@@ -306,13 +295,7 @@ fn a_card_that_waits_for_its_weights_keeps_its_words() {
     std::fs::create_dir(&shelf).unwrap();
     let published = Path::new(env!("CARGO_MANIFEST_DIR")).join("pretrained/bigbigan-resnet50/encoder.toml");
     std::fs::copy(published, shelf.join(card::FILE)).unwrap();
-    let said = shop.hounsfield(&[
-        "convert",
-        "tfhub",
-        tiny().to_str().unwrap(),
-        "--out",
-        shelf.to_str().unwrap(),
-    ]);
+    let said = command(&shop, &tiny(), &shelf, &[]);
     assert_eq!(said.code, Some(2));
     assert!(
         said.err.contains("waits for weights of `bigbigan-resnet50`"),
@@ -365,13 +348,7 @@ fn the_card_says_which_values_the_encoder_has() {
     let module = module(home.path(), &raw);
     let shop = Workshop::new("");
     let out = shop.path("out");
-    let said = shop.hounsfield(&[
-        "convert",
-        "tfhub",
-        module.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-    ]);
+    let said = command(&shop, &module, &out, &[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let conversion = EncoderCard::load(&out).unwrap().card.conversion.unwrap();
     assert!(

@@ -4,12 +4,14 @@
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
 use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
 use super::super::{TorchError, weights};
 use super::pixels::Pixels;
-use crate::encoder::{At, Layer, ScriptOutput, TorchScript};
+use crate::{
+    encoder::{At, Layer, ScriptOutput, TorchScript},
+    tables::sha256_bytes,
+};
 
 /// A program, and what its settings say of it.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Script {
     /// A file that can't be read or is no program.
     pub fn open(settings: &TorchScript, path: &Path, device: Device) -> Result<(Self, String), TorchError> {
         let bytes = weights::read_any(path)?;
-        let sha256 = weights::hex(&Sha256::digest(&bytes));
+        let sha256 = sha256_bytes(&bytes);
         let loaded = CModule::load_data_on_device(&mut bytes.as_slice(), device);
         let mut module = loaded.map_err(|error| TorchError::NoScript {
             what: last_words(error),
