@@ -21,7 +21,7 @@ use crate::{
     journal::{Events, MetricsLog},
     progress::Progress,
     recipe::{FetchedFrom, Pretrain},
-    study::{hold_folder, pseudonymizer},
+    study::{HeldFolder, hold_folder, pseudonymizer},
     tables::{atomic_write, write_csv},
     torch::{
         self,
@@ -73,7 +73,7 @@ pub struct Pretraining {
     /// What of them came from the hub.
     fetched: Vec<FetchedFrom>,
     /// Held as long as the run lives, so that two runs do not write into one folder.
-    _guard: std::fs::File,
+    _guard: HeldFolder,
 }
 
 /// What a run keeps in its checkpoints besides tensors.

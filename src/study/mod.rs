@@ -76,7 +76,7 @@ pub struct StudyRun {
     /// Set from elsewhere (Ctrl-C) to stop at the next place where nothing is lost.
     stop: Arc<AtomicBool>,
     /// Held as long as the run lives, so that two runs do not write into one folder.
-    _guard: std::fs::File,
+    _guard: HeldFolder,
 }
 
 /// What a whole run comes to.
@@ -170,12 +170,25 @@ impl StudyRun {
     }
 }
 
+/// A run folder that no other process may use; free again when this is dropped.
+#[derive(Debug)]
+pub struct HeldFolder(std::fs::File);
+
+impl Drop for HeldFolder {
+    /// Unlocks in so many words: a closed file stays locked for as long as a child that was being started has a copy of it.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!("the run folder's lock can't be given back: {error}");
+        }
+    }
+}
+
 /// Makes a run folder where it is missing, and keeps other processes out of it for as long as what is given back lives.
 ///
 /// # Errors
 ///
 /// A folder that can't be made or written to, or that another process is using.
-pub fn hold_folder(folder: &Path) -> Result<std::fs::File, StudyError> {
+pub fn hold_folder(folder: &Path) -> Result<HeldFolder, StudyError> {
     let failed = |source| StudyError::Folder {
         source,
         path: folder.to_owned(),
@@ -193,7 +206,7 @@ pub fn hold_folder(folder: &Path) -> Result<std::fs::File, StudyError> {
             tracing::warn!("the run folder can't be locked ({error}): start no second run in it");
         }
     }
-    Ok(guard)
+    Ok(HeldFolder(guard))
 }
 
 /// SHA-256 of a file, or of the names and hashes of the files in a folder of parts.
