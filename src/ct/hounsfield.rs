@@ -13,6 +13,56 @@ pub struct HuWindow {
     pub width: Hu,
 }
 
+/// How stored values become Hounsfield units: Rescale Slope and Rescale Intercept (PS3.3 C.11.1.1.2).
+///
+/// ```
+/// use hounsfield::ct::Rescale;
+/// let rescale: Rescale = "1,-1024".parse()?;
+/// assert_eq!(rescale.hu(1024), 0.0);
+/// assert_eq!(rescale.to_string(), "1,-1024");
+/// # Ok::<(), hounsfield::ct::RescaleError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rescale {
+    /// Hounsfield units a stored step; never 0.
+    pub slope: f64,
+    /// Hounsfield units of the stored value 0.
+    pub intercept: f64,
+}
+
+impl Rescale {
+    /// The Hounsfield units of a stored value.
+    pub fn hu(&self, stored: i32) -> Hu {
+        (f64::from(stored) * self.slope + self.intercept) as Hu
+    }
+}
+
+impl std::fmt::Display for Rescale {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{},{}", self.slope, self.intercept)
+    }
+}
+
+/// A text that is no rescale.
+#[derive(Debug, thiserror::Error, PartialEq)]
+#[error("found `{found}`, expected a slope other than 0 and an intercept, e.g. `1,-1024`")]
+pub struct RescaleError {
+    found: String,
+}
+
+impl std::str::FromStr for Rescale {
+    type Err = RescaleError;
+
+    fn from_str(text: &str) -> Result<Self, RescaleError> {
+        let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+        let (slope, intercept) = text.split_once(',').unwrap_or_default();
+        match (number(slope), number(intercept)) {
+            (Some(slope), Some(intercept)) if slope != 0.0 => Ok(Self { slope, intercept }),
+            _ => Err(RescaleError { found: text.to_owned() }),
+        }
+    }
+}
+
 impl HuWindow {
     /// Lung parenchyma: -1350 to 150 HU.
     pub const LUNG: Self = Self {

@@ -5,7 +5,7 @@ mod id;
 mod slice;
 
 pub use self::{
-    hounsfield::{Hu, HuWindow},
+    hounsfield::{Hu, HuWindow, Rescale, RescaleError},
     id::Pseudonymizer,
     slice::{CtSlice, Pixels},
 };

@@ -6,7 +6,11 @@
 //! - Pixel Padding Value, or the range to Pixel Padding Range Limit (C.7.5.1.1.2), becomes [`PADDING_HU`].
 //! - Files without the preamble, and data sets without file meta information, are read too.
 
-use std::{error::Error, io, panic, path::Path};
+use std::{
+    error::Error,
+    io, panic,
+    path::{Path, PathBuf},
+};
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -15,8 +19,8 @@ use dicom_pixeldata::{ConvertOptions, ModalityLutOption, PixelDecoder as _, Resc
 use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry};
 use ndarray::Array2;
 
-use super::{MAX_SIDE, ReadError, SliceReader, read_bytes};
-use crate::ct::{CtSlice, Hu, Pixels};
+use super::{MAX_SIDE, ReadError, SliceReader, Slices};
+use crate::ct::{self, CtSlice, Hu, Pixels};
 
 /// Padding is what no X-ray passed through: it becomes the lowest value of the usual 12-bit scale, just below air.
 pub const PADDING_HU: Hu = -1024.0;
@@ -45,8 +49,11 @@ impl SliceReader for Dicom {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<CtSlice, ReadError> {
-        decode(&read_bytes(path)?, path)
+    fn open(&self, bytes: Vec<u8>, _: Option<ct::Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError> {
+        Ok(Box::new(File {
+            bytes,
+            path: path.to_owned(),
+        }))
     }
 
     fn codecs(&self) -> Vec<(String, String)> {
@@ -57,6 +64,21 @@ impl SliceReader for Dicom {
             .collect();
         codecs.sort();
         codecs
+    }
+}
+
+struct File {
+    bytes: Vec<u8>,
+    path: PathBuf,
+}
+
+impl Slices for File {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn read(&self, _: usize) -> Result<CtSlice, ReadError> {
+        decode(&self.bytes, &self.path)
     }
 }
 

@@ -5,13 +5,17 @@
 //! not be, so the file's own structure is checked first: chunks and checksums of PNG, markers of JPEG, directories of
 //! TIFF.
 
-use std::{io::Cursor, panic, path::Path};
+use std::{
+    io::Cursor,
+    panic,
+    path::{Path, PathBuf},
+};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
 use ndarray::Array2;
 
-use super::{MAX_SIDE, ReadError, SliceReader, read_bytes};
-use crate::ct::{CtSlice, Pixels};
+use super::{MAX_SIDE, ReadError, SliceReader, Slices};
+use crate::ct::{CtSlice, Pixels, Rescale};
 
 /// Reads 8- and 16-bit pictures.
 #[derive(Debug)]
@@ -29,8 +33,11 @@ impl SliceReader for Image {
         format_of(head).is_some()
     }
 
-    fn read(&self, path: &Path) -> Result<CtSlice, ReadError> {
-        decode(&read_bytes(path)?, path)
+    fn open(&self, bytes: Vec<u8>, _: Option<Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError> {
+        Ok(Box::new(Picture {
+            bytes,
+            path: path.to_owned(),
+        }))
     }
 
     fn codecs(&self) -> Vec<(String, String)> {
@@ -41,6 +48,22 @@ impl SliceReader for Image {
         ]
         .map(|(name, details)| (name.to_owned(), details.to_owned()))
         .into()
+    }
+}
+
+/// A picture that is not decoded yet. Nothing that a user states makes Hounsfield units of it.
+struct Picture {
+    bytes: Vec<u8>,
+    path: PathBuf,
+}
+
+impl Slices for Picture {
+    fn len(&self) -> usize {
+        1
+    }
+
+    fn read(&self, _: usize) -> Result<CtSlice, ReadError> {
+        decode(&self.bytes, &self.path)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Files to slices: one file a format.
 //!
 //! A reader is chosen by what the file's first bytes say, not by its name. Every reader either gives the slice as it
-//! was stored or an error: half a picture is an error.
+//! was stored or an error: half a picture is an error. [`SliceAddress`] says which slice of which file is meant.
 
+mod address;
 mod dicom;
 mod image;
 
@@ -12,8 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::{dicom::Dicom, image::Image};
-use crate::ct::CtSlice;
+pub use self::{
+    address::{ARCHIVES, SliceAddress},
+    dicom::Dicom,
+    image::Image,
+};
+use crate::ct::{CtSlice, Rescale};
 
 /// Reads slices of one kind of file.
 pub trait SliceReader: Sync {
@@ -24,11 +29,25 @@ pub trait SliceReader: Sync {
     /// only helps where the content leaves it open.
     fn can_read(&self, head: &[u8], path: &Path) -> bool;
 
-    /// The slice in the file.
-    fn read(&self, path: &Path) -> Result<CtSlice, ReadError>;
+    /// The slices in a file with this content; the path is for messages. What the header says is checked here, pixels
+    /// are decoded where a slice is read. `rescale` is what the user states where a file says nothing of Hounsfield units.
+    fn open(&self, bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError>;
 
     /// What can be decoded, as pairs of a name and details, for the user to see.
     fn codecs(&self) -> Vec<(String, String)>;
+}
+
+/// The slices of one file.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "a file without slices is an error when it is opened"
+)]
+pub trait Slices: Send + Sync {
+    /// How many there are; at least one.
+    fn len(&self) -> usize;
+
+    /// The slice with this number, counted from 0: in a volume from the head, in a multi-frame object in its own order.
+    fn read(&self, at: usize) -> Result<CtSlice, ReadError>;
 }
 
 /// All readers; the first that recognises a file reads it.
@@ -43,7 +62,7 @@ const MAX_SIDE: u32 = 8192;
 /// No file may be longer: a single slice never is, and it is read into memory at once.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads one slice of any known format.
+/// Reads one slice of any known format; the path is a [`SliceAddress`].
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -54,12 +73,28 @@ const MAX_BYTES: u64 = 512 << 20;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
+    let address = SliceAddress::parse(path)?;
+    let slices = open(&address)?;
+    match (address.slice, slices.len()) {
+        (None, 1) => slices.read(0),
+        (Some(at), n) if at < n => slices.read(at),
+        (at, n) => Err(ReadError::WhichSlice {
+            found: n,
+            asked: at.map_or("none".to_owned(), |at| at.to_string()),
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// Opens the file or the member of an archive that an address names.
+fn open(address: &SliceAddress) -> Result<Box<dyn Slices>, ReadError> {
+    let path = &address.file;
     let head = read_head(path).map_err(|source| ReadError::Io {
         source,
         path: path.to_owned(),
     })?;
     match READERS.iter().find(|reader| reader.can_read(&head, path)) {
-        Some(reader) => reader.read(path),
+        Some(reader) => reader.open(read_bytes(path)?, address.rescale, path),
         None if head.is_empty() => Err(ReadError::Empty { path: path.to_owned() }),
         None => Err(ReadError::UnknownFormat { path: path.to_owned() }),
     }
@@ -171,6 +206,24 @@ pub enum ReadError {
         /// What it holds, e.g. `24 frames`.
         found: String,
         /// The file.
+        path: PathBuf,
+    },
+    /// An address with a part that means nothing.
+    #[error("`{found}` says nothing about a slice, expected `slice=N` or `rescale=SLOPE,INTERCEPT` behind `#`: {}", path.display())]
+    Address {
+        /// The part.
+        found: String,
+        /// The address.
+        path: PathBuf,
+    },
+    /// A number that no slice has, or none where it is needed.
+    #[error("file holds {found} slices and slice {asked} was asked for, name one of 0 to {} by `#slice=N`: {}", found - 1, path.display())]
+    WhichSlice {
+        /// How many there are.
+        found: usize,
+        /// What the address says.
+        asked: String,
+        /// The address.
         path: PathBuf,
     },
     /// An attribute that the meaning of the pixels rests on is missing.
