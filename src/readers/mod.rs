@@ -6,6 +6,10 @@
 mod address;
 mod dicom;
 mod image;
+mod nifti;
+mod npy;
+mod samples;
+mod volume;
 
 use std::{
     fs::File,
@@ -17,6 +21,9 @@ pub use self::{
     address::{ARCHIVES, SliceAddress},
     dicom::Dicom,
     image::Image,
+    nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
+    npy::{Npy, NpyError, write_npy},
+    volume::{VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Rescale};
 
@@ -51,7 +58,7 @@ pub trait Slices: Send + Sync {
 }
 
 /// All readers; the first that recognises a file reads it.
-pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Image];
+pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Nifti, &Npy, &Image];
 
 /// Enough for every signature: a DICOM file's stands behind a preamble of 128 bytes.
 const HEAD: usize = 132;
@@ -69,7 +76,7 @@ const MAX_BYTES: u64 = 512 << 20;
 /// let path = dir.path().join("slice.txt");
 /// std::fs::write(&path, "not an image")?;
 /// let error = hounsfield::readers::read_slice(&path).unwrap_err();
-/// assert!(error.to_string().starts_with("not a PNG, JPEG, TIFF or DICOM file"));
+/// assert!(error.to_string().starts_with("not a PNG, JPEG, TIFF, NIfTI, npy or DICOM file"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
@@ -149,7 +156,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// No reader knows its first bytes.
-    #[error("not a PNG, JPEG, TIFF or DICOM file by its first bytes: {}", path.display())]
+    #[error("not a PNG, JPEG, TIFF, NIfTI, npy or DICOM file by its first bytes: {}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -206,6 +213,42 @@ pub enum ReadError {
         /// What it holds, e.g. `24 frames`.
         found: String,
         /// The file.
+        path: PathBuf,
+    },
+    /// A NIfTI file that is no volume as it is read here.
+    #[error("NIfTI: {source}: {}", path.display())]
+    Nifti {
+        /// Why.
+        source: NiftiError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An `.npy` file that is no volume or slice as it is read here.
+    #[error("npy: {source}: {}", path.display())]
+    Npy {
+        /// Why.
+        source: NpyError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no volume.
+    #[error("not a NIfTI or npy file by its first bytes, a volume was expected: {}", path.display())]
+    NoVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Longer than any volume.
+    #[error("file is longer than {} GiB, no volume is: {}", volume::MAX_BYTES >> 30, path.display())]
+    LongVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An address of a slice where a volume is meant.
+    #[error("a whole volume was expected and slice {at} was named, leave `#slice=` out: {}", path.display())]
+    SliceOfVolume {
+        /// The slice.
+        at: usize,
+        /// The address.
         path: PathBuf,
     },
     /// An address with a part that means nothing.
