@@ -23,7 +23,7 @@ pub use self::{
     image::Image,
     nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
     npy::{Npy, NpyError, write_npy},
-    volume::{VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
+    volume::{Stated, VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Rescale};
 

@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    MAX_SIDE, ReadError, SliceReader, Slices, VolumeFile, WriteOptions, WriteVolumeError,
+    MAX_SIDE, ReadError, SliceReader, Slices, Stated, VolumeFile, WriteOptions, WriteVolumeError,
     samples::{Kind, Samples, Stored},
     volume::is_whole,
 };
@@ -154,22 +154,17 @@ impl Slices for NpyArray {
 }
 
 /// The volume of an array, with the geometry of its sidecar or, where there is none, of the stated spacing.
-pub(super) fn read(
-    bytes: Vec<u8>,
-    rescale: Option<Rescale>,
-    spacing: Option<[f64; 3]>,
-    path: &Path,
-) -> Result<VolumeFile, ReadError> {
+pub(super) fn read(bytes: Vec<u8>, stated: Stated, path: &Path) -> Result<VolumeFile, ReadError> {
     let error = |source| ReadError::Npy {
         source,
         path: path.to_owned(),
     };
-    let array = NpyArray::open(bytes, rescale, path)?;
+    let array = NpyArray::open(bytes, stated.rescale, path)?;
     if array.unit != Unit::Hu {
         let kind = array.stored.samples.kind.name();
         return Err(error(NpyError::Unsigned { kind }));
     }
-    let geometry = match (sidecar(path).map_err(error)?, spacing) {
+    let geometry = match (sidecar(path).map_err(error)?, stated.spacing) {
         (Some(_), Some(_)) => return Err(error(NpyError::Stated)),
         (Some(geometry), None) => geometry,
         (None, Some(spacing)) => Geometry::axial(spacing),

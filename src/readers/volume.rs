@@ -8,7 +8,7 @@ use std::{
 
 use super::{Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy, read_head};
 use crate::{
-    ct::{CtVolume, GeometryError, Hu},
+    ct::{CtVolume, GeometryError, Hu, Rescale},
     tables::WriteError,
 };
 
@@ -46,16 +46,25 @@ pub struct VolumeFile {
 ///
 /// [`ReadError`].
 pub fn read_volume(path: &Path) -> Result<CtVolume, ReadError> {
-    open_volume(path, None).map(|file| file.volume)
+    open_volume(path, &Stated::default()).map(|file| file.volume)
 }
 
-/// Reads a volume and says how it was stored. `spacing` is along D, H, W in mm, what the user states of an `.npy` file
-/// without a sidecar: its slices are taken to lie from the head to the feet.
+/// What the user states of a file that does not say it itself. Where it does, this is an error: one of both is wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stated {
+    /// Along D, H, W in mm: of an `.npy` file without a sidecar, whose slices are then taken to lie axially, from the head to the
+    /// feet.
+    pub spacing: Option<[f64; 3]>,
+    /// What stored numbers mean; it can stand in the address as well.
+    pub rescale: Option<Rescale>,
+}
+
+/// Reads a volume as [`read_volume`] does, and says how it was stored.
 ///
 /// # Errors
 ///
-/// [`ReadError`]; also where a spacing is stated of a file that has its own.
-pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile, ReadError> {
+/// [`ReadError`].
+pub fn open_volume(path: &Path, stated: &Stated) -> Result<VolumeFile, ReadError> {
     let address = SliceAddress::parse(path)?;
     let file = &address.file;
     let io_error = |source| ReadError::Io {
@@ -68,6 +77,10 @@ pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile,
             path: path.to_owned(),
         });
     }
+    let stated = Stated {
+        rescale: stated.rescale.or(address.rescale),
+        ..*stated
+    };
     let head = read_head(file).map_err(io_error)?;
     let read = if Nifti.can_read(&head, file) {
         nifti::read
@@ -77,7 +90,7 @@ pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile,
         return Err(ReadError::NoVolume { path: file.to_owned() });
     };
     match whole(file).map_err(io_error)? {
-        Some(bytes) => read(bytes, address.rescale, spacing, file),
+        Some(bytes) => read(bytes, stated, file),
         None => Err(ReadError::LongVolume { path: file.to_owned() }),
     }
 }

@@ -32,4 +32,5 @@ mod roc;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod volume;
 mod weights;

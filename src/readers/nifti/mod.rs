@@ -13,10 +13,7 @@ mod content;
 mod header;
 mod write;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use self::{
     content::content,
@@ -24,7 +21,7 @@ use self::{
 };
 pub use self::{header::NiftiVersion, write::write_nifti};
 use super::{
-    MAX_SIDE, ReadError, SliceReader, Slices, VolumeFile,
+    MAX_SIDE, ReadError, SliceReader, Slices, Stated, VolumeFile,
     samples::{Samples, Stored},
 };
 use crate::ct::{AxisOrder, CtSlice, CtVolume, Geometry, GeometryError, Orientation, Pixels, Rescale};
@@ -109,19 +106,14 @@ impl File {
 }
 
 /// The volume of a file, as it is stored.
-pub(super) fn read(
-    bytes: Vec<u8>,
-    rescale: Option<Rescale>,
-    spacing: Option<[f64; 3]>,
-    path: &Path,
-) -> Result<VolumeFile, ReadError> {
-    if spacing.is_some() {
+pub(super) fn read(bytes: Vec<u8>, stated: Stated, path: &Path) -> Result<VolumeFile, ReadError> {
+    if stated.spacing.is_some() {
         return Err(ReadError::Nifti {
             source: NiftiError::Stated { what: "spacing" },
             path: path.to_owned(),
         });
     }
-    let file = File::open(bytes, rescale, path)?;
+    let file = File::open(bytes, stated.rescale, path)?;
     Ok(VolumeFile {
         volume: CtVolume {
             voxels: file.stored.volume(),
