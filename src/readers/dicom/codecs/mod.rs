@@ -206,3 +206,6 @@ fn same_frame(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,8 +10,8 @@ const fn fixed(value: f64) -> i64 {
 
 /// A block's pixels, row by row, from its coefficients, row by row, level-shifted and clamped to `precision` bits.
 pub(super) fn inverse(coefficients: &[i32; 64], precision: u8) -> [u16; 64] {
-    // libjpeg keeps two more bits between the passes, or one for 12-bit samples.
-    let between = if precision > 8 { 1 } else { 2 };
+    // libjpeg keeps two more bits between the passes. For 12-bit samples it has room for one only; 64 bits have more.
+    let between = if precision > 8 { 8 } else { 2 };
     let mut middle = [0i64; 64];
     for column in 0..8 {
         let line = std::array::from_fn(|k| i64::from(coefficients[8 * k + column]));
