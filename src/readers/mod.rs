@@ -15,7 +15,7 @@ use std::{
 
 pub use self::{
     address::{ARCHIVES, SliceAddress},
-    dicom::Dicom,
+    dicom::{Dicom, DicomFile, Facts, FrameValues, Frames, PADDING_HU, Plane},
     image::Image,
 };
 use crate::ct::{CtSlice, Rescale};
@@ -245,6 +245,16 @@ pub enum ReadError {
         found: String,
         /// What can be read.
         expected: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The user states another rescale than the file has.
+    #[error("file's own rescale is {own} and {stated} was stated, leave the statement out if the file is right: {}", path.display())]
+    Restated {
+        /// The file's slope and intercept.
+        own: String,
+        /// The user's.
+        stated: Rescale,
         /// The file.
         path: PathBuf,
     },
