@@ -1,5 +1,6 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
+mod archive;
 mod audit;
 mod augment;
 mod bundle;
