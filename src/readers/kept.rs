@@ -103,7 +103,7 @@ mod tests {
                 .join()
         });
         assert!(panicked.is_err());
-        assert_eq!(kept.get("a", || Ok(1)), Ok(1));
+        assert_eq!(kept.get("a", || Ok::<_, &str>(1)), Ok(1));
         assert_eq!(kept.get("a", || Err("made before")), Ok(1));
     }
 }
