@@ -5,6 +5,7 @@
 
 mod address;
 mod archive;
+mod confidential;
 mod dicom;
 mod image;
 mod kept;
@@ -18,6 +19,7 @@ use std::{
 pub use self::{
     address::{ARCHIVES, SliceAddress},
     archive::{Archive, ArchiveFlaw, Member, Refusal, Refused},
+    confidential::{Finding, confidential},
     dicom::Dicom,
     image::Image,
     opened::{archive, content, open_bytes, read_slice, sha256, stamp},

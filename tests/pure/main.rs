@@ -11,6 +11,7 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod confidential;
 mod convert;
 mod coverage;
 mod distances;
