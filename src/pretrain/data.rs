@@ -14,10 +14,10 @@ use crate::{
     cohort::{Cohort, CohortPlan},
     ct::Pseudonymizer,
     progress::Progress,
-    readers::read_slice,
+    readers::{read_slice, sha256},
     recipe::Pretrain,
     seed,
-    tables::{read_table, sha256_bytes, sha256_file},
+    tables::{read_table, sha256_bytes},
     transforms::Preprocess,
 };
 
@@ -77,11 +77,11 @@ impl Data {
         let progress = Progress::new("slices", "slices read", wanted.len() as u64);
         let read = |row: &usize| {
             let path = &cohort.paths[*row];
-            let hash = sha256_file(path).map_err(|error| error.to_string());
+            let hash = sha256(path).map_err(|error| error.without_path());
             let slice = hash.and_then(|hash| Ok((hash, load(path, &recipe.preprocess, size)?)));
             progress.tick(1);
             let kept = slice.map(|(hash, slice)| (hash, fits.then_some(slice)));
-            (*row, kept.map_err(|why| without_path(&why, path)))
+            (*row, kept)
         };
         let found: Vec<(usize, Result<Read, String>)> = wanted.par_iter().map(read).collect();
         progress.finish();
@@ -138,7 +138,7 @@ impl Data {
                 preprocess,
                 size,
                 paths,
-            } => load(&paths[row], preprocess, *size).map_err(|why| without_path(&why, &paths[row])),
+            } => load(&paths[row], preprocess, *size),
         }
     }
 
@@ -201,14 +201,6 @@ fn draw(recipe: &Pretrain, cohort: &Cohort) -> Result<(Vec<usize>, Vec<usize>), 
 }
 
 fn load(path: &Path, preprocess: &Preprocess, size: usize) -> Result<Array2<f32>, String> {
-    let slice = read_slice(path).map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error} ({source})"),
-        None => error.to_string(),
-    })?;
+    let slice = read_slice(path).map_err(|error| error.without_path())?;
     preprocess.apply(&slice, size).map_err(|error| error.to_string())
-}
-
-/// The message without the path, which may name a patient.
-fn without_path(message: &str, path: &Path) -> String {
-    message.replace(&path.display().to_string(), "the file")
 }
