@@ -5,14 +5,11 @@
 //! encloses; the scanner's table, clothes and arms that lie apart are other pieces, and thin things that touch the skin
 //! are taken off by an opening.
 
-use std::ops::Range;
+use std::{iter::repeat_n, ops::Range};
 
-use ndarray::{Array2, ArrayView2, Zip};
+use ndarray::{Array2, ArrayView2, Zip, s};
 
-use super::{
-    Hu,
-    components::{Components, Run},
-};
+use super::{Hu, components::Components};
 
 /// Between air (-1000) and soft tissue (0).
 const TISSUE: Hu = -500.0;
@@ -21,9 +18,12 @@ const TISSUE: Hu = -500.0;
 /// the rim of the lungs count as lung; fat begins at -200.
 const LUNG: Hu = -320.0;
 
-/// Gas in the bowel, the trachea and around the patient is below in most of its pixels. Lungs are not, but for the most
-/// severe emphysema, which is told by the share of pixels below -950.
-const GAS: Hu = -960.0;
+/// Gas in the bowel, in the trachea and around the patient is below; of lungs only what emphysema has left empty, as
+/// quantitative CT has it.
+const GAS: Hu = -950.0;
+
+/// What is below is air and not the rim of something, where voxels hold both.
+const AIR: Hu = -700.0;
 
 /// Pieces of lung that are smaller than this share of the body are not counted: noise, and gas between folds of fat.
 const SPECK: f64 = 0.002;
@@ -59,8 +59,9 @@ pub fn body_box(hu: ArrayView2<'_, Hu>) -> Option<[Range<usize>; 2]> {
 
 /// The share of the body's pixels that are lung, 0 to 1; 0 where there is nobody.
 ///
-/// Lung is what lies below -320 HU inside of the body and is no mere gas, as in the bowel: a piece of which most is below
-/// -960 HU does not count. Where a small field of view cuts the lungs off they still count.
+/// Lung is what lies below -320 HU inside of the body and is no mere gas, as in the bowel: a piece whose air is below
+/// -950 HU for the most part does not count. Where the field of view is smaller than the chest, lungs that it cuts off
+/// count.
 ///
 /// # Shapes
 ///
@@ -75,19 +76,21 @@ pub fn body_box(hu: ArrayView2<'_, Hu>) -> Option<[Range<usize>; 2]> {
 /// ```
 pub fn lung_fraction(hu: ArrayView2<'_, Hu>) -> f32 {
     let Some(body) = body_mask(hu) else { return 0.0 };
+    let count = |mask: &Array2<bool>| mask.iter().filter(|set| **set).count();
+    (count(&lung_mask(hu, &body)) as f64 / count(&body) as f64) as f32
+}
+
+/// What is lung within the body, `[H, W]`.
+fn lung_mask(hu: ArrayView2<'_, Hu>, body: &Array2<bool>) -> Array2<bool> {
     let area = body.iter().filter(|inside| **inside).count();
-    let air = Zip::from(&body)
+    let air = Zip::from(body)
         .and(hu)
         .map_collect(|inside, value| *inside && *value < LUNG);
     let pieces = Components::of(air.view());
-    let (areas, gas) = (pieces.areas(), pieces.sums(|run| count_gas(hu, run)));
-    let lung: usize = areas
-        .iter()
-        .zip(gas)
-        .filter(|(pixels, gas)| **pixels as f64 >= SPECK * area as f64 && 2 * gas <= **pixels)
-        .map(|(pixels, _)| pixels)
-        .sum();
-    (lung as f64 / area as f64) as f32
+    let (areas, gas) = (pieces.areas(), are_gas(hu, &pieces));
+    pieces.mask(hu.dim(), |piece| {
+        areas[piece] as f64 >= SPECK * area as f64 && !gas[piece]
+    })
 }
 
 /// The patient, filled: `[H, W]`, at least one pixel set.
@@ -96,37 +99,47 @@ fn body_mask(hu: ArrayView2<'_, Hu>) -> Option<Array2<bool>> {
     // Spacing is not known here. A matrix spans 30 to 50 cm, so that these are about 2 mm and 4 mm to either side.
     let (contact, appendage) = (side / 200, side / 100);
     let tissue = open(hu.mapv(|value| value > TISSUE), contact);
-    let pieces = Components::of(tissue.view());
-    let largest = pieces.largest()?;
-    let filled = fill(hu, &pieces.mask(hu.dim(), |piece| piece == largest));
-    let opened = open(filled, appendage);
-    let pieces = Components::of(opened.view());
-    let largest = pieces.largest()?;
-    Some(pieces.mask(hu.dim(), |piece| piece == largest))
+    let filled = fill(hu, &largest(&tissue)?);
+    largest(&open(filled, appendage))
 }
 
-/// The body with all that is not outside of it. Outside is what reaches the border of the image, unless it is lung that a
-/// small field of view cuts off.
+/// The largest piece of a mask.
+fn largest(mask: &Array2<bool>) -> Option<Array2<bool>> {
+    let pieces = Components::of(mask.view());
+    let largest = pieces.largest()?;
+    Some(pieces.mask(mask.dim(), |piece| piece == largest))
+}
+
+/// The body with all that is not outside of it: what does not reach the border of the image. Where no gas reaches the
+/// border the field of view lies within the chest, and nothing is outside; the mattress is as dense as lung, and so density
+/// alone does not tell.
 fn fill(hu: ArrayView2<'_, Hu>, body: &Array2<bool>) -> Array2<bool> {
     let (height, width) = body.dim();
     let rest = Components::of(body.mapv(|inside| !inside).view());
     let border = rest.sums(|run| {
-        let sides = run.row == 0 || run.row + 1 == height || run.columns.start == 0 || run.columns.end == width;
-        usize::from(sides)
+        let at_border = run.row == 0 || run.row + 1 == height || run.columns.start == 0 || run.columns.end == width;
+        usize::from(at_border)
     });
-    let air = rest.sums(|run| count(hu, run, |value| value < TISSUE));
-    let gas = rest.sums(|run| count_gas(hu, run));
-    let outside = |piece: usize| border[piece] > 0 && 2 * gas[piece] >= air[piece];
-    rest.mask(body.dim(), outside).mapv(|outside| !outside)
+    let gas = are_gas(hu, &rest);
+    let around = border.iter().zip(&gas).any(|(border, gas)| *border > 0 && *gas);
+    rest.mask(body.dim(), |piece| around && border[piece] > 0)
+        .mapv(|outside| !outside)
 }
 
-fn count(hu: ArrayView2<'_, Hu>, run: &Run, wanted: impl Fn(Hu) -> bool) -> usize {
-    let pixels = hu.row(run.row);
-    run.columns.clone().filter(|column| wanted(pixels[*column])).count()
-}
-
-fn count_gas(hu: ArrayView2<'_, Hu>, run: &Run) -> usize {
-    count(hu, run, |value| value < GAS)
+/// For each piece whether its air is gas for the most part.
+fn are_gas(hu: ArrayView2<'_, Hu>, pieces: &Components) -> Vec<bool> {
+    let below = |limit: Hu| {
+        pieces.sums(|run| {
+            let pixels = hu.row(run.row);
+            let pixels = pixels.slice(s![run.columns.clone()]);
+            pixels.iter().filter(|value| **value < limit).count()
+        })
+    };
+    let (gas, air) = (below(GAS), below(AIR));
+    gas.iter()
+        .zip(air)
+        .map(|(gas, air)| *gas > 0 && 2 * gas >= air)
+        .collect()
 }
 
 /// What is left of a mask by a square of `2 * radius + 1` pixels that fits into it. What lies beyond the image's border
@@ -143,32 +156,35 @@ fn open(mask: Array2<bool>, radius: usize) -> Array2<bool> {
 fn erode(mask: &Array2<bool>, radius: usize) -> Array2<bool> {
     let (height, width) = mask.dim();
     let mut out = Array2::from_elem((height, width), false);
-    // How many rows above and including this one are set, column by column, and how many pixels to the left.
+    // How many pixels are set up to and including this one, down each column and along the row.
     let mut down = vec![2 * radius; width];
     for row in 0..height + radius {
-        let inside = row < height;
-        for (column, run) in down.iter_mut().enumerate() {
-            *run = if !inside || mask[[row, column]] { *run + 1 } else { 0 };
+        match row < height {
+            true => down
+                .iter_mut()
+                .zip(mask.row(row))
+                .for_each(|(run, set)| *run = if *set { *run + 1 } else { 0 }),
+            false => down.iter_mut().for_each(|run| *run += 1),
         }
         let Some(center) = row.checked_sub(radius) else {
             continue;
         };
         let mut across = 2 * radius;
-        for column in 0..width + radius {
-            let set = column >= width || down[column] > 2 * radius;
+        let ahead = down.iter().map(|run| *run > 2 * radius);
+        let ahead = ahead.chain(repeat_n(true, radius)).map(|set| {
             across = if set { across + 1 } else { 0 };
-            if let Some(at) = column.checked_sub(radius) {
-                out[[center, at]] = across > 2 * radius;
-            }
-        }
+            across > 2 * radius
+        });
+        out.row_mut(center)
+            .iter_mut()
+            .zip(ahead.skip(radius))
+            .for_each(|(out, set)| *out = set);
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::s;
-
     use super::*;
 
     /// An ellipse of tissue with two lungs on a table, in air.

@@ -24,36 +24,33 @@ pub(super) struct Components {
 impl Components {
     /// Those of a mask, `[H, W]`.
     pub fn of(mask: ArrayView2<'_, bool>) -> Self {
+        let mask = mask.as_standard_layout();
+        let pixels = mask.as_slice().expect("standard layout is contiguous");
         let mut runs: Vec<Run> = Vec::new();
         let mut parents: Vec<usize> = Vec::new();
-        let (mut above, mut begin) = (0..0, 0);
-        for (row, pixels) in mask.rows().into_iter().enumerate() {
-            let mut column = 0;
-            let mut candidate = above.start;
-            while column < pixels.len() {
-                if !pixels[column] {
-                    column += 1;
-                    continue;
-                }
-                let start = column;
-                column += pixels.iter().skip(start).take_while(|set| **set).count();
+        let mut above = 0..0;
+        for (row, pixels) in pixels.chunks_exact(mask.ncols().max(1)).enumerate() {
+            let begin = runs.len();
+            let (mut start, mut candidate) = (0, above.start);
+            while let Some(skipped) = pixels[start..].iter().position(|set| *set) {
+                start += skipped;
+                let end = start + pixels[start..].iter().take_while(|set| **set).count();
                 let run = runs.len();
                 parents.push(run);
                 // Runs of the row above that end before this one starts touch none of those that follow.
                 while candidate < above.end && runs[candidate].columns.end <= start {
                     candidate += 1;
                 }
-                let touching = (candidate..above.end).take_while(|other| runs[*other].columns.start < column);
-                for other in touching {
+                for other in (candidate..above.end).take_while(|other| runs[*other].columns.start < end) {
                     join(&mut parents, other, run);
                 }
                 runs.push(Run {
                     row,
-                    columns: start..column,
+                    columns: start..end,
                 });
+                start = end;
             }
             above = begin..runs.len();
-            begin = runs.len();
         }
         let mut names = vec![usize::MAX; runs.len()];
         let mut count = 0;
