@@ -5,11 +5,14 @@
 //! encloses; the scanner's table, clothes and arms that lie apart are other pieces, and thin things that touch the skin
 //! are taken off by an opening.
 
-use std::{iter::repeat_n, ops::Range};
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, Zip, s};
 
-use super::{Hu, components::Components};
+use super::{
+    Hu,
+    components::{Components, runs},
+};
 
 /// Between air (-1000) and soft tissue (0).
 const TISSUE: Hu = -500.0;
@@ -156,29 +159,34 @@ fn open(mask: Array2<bool>, radius: usize) -> Array2<bool> {
 fn erode(mask: &Array2<bool>, radius: usize) -> Array2<bool> {
     let (height, width) = mask.dim();
     let mut out = Array2::from_elem((height, width), false);
-    // How many pixels are set up to and including this one, down each column and along the row.
-    let mut down = vec![2 * radius; width];
+    // For each column how many pixels are set up to and including this row.
+    let mut down = vec![2 * radius as u32; width];
+    let mut deep = vec![false; width];
     for row in 0..height + radius {
         match row < height {
-            true => down
-                .iter_mut()
-                .zip(mask.row(row))
-                .for_each(|(run, set)| *run = if *set { *run + 1 } else { 0 }),
+            true => Zip::from(&mut down[..])
+                .and(mask.row(row))
+                .for_each(|run, set| *run = (*run + 1) * u32::from(*set)),
             false => down.iter_mut().for_each(|run| *run += 1),
         }
         let Some(center) = row.checked_sub(radius) else {
             continue;
         };
-        let mut across = 2 * radius;
-        let ahead = down.iter().map(|run| *run > 2 * radius);
-        let ahead = ahead.chain(repeat_n(true, radius)).map(|set| {
-            across = if set { across + 1 } else { 0 };
-            across > 2 * radius
-        });
-        out.row_mut(center)
-            .iter_mut()
-            .zip(ahead.skip(radius))
-            .for_each(|(out, set)| *out = set);
+        deep.iter_mut()
+            .zip(&down)
+            .for_each(|(deep, run)| *deep = *run > 2 * radius as u32);
+        let mut out = out.row_mut(center);
+        for run in runs(&deep) {
+            let left = if run.start == 0 { 0 } else { run.start + radius };
+            let right = if run.end == width {
+                width
+            } else {
+                run.end.saturating_sub(radius)
+            };
+            if left < right {
+                out.slice_mut(s![left..right]).fill(true);
+            }
+        }
     }
     out
 }

@@ -11,6 +11,17 @@ pub(super) struct Run {
     pub columns: Range<usize>,
 }
 
+/// The runs of one row, from left to right.
+pub(super) fn runs(row: &[bool]) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + row[from..].iter().position(|set| *set)?;
+        let end = start + row[start..].iter().take_while(|set| **set).count();
+        from = end;
+        Some(start..end)
+    })
+}
+
 /// The components of a mask.
 #[derive(Debug)]
 pub(super) struct Components {
@@ -31,24 +42,18 @@ impl Components {
         let mut above = 0..0;
         for (row, pixels) in pixels.chunks_exact(mask.ncols().max(1)).enumerate() {
             let begin = runs.len();
-            let (mut start, mut candidate) = (0, above.start);
-            while let Some(skipped) = pixels[start..].iter().position(|set| *set) {
-                start += skipped;
-                let end = start + pixels[start..].iter().take_while(|set| **set).count();
+            let mut candidate = above.start;
+            for columns in self::runs(pixels) {
                 let run = runs.len();
                 parents.push(run);
                 // Runs of the row above that end before this one starts touch none of those that follow.
-                while candidate < above.end && runs[candidate].columns.end <= start {
+                while candidate < above.end && runs[candidate].columns.end <= columns.start {
                     candidate += 1;
                 }
-                for other in (candidate..above.end).take_while(|other| runs[*other].columns.start < end) {
+                for other in (candidate..above.end).take_while(|other| runs[*other].columns.start < columns.end) {
                     join(&mut parents, other, run);
                 }
-                runs.push(Run {
-                    row,
-                    columns: start..end,
-                });
-                start = end;
+                runs.push(Run { row, columns });
             }
             above = begin..runs.len();
         }
