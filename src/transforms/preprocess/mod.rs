@@ -60,6 +60,14 @@ pub enum PreprocessError {
         /// The highest value found.
         highest: u16,
     },
+    /// More windows than an encoder has planes.
+    #[error("`preprocess.windows` has {given} windows, the encoder takes {taken}: name one window")]
+    Planes {
+        /// How many windows there are.
+        given: usize,
+        /// How many planes the encoder takes.
+        taken: usize,
+    },
     /// What can't be done without Hounsfield units.
     #[error("`{setting}` needs Hounsfield units, found {found}: {instead}, or start from DICOM or NIfTI files")]
     NeedsHu {
@@ -134,6 +142,18 @@ impl Preprocess {
     /// How many planes it gives: 1, grey, or 3.
     pub fn planes(&self) -> usize {
         self.windows().len()
+    }
+
+    /// Refuses an encoder that takes fewer planes than this gives.
+    ///
+    /// # Errors
+    ///
+    /// [`PreprocessError::Planes`].
+    pub fn check_planes(&self, taken: usize) -> Result<(), PreprocessError> {
+        match self.planes() {
+            given if given == 1 || given == taken => Ok(()),
+            given => Err(PreprocessError::Planes { given, taken }),
+        }
     }
 
     /// The window of each plane. Where slices are no longer in HU (8-bit pictures, `song2020`) it is what their maker's window
