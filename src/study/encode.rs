@@ -124,6 +124,7 @@ impl StudyRun {
                 .decode_threads
                 .and_then(NonZeroUsize::new)
                 .unwrap_or_else(|| torch::extract::ExtractOptions::default().decode_threads),
+            planes: preprocess.planes(),
             seed: self.study.seed,
         };
         let progress = Progress::new("features", "slices", left.len() as u64);
