@@ -1,5 +1,7 @@
 //! CT images in physical units. Knows no files and no learning.
 
+mod body;
+mod components;
 mod geometry;
 mod grid;
 mod hounsfield;
@@ -9,6 +11,7 @@ mod slice;
 mod volume;
 
 pub use self::{
+    body::{body_box, lung_fraction},
     geometry::{Geometry, GeometryError},
     grid::ResampleError,
     hounsfield::{Hu, HuWindow, Rescale, RescaleError},

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy, read_head};
+use super::{
+    Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy,
+    opened::{HEAD, content, read_head},
+};
 use crate::{
     ct::{CtVolume, GeometryError, Hu, Rescale},
     tables::WriteError,
@@ -81,16 +84,25 @@ pub fn open_volume(path: &Path, stated: &Stated) -> Result<VolumeFile, ReadError
         rescale: stated.rescale.or(address.rescale),
         ..*stated
     };
-    let head = read_head(file).map_err(io_error)?;
-    let read = if Nifti.can_read(&head, file) {
+    // A member of an archive is in memory anyway; of a file no more is read than tells what it is.
+    let member = address.member.as_ref().map(|_| content(&address)).transpose()?;
+    let (head, name) = match &member {
+        Some(bytes) => (bytes[..bytes.len().min(HEAD)].to_vec(), path),
+        None => (read_head(file).map_err(io_error)?, file.as_path()),
+    };
+    let read = if Nifti.can_read(&head, name) {
         nifti::read
-    } else if Npy.can_read(&head, file) {
+    } else if Npy.can_read(&head, name) {
         npy::read
     } else {
-        return Err(ReadError::NoVolume { path: file.to_owned() });
+        return Err(ReadError::NoVolume { path: path.to_owned() });
     };
-    match whole(file).map_err(io_error)? {
-        Some(bytes) => read(bytes, stated, file),
+    let bytes = match member {
+        Some(bytes) => Some(bytes),
+        None => whole(file).map_err(io_error)?,
+    };
+    match bytes {
+        Some(bytes) => read(bytes, stated, name),
         None => Err(ReadError::LongVolume { path: file.to_owned() }),
     }
 }

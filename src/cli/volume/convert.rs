@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use anyhow::{bail, ensure};
 use hounsfield::{
     ct::{Hu, Orientation},
-    readers::{NiftiVersion, WriteOptions, write_volume},
+    readers::{NiftiVersion, PADDING_HU, WriteOptions, write_volume},
 };
 
 use super::{Done, SourceArgs, counts, keep_source, lengths, source};
 
-/// Just below air, what readers make of padding.
-const PADDING: Hu = -1024.0;
 /// More voxels than a CT has.
 const MAX_VOXELS: usize = 1 << 31;
 
@@ -35,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "D,H,W", value_parser = counts)]
     size: Option<[usize; 3]>,
     /// What is filled up with, HU
-    #[arg(long, value_name = "HU", default_value_t = PADDING, allow_negative_numbers = true, requires = "size")]
+    #[arg(long, value_name = "HU", default_value_t = PADDING_HU, allow_negative_numbers = true, requires = "size")]
     fill: Hu,
     /// Write 32-bit floats even where 16-bit integers hold all values
     #[arg(long)]
