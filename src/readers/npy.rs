@@ -18,7 +18,8 @@ use std::{
 };
 
 use super::{
-    MAX_SIDE, ReadError, SliceReader, Slices, Stated, VolumeFile, WriteOptions, WriteVolumeError,
+    MAX_SIDE, MAX_VOLUME, MAX_VOXELS, ReadError, SliceReader, Slices, Stated, VolumeFile, WriteOptions,
+    WriteVolumeError,
     samples::{Kind, Samples, Stored},
     volume::is_whole,
 };
@@ -32,8 +33,6 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 12;
 /// No sidecar is longer.
 const MAX_SIDECAR: u64 = 1 << 16;
-/// No array may have more numbers: as Hounsfield units they take 8 GiB.
-const MAX_VOXELS: usize = 1 << 31;
 
 /// Reads arrays.
 #[derive(Debug)]
@@ -59,6 +58,10 @@ impl SliceReader for Npy {
             });
         }
         Ok(Box::new(array))
+    }
+
+    fn longest(&self) -> u64 {
+        MAX_VOLUME
     }
 
     fn codecs(&self) -> Vec<(String, String)> {

@@ -1,22 +1,15 @@
 //! Whole volumes from files and into them.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy,
-    opened::{HEAD, content, read_head},
+    MAX_VOLUME, Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy,
+    opened::{HEAD, content, read_bytes, read_head},
 };
 use crate::{
     ct::{CtVolume, GeometryError, Hu, Rescale},
     tables::WriteError,
 };
-
-/// No file of a volume may be longer.
-pub(super) const MAX_BYTES: u64 = 4 << 30;
 
 /// A volume, and how its file held it.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,25 +91,10 @@ pub fn open_volume(path: &Path, stated: &Stated) -> Result<VolumeFile, ReadError
         return Err(ReadError::NoVolume { path: path.to_owned() });
     };
     let bytes = match member {
-        Some(bytes) => Some(bytes),
-        None => whole(file).map_err(io_error)?,
+        Some(bytes) => bytes,
+        None => read_bytes(file, MAX_VOLUME)?,
     };
-    match bytes {
-        Some(bytes) => read(bytes, stated, name),
-        None => Err(ReadError::LongVolume { path: file.to_owned() }),
-    }
-}
-
-/// The bytes of a file, unless it is absurdly long.
-fn whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > MAX_BYTES {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    read(bytes, stated, name)
 }
 
 /// How a volume is written.
