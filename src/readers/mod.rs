@@ -289,7 +289,6 @@ impl ReadError {
             | Self::Nifti { path, .. }
             | Self::Npy { path, .. }
             | Self::NoVolume { path }
-            | Self::LongVolume { path }
             | Self::SliceOfVolume { path, .. }
             | Self::Archive { path, .. }
             | Self::NoCodec { path, .. } => path,
