@@ -96,6 +96,29 @@ const TILTED: [[f64; 4]; 3] = [
     [0.0, -0.2, 5.0, 800.125],
 ];
 
+fn slice_at(path: &Path, at: usize) -> Result<CtSlice, ReadError> {
+    read_slice(Path::new(&format!("{}#slice={at}", path.display())))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut stream = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    stream.write_all(bytes).unwrap();
+    stream.finish().unwrap()
+}
+
+/// The rows of a table of the folder that HOUNSFIELD_DATA names, as maps of its columns.
+fn inventory(table: &str) -> Option<(PathBuf, Vec<std::collections::HashMap<String, String>>)> {
+    let Some(data) = std::env::var_os("HOUNSFIELD_DATA").filter(|data| !data.is_empty()) else {
+        eprintln!("skipped: HOUNSFIELD_DATA is not set");
+        return None;
+    };
+    let path = Path::new(&data).join(table);
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let rows = reader.deserialize().map(Result::unwrap).collect();
+    Some((path.parent().unwrap().to_owned(), rows))
+}
+
 /// Expected: `nibabel.load(..)`, `.dataobj`, `.affine` and `aff2axcodes(affine)`, nibabel 5.4; see make_volume.py.
 #[test]
 fn nifti_files_of_every_kind_read_as_nibabel_reads_them() {
@@ -348,13 +371,6 @@ fn headers_that_lie_are_refused_before_memory_is_asked_for() {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut stream = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    stream.write_all(bytes).unwrap();
-    stream.finish().unwrap()
-}
-
 #[test]
 fn a_compressed_file_that_is_cut_off_or_changed_is_an_error() {
     let reader = hounsfield::readers::Nifti;
@@ -426,10 +442,6 @@ fn damaged_volumes_are_errors_and_no_panics() {
     }
     assert!(read + refused >= 5000, "{read} + {refused}");
     assert!(read > 500 && refused > 500, "{read} read, {refused} refused");
-}
-
-fn slice_at(path: &Path, at: usize) -> Result<CtSlice, ReadError> {
-    read_slice(Path::new(&format!("{}#slice={at}", path.display())))
 }
 
 #[test]
@@ -564,18 +576,6 @@ fn a_sheet_shows_planes_in_the_proportions_of_the_body() {
     }
     let said = shop.hounsfield(&["volume", "view", path.to_str().unwrap(), path.to_str().unwrap()]);
     assert!(said.code == Some(2) && said.err.contains("PNG"), "{}", said.err);
-}
-
-/// The rows of a table of the folder that HOUNSFIELD_DATA names, as maps of its columns.
-fn inventory(table: &str) -> Option<(PathBuf, Vec<std::collections::HashMap<String, String>>)> {
-    let Some(data) = std::env::var_os("HOUNSFIELD_DATA").filter(|data| !data.is_empty()) else {
-        eprintln!("skipped: HOUNSFIELD_DATA is not set");
-        return None;
-    };
-    let path = Path::new(&data).join(table);
-    let mut reader = csv::Reader::from_path(&path).unwrap();
-    let rows = reader.deserialize().map(Result::unwrap).collect();
-    Some((path.parent().unwrap().to_owned(), rows))
 }
 
 /// Values of nibabel in the inventories, all of the columns; slices read one by one are those of the volume.
