@@ -463,9 +463,9 @@ fn the_command_says_what_a_volume_is_and_nothing_of_a_patient() {
     for expected in [
         "NIfTI-1, int16",
         "4 x 5 x 6 voxels",
-        "5.004 x 0.7 x 0.75 mm",
+        "5 x 0.728 x 0.75 mm",
         "orientation  LPS",
-        "tilt         2.29 degrees",
+        "tilt         15.95 degrees",
         "-1024 to",
         "50 %:",
     ] {

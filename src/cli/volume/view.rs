@@ -97,8 +97,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         let sides = args.planes.iter().map(|plane| pixels[plane.axes().1[side]]);
         sides.max().unwrap_or(1)
     });
-    let mut sheet = Sheet::new(args.columns);
-    let columns = args.columns.clamp(1, pictures);
+    let longest = chosen.iter().map(|(_, slices)| slices.len()).max().unwrap_or(1);
+    let columns = args.columns.clamp(1, longest);
+    let mut sheet = Sheet::new(columns);
     for (plane, slices) in &chosen {
         for at in slices {
             sheet.push(picture(&volume, *plane, *at, &args.window, pixels, tile).view())?;
