@@ -242,6 +242,22 @@ fn what_was_written_is_read_back_with_its_geometry() {
 }
 
 #[test]
+fn values_that_are_no_number_stay_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut written = volume([2, 3, 4], 1.0, TURNED);
+    written.voxels[[0, 1, 2]] = Hu::NAN;
+    written.voxels[[1, 0, 0]] = Hu::NEG_INFINITY;
+    for name in ["a.nii.gz", "a.npy"] {
+        let path = folder.path().join(name);
+        write_volume(&written, &path, &WriteOptions::default()).unwrap();
+        let read = open_volume(&path, &Stated::default()).unwrap();
+        assert_eq!(read.stored, "float32");
+        let bits = |volume: CtVolume| volume.axial().voxels.mapv(Hu::to_bits);
+        assert_eq!(bits(read.volume), bits(written.clone()));
+    }
+}
+
+#[test]
 fn an_array_has_its_geometry_beside_it_and_lies_from_the_head() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scan.npy");

@@ -14,8 +14,8 @@ use super::{Done, SourceArgs, keep_source, source};
 
 /// Black, in the grey of a [`Sheet`].
 const BLACK: f32 = -1.0;
-/// No sheet has more pictures.
-const MOST: usize = 4096;
+/// No sheet has more pixels: 4,096 pictures of 256 x 256.
+const MOST: usize = 1 << 28;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,8 +34,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 12, conflicts_with = "every")]
     slices: usize,
     /// Every so many slices of each plane, from the first one on
-    #[arg(long, value_name = "N")]
-    every: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    every: Option<u32>,
     /// Pictures a row
     #[arg(long, value_name = "N", default_value_t = 6)]
     columns: usize,
@@ -84,9 +84,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         .collect();
     let pictures: usize = chosen.iter().map(|(_, slices)| slices.len()).sum();
     ensure!(pictures > 0, "no slice was asked for");
+    let fit = MOST / usize::from(args.side).pow(2);
     ensure!(
-        pictures <= MOST,
-        "{pictures} pictures were asked for, at most {MOST} go on a sheet"
+        pictures <= fit,
+        "{pictures} pictures of {} pixels a side were asked for, at most {fit} go on a sheet",
+        args.side
     );
     // One scale for all planes, so that lengths can be compared.
     let extents = [0, 1, 2].map(|axis| size[axis] as f64 * volume.geometry.spacing[axis]);
@@ -116,9 +118,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
 }
 
 /// Numbers of slices: every so many, or so many at even distances with the ends left out alike.
-fn chosen(length: usize, slices: usize, every: Option<usize>) -> Vec<usize> {
+fn chosen(length: usize, slices: usize, every: Option<u32>) -> Vec<usize> {
     match every {
-        Some(step) => (0..length).step_by(step.max(1)).collect(),
+        Some(step) => (0..length).step_by(step as usize).collect(),
         None => {
             let n = slices.min(length);
             (0..n).map(|at| (2 * at + 1) * length / (2 * n)).collect()
