@@ -278,6 +278,12 @@ impl ReadError {
             | Self::WhichSlice { path, .. }
             | Self::MissingAttribute { path, .. }
             | Self::Attribute { path, .. }
+            | Self::Restated { path, .. }
+            | Self::Nifti { path, .. }
+            | Self::Npy { path, .. }
+            | Self::NoVolume { path }
+            | Self::LongVolume { path }
+            | Self::SliceOfVolume { path, .. }
             | Self::Archive { path, .. }
             | Self::NoCodec { path, .. } => path,
         }

@@ -13,10 +13,7 @@ mod content;
 mod header;
 mod write;
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use self::{
     content::content,
