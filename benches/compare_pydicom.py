@@ -33,6 +33,8 @@ NAMES = {
     "1.2.840.10008.1.2.4.80": "JPEG-LS", "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000",
 }
+# What hounsfield makes of padding, which is below it.
+AIR = -1024
 # Slices a turn: enough that a turn takes some ten milliseconds.
 SLICES = 12
 
@@ -73,7 +75,7 @@ def hu(path, plugin):
     values = dataset.pixel_array.astype(np.float32)
     values *= np.float32(dataset.RescaleSlope)
     values += np.float32(dataset.RescaleIntercept)
-    return dataset, values
+    return values
 
 
 def seconds(paths, plugin):
@@ -111,11 +113,9 @@ def main():
         encapsulated = syntax.startswith("1.2.840.10008.1.2.4.") or syntax == "1.2.840.10008.1.2.5"
         plugins = ["pylibjpeg", "pyjpegls"] if syntax.endswith((".4.80", ".4.81")) else ["pylibjpeg" if encapsulated else ""]
         for path in paths:
-            dataset, theirs = hu(path, plugins[0])
-            padding = dataset.get("PixelPaddingValue")
-            real = np.ones(theirs.size, bool) if padding is None else dataset.pixel_array.ravel() != padding
-            difference = np.abs(ours.hu(path)[real] - theirs.ravel()[real]).max()
-            assert difference == 0, (path, difference)
+            theirs, mine = hu(path, plugins[0]).ravel(), ours.hu(path)
+            real = (theirs >= AIR) | (mine != AIR)
+            assert real.mean() > 0.5 and np.array_equal(mine[real], theirs[real]), path
         turn = (paths * SLICES)[:SLICES]
         plugin = min(plugins, key=lambda plugin: min(seconds(turn, plugin) for _ in range(2)))
         ours.seconds(turn)

@@ -106,7 +106,7 @@ pub(super) fn decode(stream: &[u8], expected: &Expected) -> Result<Vec<u16>, Cod
             marker::SOS => {
                 let frame = frame.ok_or_else(|| damaged("a scan before its frame"))?;
                 let scan = tables.scan(segments.segment()?, &frame, expected)?;
-                let intervals = intervals(segments.bytes);
+                let intervals = intervals(segments.bytes)?;
                 return if frame.lossless {
                     lossless::decode(&scan, &intervals)
                 } else {
@@ -276,8 +276,9 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// The coded bytes behind a scan header, without stuffing (B.1.1.5), cut at restart markers; up to any other marker.
-fn intervals(bytes: &[u8]) -> Vec<Vec<u8>> {
+/// The coded bytes behind a scan header, without stuffing (B.1.1.5), cut at restart markers; up to any other marker. The
+/// former are numbered 0 to 7, round and round: what is lost between two of them must not move the rest.
+fn intervals(bytes: &[u8]) -> Result<Vec<Vec<u8>>, CodecError> {
     let mut all = Vec::new();
     let mut now = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -292,14 +293,17 @@ fn intervals(bytes: &[u8]) -> Vec<Vec<u8>> {
             }
             // A fill byte.
             Some(0xFF) => rest = &rest[at + 1..],
-            Some(marker::RST0..=marker::RST7) => {
+            Some(code @ marker::RST0..=marker::RST7) => {
+                if usize::from(code - marker::RST0) != all.len() % 8 {
+                    return Err(damaged("restart markers out of order"));
+                }
                 now.shrink_to_fit();
                 all.push(std::mem::take(&mut now));
                 rest = &rest[at + 2..];
             }
             _ => {
                 all.push(now);
-                return all;
+                return Ok(all);
             }
         }
     }
