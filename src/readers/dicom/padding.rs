@@ -40,6 +40,17 @@ impl Padding {
         (value.min(limit), value.max(limit))
     }
 
+    /// Whether a pixel, of `hu` if it is none, can be padding: false for nearly all pixels, and told by few comparisons.
+    #[inline]
+    pub fn may_hold(&self, pixel: Word, hu: Hu) -> bool {
+        // Where the word is the stored value, nothing else can be meant by it.
+        hu < PADDING_HU
+            || pixel.stored != i32::from(pixel.whole as i16)
+            || self
+                .named
+                .is_some_and(|(low, high)| (low..=high).contains(&pixel.stored))
+    }
+
     /// Whether a pixel is padding.
     pub fn holds(&self, pixel: Word, layout: &Layout, rescale: &Rescale) -> bool {
         let whole = i32::from(pixel.whole as i16);
