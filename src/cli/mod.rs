@@ -43,6 +43,7 @@ mod score_args;
 #[cfg(feature = "torch")]
 mod settle;
 mod split;
+mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
@@ -107,6 +108,9 @@ enum Command {
     Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
+    /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
+    #[command(subcommand)]
+    Volume(Box<volume::Command>),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -200,6 +204,7 @@ impl Cli {
             Command::Features(command) => features::run(&command),
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
+            Command::Volume(command) => volume::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }
     }

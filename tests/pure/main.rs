@@ -39,4 +39,5 @@ mod sha1;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod volume;
 mod weights;
