@@ -14,7 +14,7 @@ use crate::{
     cohort::{Cohort, CohortPlan},
     ct::Pseudonymizer,
     progress::Progress,
-    readers::read_slice,
+    readers::{read_slice, reason},
     recipe::Pretrain,
     seed,
     tables::{read_table, sha256_bytes, sha256_file},
@@ -202,10 +202,7 @@ fn draw(recipe: &Pretrain, cohort: &Cohort) -> Result<(Vec<usize>, Vec<usize>), 
 }
 
 fn load(path: &Path, preprocess: &Preprocess, size: usize) -> Result<Array3<f32>, String> {
-    let slice = read_slice(path).map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error} ({source})"),
-        None => error.to_string(),
-    })?;
+    let slice = read_slice(path).map_err(|error| reason(&error, path))?;
     preprocess.apply(&slice, size).map_err(|error| error.to_string())
 }
 

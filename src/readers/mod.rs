@@ -6,6 +6,7 @@
 mod address;
 mod dicom;
 mod image;
+mod reason;
 
 use std::{
     fs::File,
@@ -17,6 +18,7 @@ pub use self::{
     address::{ARCHIVES, SliceAddress},
     dicom::Dicom,
     image::Image,
+    reason::reason,
 };
 use crate::ct::{CtSlice, Rescale};
 
