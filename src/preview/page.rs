@@ -84,7 +84,12 @@ fn settings(plan: &PreviewPlan) -> ExplanationSection {
                 Cropping::None => "",
                 Cropping::Body => ", cropped to the body (the white line in the picture before)",
             };
-            format!("Window: {}{crop}.", windows.join("; "))
+            let what = if windows.len() == 1 {
+                "Window"
+            } else {
+                "Windows, one a plane"
+            };
+            format!("{what}: {}{crop}.", windows.join("; "))
         }
         Preprocess::Song2020(_) => "Each column is scaled to its own minimum and maximum.".to_owned(),
     };

@@ -14,6 +14,9 @@ use crate::{
 /// Rows and columns of slices where no encoder says them.
 const SIZE: usize = 256;
 
+/// What stands for the recipe of a table, so that `preprocess.window` can be set alone.
+const TABLE: &str = "[preprocess]\nkind = \"standard\"\n";
+
 /// Names that columns of a table have where nothing else is said, the first that is there.
 const PATHS: &[&str] = &["path", "file"];
 const PATIENTS: &[&str] = &["patient_id", "patient"];
@@ -92,7 +95,7 @@ impl Preview {
     }
 
     fn of_table(path: &Path, given: &[String]) -> Result<Self, RecipeError> {
-        let text = overrides::apply("", given, path)?;
+        let text = overrides::apply(TABLE, given, path)?;
         let mut settings: Settings = toml::from_str(&text).map_err(|error| RecipeError::Parse {
             message: pointed(&text, &error),
             after_set: " (as `--set` left it)",

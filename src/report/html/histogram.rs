@@ -12,6 +12,9 @@ const POWERS: [f64; 2] = [-4.0, 0.0];
 const LEGEND_LETTERS: usize = 40;
 const LEGEND_LINE: f64 = 17.0;
 
+/// More room at the right, for numbers of four digits under the axis' end.
+const MARGIN: f64 = 8.0;
+
 /// From the top of the plot to the first mark's name, and from one to the next.
 const MARK_LINE: f64 = 13.0;
 
@@ -66,8 +69,9 @@ impl Histogram<'_> {
             .map(|(index, (name, _))| entry(index, name, height + LEGEND_LINE * (index as f64 + 0.5)))
             .collect();
         format!(
-            "<svg class=\"histogram\" viewBox=\"0 0 {width} {:.0}\" role=\"img\" aria-label=\"{}\">\n\
+            "<svg class=\"histogram\" viewBox=\"0 0 {:.0} {:.0}\" role=\"img\" aria-label=\"{}\">\n\
              {}{marks}{lines}{legend}</svg>\n",
+            width + MARGIN,
             height + LEGEND_LINE * (self.groups.len() as f64 + 0.5),
             escape(self.title),
             frame.axes()
