@@ -34,6 +34,7 @@ mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
 mod pretrain;
+mod preview;
 mod probe;
 mod readers;
 mod report;
@@ -80,6 +81,8 @@ enum Command {
     /// Make weights and a card of another program's weights
     #[command(subcommand)]
     Convert(convert::Command),
+    /// Show slices before and after preprocessing, and how often which values occur at each site
+    Preview(preview::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -191,6 +194,7 @@ impl Cli {
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
+            Command::Preview(args) => preview::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),

@@ -30,6 +30,7 @@ mod images;
 mod module;
 mod names;
 mod other_encoders;
+mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
