@@ -9,7 +9,11 @@ mod confidential;
 mod dicom;
 mod image;
 mod kept;
+mod nifti;
+mod npy;
 mod opened;
+mod samples;
+mod volume;
 
 use std::{
     io,
@@ -22,7 +26,10 @@ pub use self::{
     confidential::{Finding, confidential},
     dicom::{Dicom, DicomFile, Facts, FrameValues, Frames, PADDING_HU, Plane},
     image::Image,
+    nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
+    npy::{Npy, NpyError, write_npy},
     opened::{archive, content, open_bytes, read_slice, sha256, stamp},
+    volume::{VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Rescale};
 
@@ -57,7 +64,7 @@ pub trait Slices: Send + Sync {
 }
 
 /// All readers; the first that recognises a file reads it.
-pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Image];
+pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Nifti, &Npy, &Image];
 
 /// No side of an image may be longer. CT matrices end at 2048; a bomb starts beyond.
 const MAX_SIDE: u32 = 8192;
@@ -89,7 +96,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// No reader knows its first bytes.
-    #[error("not a PNG, JPEG, TIFF or DICOM file by its first bytes: {}", path.display())]
+    #[error("not a PNG, JPEG, TIFF, NIfTI, npy or DICOM file by its first bytes: {}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -146,6 +153,42 @@ pub enum ReadError {
         /// What it holds, e.g. `24 frames`.
         found: String,
         /// The file.
+        path: PathBuf,
+    },
+    /// A NIfTI file that is no volume as it is read here.
+    #[error("NIfTI: {source}: {}", path.display())]
+    Nifti {
+        /// Why.
+        source: NiftiError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An `.npy` file that is no volume or slice as it is read here.
+    #[error("npy: {source}: {}", path.display())]
+    Npy {
+        /// Why.
+        source: NpyError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no volume.
+    #[error("not a NIfTI or npy file by its first bytes, a volume was expected: {}", path.display())]
+    NoVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Longer than any volume.
+    #[error("file is longer than {} GiB, no volume is: {}", volume::MAX_BYTES >> 30, path.display())]
+    LongVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An address of a slice where a volume is meant.
+    #[error("a whole volume was expected and slice {at} was named, leave `#slice=` out: {}", path.display())]
+    SliceOfVolume {
+        /// The slice.
+        at: usize,
+        /// The address.
         path: PathBuf,
     },
     /// An address with a part that means nothing.
@@ -235,6 +278,12 @@ impl ReadError {
             | Self::WhichSlice { path, .. }
             | Self::MissingAttribute { path, .. }
             | Self::Attribute { path, .. }
+            | Self::Restated { path, .. }
+            | Self::Nifti { path, .. }
+            | Self::Npy { path, .. }
+            | Self::NoVolume { path }
+            | Self::LongVolume { path }
+            | Self::SliceOfVolume { path, .. }
             | Self::Archive { path, .. }
             | Self::NoCodec { path, .. } => path,
         }

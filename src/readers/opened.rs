@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Enough for every signature: a DICOM file's stands behind a preamble of 128 bytes.
-const HEAD: usize = 132;
+pub(super) const HEAD: usize = 132;
 
 static STACKS: Kept<Key, Arc<dyn Slices>> = Kept::new(2);
 static ARCHIVES: Kept<Key, Arc<Archive>> = Kept::new(4);
@@ -63,7 +63,7 @@ impl Key {
 /// let path = dir.path().join("slice.txt");
 /// std::fs::write(&path, "not an image")?;
 /// let error = hounsfield::readers::read_slice(&path).unwrap_err();
-/// assert!(error.to_string().starts_with("not a PNG, JPEG, TIFF or DICOM file"));
+/// assert!(error.to_string().starts_with("not a PNG, JPEG, TIFF, NIfTI, npy or DICOM file"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
@@ -203,7 +203,8 @@ fn shown(address: &SliceAddress) -> PathBuf {
     }
 }
 
-fn read_head(path: &Path) -> io::Result<Vec<u8>> {
+/// A file's first bytes, as many as a signature may need.
+pub(super) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD);
     File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
     Ok(head)

@@ -19,10 +19,7 @@ use super::{
     TorchError,
     encoders::{InferenceEncoder, noise, three_planes},
 };
-use crate::{
-    encoder::Layer,
-    progress::Progress,
-};
+use crate::{encoder::Layer, progress::Progress};
 
 /// How to extract.
 #[derive(Debug, Clone)]

@@ -172,7 +172,10 @@ fn bad_rows_are_reported_and_the_rest_goes_on() {
     let causes: BTreeMap<usize, String> = table.failures.iter().map(|f| (f.row, f.cause.to_string())).collect();
     assert_eq!(causes.keys().copied().collect::<Vec<_>>(), [3, 8, 9, 20, 21, 29]);
     assert_eq!(causes[&3], "truncated");
-    assert_eq!(causes[&8], "the prepared slice is [1, 64, 63], the encoder takes [1, 64, 64]");
+    assert_eq!(
+        causes[&8],
+        "the prepared slice is [1, 64, 63], the encoder takes [1, 64, 64]"
+    );
     assert!(causes[&9].contains("broke on purpose"), "{}", causes[&9]);
     assert!(causes[&20].contains("NaN"), "{}", causes[&20]);
     assert!(causes[&21].contains("255"), "{}", causes[&21]);
@@ -291,7 +294,13 @@ fn three_planes_are_encoded_as_they_are_stacked() {
     let windows = |row| stacked([row, row + 1, row + 2]);
     let (found, _) = run(&encoder, &rows, &|row| Ok(windows(row)), &three);
     for (layer, name) in LAYERS.iter().enumerate() {
-        for (row, (a, b)) in equal.layer(layer).rows().into_iter().zip(grey.layer(layer).rows()).enumerate() {
+        for (row, (a, b)) in equal
+            .layer(layer)
+            .rows()
+            .into_iter()
+            .zip(grey.layer(layer).rows())
+            .enumerate()
+        {
             assert!(close(a, b), "row {row} of {name} differs in three equal planes");
         }
         assert_ne!(found.layer(layer), grey.layer(layer), "{name}");

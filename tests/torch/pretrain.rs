@@ -487,7 +487,8 @@ fn networks_to_start_from_are_taken_whole_or_refused_by_name() {
 /// Three windows are three planes of the slices that are trained on, shown and written to the card; a generator draws grey ones.
 #[test]
 fn an_encoder_is_trained_on_three_windows_and_a_generator_is_not() {
-    let windows = "preprocess={ kind = \"standard\", windows = [\"lung\", \"mediastinum\", \"wide\"], crop = \"body\" }";
+    let windows =
+        "preprocess={ kind = \"standard\", windows = [\"lung\", \"mediastinum\", \"wide\"], crop = \"body\" }";
     let shop = workshop(LEJEPA);
     let grey = pretrain(&shop, "grey", &["--set", "train.steps=4"]);
     assert_eq!(grey.code, Some(0), "{}", grey.err);
@@ -505,5 +506,9 @@ fn an_encoder_is_trained_on_three_windows_and_a_generator_is_not() {
     let shop = workshop(BIGBIGAN);
     let refused = pretrain(&shop, "run", &["--set", windows]);
     assert_eq!(refused.code, Some(2), "{}", refused.err);
-    assert!(refused.err.contains("draws grey slices: name one window"), "{}", refused.err);
+    assert!(
+        refused.err.contains("draws grey slices: name one window"),
+        "{}",
+        refused.err
+    );
 }

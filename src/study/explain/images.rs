@@ -48,7 +48,10 @@ impl<'a> Images<'a> {
     /// How slices are shown.
     pub fn words(&self) -> String {
         match self.preprocess.windows() {
-            [first, _, ..] => format!("in the first of the windows in which the encoder sees them, {}", first.words()),
+            [first, _, ..] => format!(
+                "in the first of the windows in which the encoder sees them, {}",
+                first.words()
+            ),
             _ => "as the encoder sees them".to_owned(),
         }
     }
