@@ -101,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let mut warnings = std::mem::take(&mut index.warnings);
     let joined = labels.map(|labels| labels.join(&index.scans, &ids)).transpose()?;
     warnings.extend(joined.iter().flat_map(|joined| joined.warnings.clone()));
-    warnings.extend(selections.apply(&mut index.scans, &mut index.left_out)?);
+    warnings.extend(selections.apply(&mut index)?);
     let burned_in_scans = index
         .scans
         .iter()

@@ -149,8 +149,13 @@ impl Index {
         index.scans = series::scans(slices, &mut index.left_out);
         index.drop_short_scans(plan.min_slices);
         index.warn_of_patients();
-        index.left_out.sort_by(|a, b| key(&a.address).cmp(&key(&b.address)));
+        index.sort_left_out();
         Ok(index)
+    }
+
+    /// Into the order of the files: rows of one file follow each other.
+    fn sort_left_out(&mut self) {
+        self.left_out.sort_by(|a, b| key(&a.address).cmp(&key(&b.address)));
     }
 
     fn drop_short_scans(&mut self, least: usize) {

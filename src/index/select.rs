@@ -6,7 +6,7 @@
 use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
 
 use super::{
-    IndexError, LeftOut, Reason, Scan,
+    Index, IndexError, LeftOut, Reason,
     files::{COLUMNS, Hits, NamedFiles},
     series::Placed,
 };
@@ -102,7 +102,8 @@ impl Selections {
     /// # Errors
     ///
     /// A line of a list that names several files.
-    pub fn apply(&self, scans: &mut [Scan], left_out: &mut Vec<LeftOut>) -> Result<Vec<String>, IndexError> {
+    pub fn apply(&self, index: &mut Index) -> Result<Vec<String>, IndexError> {
+        let scans = &mut index.scans;
         let mut warnings = Vec::new();
         for rule in &self.rules {
             let mut hits = Hits::default();
@@ -133,10 +134,13 @@ impl Selections {
             }
         }
         let slices = scans.iter().flat_map(|scan| &scan.slices);
-        left_out.extend(slices.filter(|placed| !placed.taken).map(|placed| LeftOut {
-            address: placed.slice.address.clone(),
-            reason: Reason::NotSelected,
-        }));
+        index
+            .left_out
+            .extend(slices.filter(|placed| !placed.taken).map(|placed| LeftOut {
+                address: placed.slice.address.clone(),
+                reason: Reason::NotSelected,
+            }));
+        index.sort_left_out();
         Ok(warnings)
     }
 }
@@ -185,58 +189,58 @@ mod tests {
         *,
     };
 
-    fn scan() -> Vec<Scan> {
+    fn five() -> Index {
         let slices: Vec<Slice> = (0..5).map(|at| testing::slice(f64::from(-at))).collect();
-        scans(slices, &mut Vec::new())
+        Index {
+            scans: scans(slices, &mut Vec::new()),
+            ..Index::default()
+        }
     }
 
-    fn taken(selections: &[&str], scans: &mut [Scan]) -> (Vec<usize>, Selections) {
+    /// The numbers of the slices that are taken, and what the table says.
+    fn taken(selections: &[&str], index: &mut Index) -> (Vec<usize>, Option<String>) {
         let selections: Vec<Selection> = selections.iter().map(|text| text.parse().unwrap()).collect();
         let selections = Selections::read(&selections).unwrap();
-        let mut left_out = Vec::new();
-        selections.apply(scans, &mut left_out).unwrap();
-        let kept: Vec<usize> = scans[0]
-            .slices
+        for placed in &mut index.scans[0].slices {
+            placed.taken = true;
+        }
+        index.left_out.clear();
+        selections.apply(index).unwrap();
+        let slices = &index.scans[0].slices;
+        let kept: Vec<usize> = slices
             .iter()
             .filter(|placed| placed.taken)
             .map(|placed| placed.index)
             .collect();
-        assert_eq!(kept.len() + left_out.len(), scans[0].slices.len());
-        (kept, selections)
+        assert_eq!(kept.len() + index.left_out.len(), slices.len());
+        (kept, selections.words)
     }
 
     #[test]
     fn slices_are_taken_by_place_and_by_lung_together() {
-        let mut scans = scan();
-        for placed in &mut scans[0].slices {
+        let mut index = five();
+        for placed in &mut index.scans[0].slices {
             placed.slice.image.as_mut().unwrap().lung = placed.index as f32 / 10.0;
         }
-        let (kept, selections) = taken(&["position=0.25..0.75", "lung=0.2..1"], &mut scans);
+        let (kept, words) = taken(&["position=0.25..0.75", "lung=0.15..1"], &mut index);
         assert_eq!(kept, [2, 3]);
-        assert_eq!(selections.words.as_deref(), Some("position=0.25..0.75; lung=0.2..1"));
-        assert_eq!(taken(&[], &mut scan()).0.len(), 5);
+        assert_eq!(words.as_deref(), Some("position=0.25..0.75; lung=0.15..1"));
+        assert_eq!(taken(&[], &mut index), (vec![0, 1, 2, 3, 4], None));
     }
 
     #[test]
     fn a_list_has_a_header_or_none() {
-        let mut scans = scan();
-        let name = |at: usize| scans[0].slices[at].slice.address.to_string();
+        let mut index = five();
+        let name = |at: usize| index.scans[0].slices[at].slice.address.to_string();
         let folder = tempfile::tempdir().unwrap();
         let (plain, table) = (folder.path().join("list.txt"), folder.path().join("list.csv"));
         std::fs::write(&plain, format!("{}\n{}\n", name(1), name(3))).unwrap();
         std::fs::write(&table, format!("why,path\nx,{}\n", name(2))).unwrap();
         let list = |path: &std::path::Path| format!("list={}", path.display());
-        let (kept, selections) = taken(&[&list(&plain)], &mut scans);
+        let (kept, words) = taken(&[&list(&plain)], &mut index);
         assert_eq!(kept, [1, 3]);
-        assert!(selections.words.unwrap().starts_with("list="));
-        let (kept, _) = taken(&[&list(&table)], &mut scan_again(&scans));
-        assert_eq!(kept, [2]);
-    }
-
-    /// The same files, all taken.
-    fn scan_again(scans: &[Scan]) -> Vec<Scan> {
-        let slices = scans[0].slices.iter().map(|placed| placed.slice.clone()).collect();
-        super::super::series::scans(slices, &mut Vec::new())
+        assert!(words.unwrap().starts_with("list="));
+        assert_eq!(taken(&[&list(&table)], &mut index).0, [2]);
     }
 
     #[test]
