@@ -28,7 +28,7 @@ use hounsfield::{
         weights::{self, WeightMap},
     },
 };
-use ndarray::Array2;
+use ndarray::Array3;
 use rand_distr::{Distribution as _, StandardNormal};
 use tch::{Device, Tensor};
 
@@ -177,7 +177,7 @@ fn benchmark(c: &mut Criterion) {
         b.iter(|| plain.forward(&x, Statistics::Stored));
     });
     let rows: Vec<usize> = (0..32).collect();
-    let load = |row: usize| Ok::<_, String>(Array2::from_elem((256, 256), (row as f32).sin()));
+    let load = |row: usize| Ok::<_, String>(Array3::from_elem((1, 256, 256), (row as f32).sin()));
     let stop = AtomicBool::new(false);
     group.bench_function("extract/32-slices", |b| {
         b.iter(|| {

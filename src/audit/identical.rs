@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::{AuditError, Check, Finding, LISTED, Listed, Material, Outcome, Settings, Severity, count, counted};
-use crate::{cohort::same_bytes, tables::sha256_file};
+use crate::{cohort::same_bytes, readers::sha256};
 
 /// What a check says where rows have no images.
 pub(super) const NO_IMAGES: &str = "the rows have no images: name the column of their paths (--path)";
@@ -28,7 +28,7 @@ impl Check for SameBytes {
             .enumerate()
             .map(|(row, path)| match material.sha256.get(row) {
                 Some(Some(known)) => Some(known.clone()),
-                _ => sha256_file(path.as_deref()?).ok(),
+                _ => sha256(path.as_deref()?).ok(),
             })
             .collect();
         let read = hashes.iter().flatten().count();

@@ -16,6 +16,7 @@ use serde_json::json;
 use super::{AuditError, Check, Finding, Material, Outcome, Settings, Severity, counted};
 use crate::{
     heads::{HeadConfig, LogisticConfig, TrainingSet, Tuning},
+    readers::{self, SliceAddress},
     seed,
     stats::{Clusters, Estimate, FoldError, Ranking, grouped_folds},
 };
@@ -314,11 +315,25 @@ fn rivals<'a>(material: &'a Material, rows: &[usize]) -> (Vec<Rival<'a>>, Skippe
     (rivals, skipped)
 }
 
-/// Bytes, width and height of a picture; no width and height for what `image` does not know, such as DICOM.
+/// Bytes, width and height of a picture; no width and height for what `image` does not know, such as DICOM. A slice of many
+/// has no bytes of its own.
 fn facts(path: &std::path::Path) -> Option<[f64; 3]> {
-    let bytes = std::fs::metadata(path).ok()?.len() as f64;
-    let reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
-    let (width, height) = reader.into_dimensions().unwrap_or((0, 0));
+    let address = SliceAddress::parse(path)
+        .ok()
+        .filter(|address| address.slice.is_none())?;
+    let (bytes, dimensions) = if address.member.is_some() {
+        let content = readers::content(&address).ok()?;
+        let reader = image::ImageReader::new(std::io::Cursor::new(&content));
+        (
+            content.len() as f64,
+            reader.with_guessed_format().ok()?.into_dimensions(),
+        )
+    } else {
+        let bytes = std::fs::metadata(&address.file).ok()?.len() as f64;
+        let reader = image::ImageReader::open(&address.file).ok()?;
+        (bytes, reader.with_guessed_format().ok()?.into_dimensions())
+    };
+    let (width, height) = dimensions.unwrap_or((0, 0));
     Some([bytes, f64::from(width), f64::from(height)])
 }
 

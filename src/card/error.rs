@@ -106,6 +106,14 @@ pub enum CardError {
         /// The weights.
         weights: PathBuf,
     },
+    /// Preprocessing that gives what the encoder does not take.
+    #[error("encoder card `{card}`: {source}")]
+    Preprocess {
+        /// The card's name.
+        card: String,
+        /// What is wrong.
+        source: crate::transforms::PreprocessError,
+    },
     /// A path where a name belongs.
     #[error(
         "encoder card `{card}` lists `{file}` under `[sha256]`, which is no plain file name: its files stand beside it"

@@ -306,6 +306,8 @@ impl EncoderCard {
         }
         let refused = |source| CardError::Encoder { card: card(), source };
         self.encoder.check().map_err(refused)?;
+        let planes = self.preprocess.check_planes(self.encoder.planes());
+        planes.map_err(|source| CardError::Preprocess { card: card(), source })?;
         if self.layers.is_empty() {
             return Err(CardError::NoLayers { card: card() });
         }

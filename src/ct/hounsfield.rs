@@ -80,6 +80,12 @@ impl HuWindow {
         width: 2000.0,
     };
 
+    /// Bone of the spine and the ribs: -500 to 1300 HU (Murphy et al., "Windowing (CT)", Radiopaedia.org, spine).
+    pub const BONE: Self = Self {
+        center: 400.0,
+        width: 1800.0,
+    };
+
     /// The value's place in the window, in `[0, 1]`; values outside are clipped. Linear between the window's exact
     /// ends, without the half-pixel of DICOM's `LINEAR` function (PS3.3 C.11.2.1.3.2, `LINEAR_EXACT`).
     ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DinoV2, EncoderConfig, EncoderError, Layer, PREFIX, ResNet50ImageNet};
+use super::{DinoV2, EncoderConfig, EncoderError, IMAGE_CHANNELS, Layer, PREFIX, ResNet50ImageNet};
 
 impl EncoderConfig {
     /// Whether the settings make a network.
@@ -31,6 +31,14 @@ impl EncoderConfig {
             Self::ResNet50ImageNet(c) => c.input_size,
             Self::DinoV2(c) => c.input_size,
             Self::TorchScript(c) => c.input_size,
+        }
+    }
+
+    /// Planes of the slices that it takes: 3 but for a script that takes 1. Grey slices stand in all of them.
+    pub fn planes(&self) -> usize {
+        match self {
+            Self::TorchScript(c) => c.planes,
+            _ => IMAGE_CHANNELS,
         }
     }
 

@@ -30,7 +30,7 @@ pub struct TorchScript {
     pub weights: Weights,
     /// Rows and columns of a slice as it enters.
     pub input_size: usize,
-    /// Planes of the images that it takes: 1, or 3 equal ones. Default: 3.
+    /// Planes of the images that it takes: 1, or 3, which are equal where slices are grey. Default: 3.
     #[serde(default = "three")]
     pub planes: usize,
     /// Mean of each plane, black 0 and white 1: slices go from 0 to 1, less this mean, over `std`. Default: none, and then

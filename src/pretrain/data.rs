@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array3, Array4, Axis};
 use rand::seq::SliceRandom as _;
 use rayon::prelude::*;
 
@@ -14,10 +14,10 @@ use crate::{
     cohort::{Cohort, CohortPlan},
     ct::Pseudonymizer,
     progress::Progress,
-    readers::read_slice,
+    readers::{read_slice, sha256},
     recipe::Pretrain,
     seed,
-    tables::{read_table, sha256_bytes, sha256_file},
+    tables::{read_table, sha256_bytes},
     transforms::Preprocess,
 };
 
@@ -38,13 +38,13 @@ pub struct Data {
 }
 
 /// The hash of a slice's file, and the slice where it is kept.
-type Read = (String, Option<Array2<f32>>);
+type Read = (String, Option<Array3<f32>>);
 
 /// Where slices come from when they are wanted.
 #[derive(Debug)]
 enum Slices {
     /// All in memory; `None` for rows that are not used.
-    Kept(Vec<Option<Array2<f32>>>),
+    Kept(Vec<Option<Array3<f32>>>),
     /// Too many: each is decoded anew.
     Decoded {
         preprocess: Preprocess,
@@ -73,15 +73,16 @@ impl Data {
         wanted.sort_unstable();
 
         let size = recipe.encoder.input_size();
-        let fits = wanted.len().saturating_mul(4 * size * size) <= recipe.data.memory_mb.saturating_mul(1_000_000);
+        let bytes = size_of::<f32>() * recipe.preprocess.planes() * size * size;
+        let fits = wanted.len().saturating_mul(bytes) <= recipe.data.memory_mb.saturating_mul(1_000_000);
         let progress = Progress::new("slices", "slices read", wanted.len() as u64);
         let read = |row: &usize| {
             let path = &cohort.paths[*row];
-            let hash = sha256_file(path).map_err(|error| error.to_string());
+            let hash = sha256(path).map_err(|error| error.without_path());
             let slice = hash.and_then(|hash| Ok((hash, load(path, &recipe.preprocess, size)?)));
             progress.tick(1);
             let kept = slice.map(|(hash, slice)| (hash, fits.then_some(slice)));
-            (*row, kept.map_err(|why| without_path(&why, path)))
+            (*row, kept)
         };
         let found: Vec<(usize, Result<Read, String>)> = wanted.par_iter().map(read).collect();
         progress.finish();
@@ -126,27 +127,27 @@ impl Data {
         })
     }
 
-    /// The slice of a row, `[S, S]` in `[-1, 1]`.
+    /// The slice of a row, `[C, S, S]` in `[-1, 1]`.
     ///
     /// # Errors
     ///
     /// Where it is decoded anew and its file has gone since.
-    pub fn slice(&self, row: usize) -> Result<Array2<f32>, String> {
+    pub fn slice(&self, row: usize) -> Result<Array3<f32>, String> {
         match &self.slices {
             Slices::Kept(slices) => slices[row].clone().ok_or_else(|| "is not used".to_owned()),
             Slices::Decoded {
                 preprocess,
                 size,
                 paths,
-            } => load(&paths[row], preprocess, *size).map_err(|why| without_path(&why, &paths[row])),
+            } => load(&paths[row], preprocess, *size),
         }
     }
 
-    /// Slices of rows, `[N, S, S]`; those whose files have gone are left out.
-    pub fn stack(&self, rows: &[usize]) -> Array3<f32> {
-        let slices: Vec<Array2<f32>> = rows.iter().filter_map(|row| self.slice(*row).ok()).collect();
-        let views: Vec<_> = slices.iter().map(Array2::view).collect();
-        ndarray::stack(Axis(0), &views).unwrap_or_else(|_| Array3::zeros((0, 0, 0)))
+    /// Slices of rows, `[N, C, S, S]`; those whose files have gone are left out.
+    pub fn stack(&self, rows: &[usize]) -> Array4<f32> {
+        let slices: Vec<Array3<f32>> = rows.iter().filter_map(|row| self.slice(*row).ok()).collect();
+        let views: Vec<_> = slices.iter().map(Array3::view).collect();
+        ndarray::stack(Axis(0), &views).unwrap_or_else(|_| Array4::zeros((0, 0, 0, 0)))
     }
 
     /// At most `most` of the rows, drawn by a named stream and in the order of the table.
@@ -200,15 +201,7 @@ fn draw(recipe: &Pretrain, cohort: &Cohort) -> Result<(Vec<usize>, Vec<usize>), 
     Ok(rows.into_iter().partition(|row| !out.contains(&cohort.patient[*row])))
 }
 
-fn load(path: &Path, preprocess: &Preprocess, size: usize) -> Result<Array2<f32>, String> {
-    let slice = read_slice(path).map_err(|error| match std::error::Error::source(&error) {
-        Some(source) => format!("{error} ({source})"),
-        None => error.to_string(),
-    })?;
+fn load(path: &Path, preprocess: &Preprocess, size: usize) -> Result<Array3<f32>, String> {
+    let slice = read_slice(path).map_err(|error| error.without_path())?;
     preprocess.apply(&slice, size).map_err(|error| error.to_string())
-}
-
-/// The message without the path, which may name a patient.
-fn without_path(message: &str, path: &Path) -> String {
-    message.replace(&path.display().to_string(), "the file")
 }

@@ -6,11 +6,11 @@ use std::{
     thread::{self, Scope},
 };
 
-use ndarray::{Array3, s};
+use ndarray::{Array4, Axis};
 use rand::seq::SliceRandom as _;
 
 use super::{Data, PretrainError};
-use crate::{method::Appetite, recipe::Pretrain, seed};
+use crate::{ct::Hu, method::Appetite, recipe::Pretrain, seed};
 
 /// Name of the loading threads: a panic in one of them is a slice's failure, not a bug to print.
 pub const LOADER: &str = "load";
@@ -44,7 +44,7 @@ impl Sampler<'_> {
 /// Batches in the order of the training.
 #[derive(Debug)]
 pub struct Loader {
-    queues: Vec<Receiver<Result<Array3<f32>, PretrainError>>>,
+    queues: Vec<Receiver<Result<Array4<f32>, PretrainError>>>,
     next: u64,
     per_step: usize,
 }
@@ -78,12 +78,12 @@ impl Loader {
         }
     }
 
-    /// The batches of the next step, `[V * N, S, S]` each; `None` after the last one.
+    /// The batches of the next step, `[V * N, C, S, S]` each; `None` after the last one.
     ///
     /// # Errors
     ///
     /// A file that has gone since the training started.
-    pub fn step(&mut self) -> Result<Option<Vec<Array3<f32>>>, PretrainError> {
+    pub fn step(&mut self) -> Result<Option<Vec<Array4<f32>>>, PretrainError> {
         let mut batches = Vec::new();
         for _ in 0..self.per_step {
             let queue = (self.next % self.queues.len() as u64) as usize;
@@ -102,7 +102,7 @@ fn make(
     recipe: &Pretrain,
     data: &Data,
     appetite: Appetite,
-    queue: &SyncSender<Result<Array3<f32>, PretrainError>>,
+    queue: &SyncSender<Result<Array4<f32>, PretrainError>>,
 ) {
     let mut sampler = Sampler {
         rows: &data.training,
@@ -116,17 +116,18 @@ fn make(
     }
 }
 
-/// Batch `number` of the training, `[V * N, S, S]`: the first view of all slices, then the second, and so on.
+/// Batch `number` of the training, `[V * N, C, S, S]`: the first view of all slices, then the second, and so on.
 fn batch(
     number: u64,
     recipe: &Pretrain,
     data: &Data,
     appetite: Appetite,
     sampler: &mut Sampler,
-) -> Result<Array3<f32>, PretrainError> {
+) -> Result<Array4<f32>, PretrainError> {
     let (n, size) = (recipe.train.batch, recipe.encoder.input_size());
-    let window = recipe.preprocess.window_width();
-    let mut batch = Array3::zeros((appetite.views * n, size, size));
+    let windows = recipe.preprocess.windows();
+    let widths: Vec<Hu> = windows.iter().map(|window| window.0.width).collect();
+    let mut batch = Array4::zeros((appetite.views * n, widths.len(), size, size));
     for at in 0..n {
         let row = sampler.row(number * n as u64 + at as u64);
         let slice = data
@@ -134,8 +135,8 @@ fn batch(
             .map_err(|why| PretrainError::Gone { row: row + 1, why })?;
         for view in 0..appetite.views {
             let mut rng = seed::stream(recipe.seed, &format!("augment/{number}/{at}/{view}"));
-            let image = recipe.augment.apply(slice.view(), window, size, &mut rng);
-            batch.slice_mut(s![view * n + at, .., ..]).assign(&image);
+            let image = recipe.augment.apply(slice.view(), &widths, size, &mut rng);
+            batch.index_axis_mut(Axis(0), view * n + at).assign(&image);
         }
     }
     Ok(batch)

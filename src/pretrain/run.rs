@@ -363,7 +363,7 @@ impl Pretraining {
         &self,
         state: &State,
         numbers: &[(&'static str, f64)],
-        batches: &[ndarray::Array3<f32>],
+        batches: &[ndarray::Array4<f32>],
     ) -> Result<(), PretrainError> {
         let broken = Alarms::not_finite(numbers);
         if broken.is_empty() {
@@ -377,7 +377,9 @@ impl Pretraining {
         })?;
         for (at, batch) in batches.iter().enumerate() {
             let path = folder.join(format!("step-{step:08}-batch-{at}.png"));
-            sheet(16, batch.outer_iter())?.save(&path)?;
+            let (n, planes, height, width) = batch.dim();
+            let grey = batch.view().into_shape_with_order((n * planes, height, width));
+            sheet(16, grey.expect("a batch lies in one piece").outer_iter())?.save(&path)?;
             torch::trainer::save_batch(batch, &path.with_extension("safetensors"))?;
         }
         let mut what: Vec<String> = broken.iter().map(|name| (*name).to_owned()).collect();

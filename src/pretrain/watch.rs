@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use ndarray::{Array2, Array3, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis, concatenate, s};
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::{Data, PretrainError};
@@ -34,8 +34,8 @@ const WHOLE: usize = 64;
 /// The slices that a training is watched with, drawn once.
 #[derive(Debug)]
 pub struct Watch {
-    /// `[N, S, S]` training slices for batch-norm statistics.
-    pub standing: Array3<f32>,
+    /// `[N, C, S, S]` training slices for batch-norm statistics.
+    pub standing: Array4<f32>,
     training: Labelled,
     held_out: Labelled,
     seed: u64,
@@ -44,7 +44,8 @@ pub struct Watch {
 /// Slices with what a probe needs to know.
 #[derive(Debug)]
 struct Labelled {
-    slices: Array3<f32>,
+    /// `[N, C, S, S]`
+    slices: Array4<f32>,
     /// `None` where a slice has no label of the study.
     positive: Vec<Option<bool>>,
     patient: Vec<usize>,
@@ -66,7 +67,7 @@ impl Labelled {
 }
 
 /// One layer of slices, `[N, F]`.
-fn features(product: &Product, slices: &Array3<f32>, layer: Layer) -> Result<Array2<f32>, PretrainError> {
+fn features(product: &Product, slices: &Array4<f32>, layer: Layer) -> Result<Array2<f32>, PretrainError> {
     Ok(product.features(slices.view(), &[layer])?.swap_remove(0))
 }
 
@@ -201,13 +202,13 @@ impl Watch {
             0 => &self.training.slices,
             _ => &self.held_out.slices,
         };
-        let shown = shown.slice(s![..most.min(shown.dim().0), .., ..]);
+        let shown = shown.slice(s![..most.min(shown.dim().0), .., .., ..]);
         let Some(generator) = product.generator().filter(|_| shown.dim().0 > 0) else {
             return Ok(None);
         };
         let codes = product.features(shown, &[Layer::ZMean])?.swap_remove(0);
         let again = generator.generate(&codes)?;
-        Ok(Some([shrink(&shown.to_owned(), generator.resolution()), again]))
+        Ok(Some([shrink(grey(&shown), generator.resolution()), again]))
     }
 
     /// Standard normal vectors `[N, Z]`, the same at every look.
@@ -247,7 +248,7 @@ impl Watch {
         let ends = self
             .training
             .slices
-            .slice(s![..(2 * walks).min(self.training.slices.dim().0), .., ..]);
+            .slice(s![..(2 * walks).min(self.training.slices.dim().0), .., .., ..]);
         let codes = product.features(ends, &[Layer::ZMean])?.swap_remove(0);
         let mut steps = Vec::new();
         for pair in codes.axis_chunks_iter(Axis(0), 2).filter(|pair| pair.nrows() == 2) {
@@ -280,8 +281,13 @@ fn save(sheet: &Sheet, name: &str, folder: &Path, step: u64, events: &mut Events
     Ok(events.sheet(step, name, sheet)?)
 }
 
+/// The only plane of slices, `[N, 1, S, S]` to `[N, S, S]`: recipes with a generator have no other.
+fn grey<'a>(slices: &'a ArrayView4<'a, f32>) -> ArrayView3<'a, f32> {
+    slices.index_axis(Axis(1), 0)
+}
+
 /// Means over squares, `[N, S, S]` to `[N, R, R]`, as the discriminator sees slices.
-fn shrink(slices: &Array3<f32>, resolution: usize) -> Array3<f32> {
+fn shrink(slices: ArrayView3<'_, f32>, resolution: usize) -> Array3<f32> {
     let (n, size, _) = slices.dim();
     let k = size / resolution;
     Array3::from_shape_fn((n, resolution, resolution), |(i, y, x)| {
@@ -290,11 +296,11 @@ fn shrink(slices: &Array3<f32>, resolution: usize) -> Array3<f32> {
     })
 }
 
-/// Every pixel as a square, `[N, R, R]` to `[N, S, S]`: the exact inverse of [`shrink`].
-fn enlarge(images: &Array3<f32>, size: usize) -> Array3<f32> {
+/// Every pixel as a square, `[N, R, R]` to grey slices `[N, 1, S, S]`: the exact inverse of [`shrink`].
+fn enlarge(images: &Array3<f32>, size: usize) -> Array4<f32> {
     let (n, resolution, _) = images.dim();
     let k = size / resolution;
-    Array3::from_shape_fn((n, size, size), |(i, y, x)| images[[i, y / k, x / k]])
+    Array4::from_shape_fn((n, 1, size, size), |(i, _, y, x)| images[[i, y / k, x / k]])
 }
 
 #[cfg(test)]
@@ -304,6 +310,6 @@ mod tests {
     #[test]
     fn what_was_enlarged_shrinks_back() {
         let images = Array3::from_shape_fn((2, 4, 4), |(i, y, x)| (i * 16 + y * 4 + x) as f32);
-        assert_eq!(shrink(&enlarge(&images, 8), 4), images);
+        assert_eq!(shrink(grey(&enlarge(&images, 8).view()), 4), images);
     }
 }

@@ -4,19 +4,32 @@
 //! was stored or an error: half a picture is an error. [`SliceAddress`] says which slice of which file is meant.
 
 mod address;
+mod archive;
+mod confidential;
 mod dicom;
 mod image;
+mod kept;
+mod nifti;
+mod npy;
+mod opened;
+mod samples;
+mod volume;
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
 pub use self::{
     address::{ARCHIVES, SliceAddress},
-    dicom::Dicom,
+    archive::{Archive, ArchiveFlaw, Member, Refusal, Refused},
+    confidential::{Finding, confidential},
+    dicom::{Dicom, DicomFile, Facts, FrameValues, Frames, PADDING_HU, Plane},
     image::Image,
+    nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
+    npy::{Npy, NpyError, write_npy},
+    opened::{archive, content, open_bytes, read_slice, sha256, stamp},
+    volume::{VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Rescale};
 
@@ -51,10 +64,7 @@ pub trait Slices: Send + Sync {
 }
 
 /// All readers; the first that recognises a file reads it.
-pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Image];
-
-/// Enough for every signature: a DICOM file's stands behind a preamble of 128 bytes.
-const HEAD: usize = 132;
+pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Nifti, &Npy, &Image];
 
 /// No side of an image may be longer. CT matrices end at 2048; a bomb starts beyond.
 const MAX_SIDE: u32 = 8192;
@@ -62,72 +72,9 @@ const MAX_SIDE: u32 = 8192;
 /// No file may be longer: a single slice never is, and it is read into memory at once.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads one slice of any known format; the path is a [`SliceAddress`].
-///
-/// ```
-/// # let dir = tempfile::tempdir()?;
-/// let path = dir.path().join("slice.txt");
-/// std::fs::write(&path, "not an image")?;
-/// let error = hounsfield::readers::read_slice(&path).unwrap_err();
-/// assert!(error.to_string().starts_with("not a PNG, JPEG, TIFF or DICOM file"));
-/// # Ok::<(), std::io::Error>(())
-/// ```
-pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
-    let address = SliceAddress::parse(path)?;
-    let slices = open(&address)?;
-    match (address.slice, slices.len()) {
-        (None, 1) => slices.read(0),
-        (Some(at), n) if at < n => slices.read(at),
-        (at, n) => Err(ReadError::WhichSlice {
-            found: n,
-            asked: at.map_or("none".to_owned(), |at| at.to_string()),
-            path: path.to_owned(),
-        }),
-    }
-}
-
-/// Opens the file or the member of an archive that an address names.
-fn open(address: &SliceAddress) -> Result<Box<dyn Slices>, ReadError> {
-    let path = &address.file;
-    let head = read_head(path).map_err(|source| ReadError::Io {
-        source,
-        path: path.to_owned(),
-    })?;
-    match READERS.iter().find(|reader| reader.can_read(&head, path)) {
-        Some(reader) => reader.open(read_bytes(path)?, address.rescale, path),
-        None if head.is_empty() => Err(ReadError::Empty { path: path.to_owned() }),
-        None => Err(ReadError::UnknownFormat { path: path.to_owned() }),
-    }
-}
-
 /// What this build can read, as pairs of format and details; for `hounsfield doctor`.
 pub fn codecs() -> Vec<(String, String)> {
     READERS.iter().flat_map(|reader| reader.codecs()).collect()
-}
-
-fn read_head(path: &Path) -> io::Result<Vec<u8>> {
-    let mut head = Vec::with_capacity(HEAD);
-    File::open(path)?.take(HEAD as u64).read_to_end(&mut head)?;
-    Ok(head)
-}
-
-/// The whole file, if it is not absurdly long.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
-    let io_error = |source| ReadError::Io {
-        source,
-        path: path.to_owned(),
-    };
-    let file = File::open(path).map_err(io_error)?;
-    let bytes = file.metadata().map_err(io_error)?.len();
-    if bytes > MAX_BYTES {
-        return Err(ReadError::TooLong {
-            mebibytes: bytes >> 20,
-            path: path.to_owned(),
-        });
-    }
-    let mut content = Vec::with_capacity(bytes as usize);
-    file.take(MAX_BYTES).read_to_end(&mut content).map_err(io_error)?;
-    Ok(content)
 }
 
 /// Why a file gave no slice. No message holds anything that the file says of a patient; the path comes last.
@@ -149,7 +96,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// No reader knows its first bytes.
-    #[error("not a PNG, JPEG, TIFF or DICOM file by its first bytes: {}", path.display())]
+    #[error("not a PNG, JPEG, TIFF, NIfTI, npy or DICOM file by its first bytes: {}", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,
@@ -208,6 +155,42 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+    /// A NIfTI file that is no volume as it is read here.
+    #[error("NIfTI: {source}: {}", path.display())]
+    Nifti {
+        /// Why.
+        source: NiftiError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An `.npy` file that is no volume or slice as it is read here.
+    #[error("npy: {source}: {}", path.display())]
+    Npy {
+        /// Why.
+        source: NpyError,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no volume.
+    #[error("not a NIfTI or npy file by its first bytes, a volume was expected: {}", path.display())]
+    NoVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Longer than any volume.
+    #[error("file is longer than {} GiB, no volume is: {}", volume::MAX_BYTES >> 30, path.display())]
+    LongVolume {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An address of a slice where a volume is meant.
+    #[error("a whole volume was expected and slice {at} was named, leave `#slice=` out: {}", path.display())]
+    SliceOfVolume {
+        /// The slice.
+        at: usize,
+        /// The address.
+        path: PathBuf,
+    },
     /// An address with a part that means nothing.
     #[error("`{found}` says nothing about a slice, expected `slice=N` or `rescale=SLOPE,INTERCEPT` behind `#`: {}", path.display())]
     Address {
@@ -248,6 +231,24 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+    /// The user states another rescale than the file has.
+    #[error("file's own rescale is {own} and {stated} was stated, leave the statement out if the file is right: {}", path.display())]
+    Restated {
+        /// The file's slope and intercept.
+        own: String,
+        /// The user's.
+        stated: Rescale,
+        /// The file.
+        path: PathBuf,
+    },
+    /// An archive that can't be read, or a member of it.
+    #[error("{flaw}: {}", path.display())]
+    Archive {
+        /// What is wrong.
+        flaw: ArchiveFlaw,
+        /// The archive, or the member's address.
+        path: PathBuf,
+    },
     /// The transfer syntax has no decoder in this build.
     #[error("no decoder for transfer syntax {uid} ({name}), convert the file or see `hounsfield doctor`: {}", path.display())]
     NoCodec {
@@ -258,6 +259,50 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl ReadError {
+    /// The file, or the address, that the message ends with.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Empty { path }
+            | Self::UnknownFormat { path }
+            | Self::TooLong { path, .. }
+            | Self::TooLarge { path, .. }
+            | Self::Truncated { path, .. }
+            | Self::Decode { path, .. }
+            | Self::DecoderPanic { path, .. }
+            | Self::SeveralImages { path, .. }
+            | Self::Address { path, .. }
+            | Self::WhichSlice { path, .. }
+            | Self::MissingAttribute { path, .. }
+            | Self::Attribute { path, .. }
+            | Self::Restated { path, .. }
+            | Self::Nifti { path, .. }
+            | Self::Npy { path, .. }
+            | Self::NoVolume { path }
+            | Self::LongVolume { path }
+            | Self::SliceOfVolume { path, .. }
+            | Self::Archive { path, .. }
+            | Self::NoCodec { path, .. } => path,
+        }
+    }
+
+    /// The message and its cause, without the path: files, folders and members of archives may be named after a patient,
+    /// and this goes into tables that are shown to others.
+    pub fn without_path(&self) -> String {
+        let (message, path) = (self.to_string(), self.path().display().to_string());
+        let message = message.strip_suffix(&format!(": {path}")).unwrap_or(&message);
+        let message = match path.is_empty() {
+            true => message.to_owned(),
+            false => message.replace(&path, "the file"),
+        };
+        match std::error::Error::source(self) {
+            Some(source) => format!("{message} ({source})"),
+            None => message,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -274,17 +319,28 @@ mod tests {
     }
 
     #[test]
-    fn empty_missing_and_foreign_files_are_told_apart() {
-        let dir = tempfile::tempdir().unwrap();
-        let empty = dir.path().join("empty.png");
-        std::fs::write(&empty, b"").unwrap();
-        let html = dir.path().join("slice.png");
-        std::fs::write(&html, b"<html>404</html>").unwrap();
-        assert!(matches!(read_slice(&empty), Err(ReadError::Empty { .. })));
-        assert!(matches!(read_slice(&html), Err(ReadError::UnknownFormat { .. })));
-        assert!(matches!(
-            read_slice(&dir.path().join("none")),
-            Err(ReadError::Io { .. })
-        ));
+    fn what_is_shown_to_others_names_no_file() {
+        let path = PathBuf::from("/data/Smith^John/a.zip!Smith/b#slice=1");
+        let source = || io::Error::from(io::ErrorKind::NotFound);
+        let errors = [
+            ReadError::Io {
+                source: source(),
+                path: path.clone(),
+            },
+            ReadError::Archive {
+                flaw: ArchiveFlaw::NoRoom { source: source() },
+                path: path.clone(),
+            },
+            ReadError::WhichSlice {
+                found: 3,
+                asked: "none".to_owned(),
+                path: path.clone(),
+            },
+            ReadError::Empty { path },
+        ];
+        for error in errors {
+            let shown = error.without_path();
+            assert!(!shown.contains("Smith") && shown.len() > 10, "{shown}");
+        }
     }
 }

@@ -405,6 +405,10 @@ impl Study {
             encoder.check().map_err(|error| RecipeError::Inconsistent {
                 what: format!("`[encoder]`: {error}"),
             })?;
+            let planes = self.preprocess().check_planes(encoder.planes());
+            planes.map_err(|error| RecipeError::Inconsistent {
+                what: error.to_string(),
+            })?;
             for layer in self.layers() {
                 encoder.width(layer).map_err(|error| RecipeError::Inconsistent {
                     what: format!("`features.layers`: {error}"),

@@ -278,6 +278,13 @@ impl Pretrain {
             .map_err(|error| RecipeError::Inconsistent {
                 what: error.to_string(),
             })?;
+        if matches!(self.method, MethodConfig::BigBiGan(_)) && self.preprocess.planes() > 1 {
+            return refuse(format!(
+                "`preprocess.windows` has {} windows, but the generator of `bigbigan` draws grey slices: name one window, or \
+                 train by `lejepa`",
+                self.preprocess.planes()
+            ));
+        }
         self.augment.check().map_err(|error| RecipeError::Inconsistent {
             what: format!("`augment`: {error}"),
         })?;

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use rayon::prelude::*;
@@ -13,6 +12,7 @@ use crate::{
     cohort::{Cohort, CohortPlan, duplicates},
     features::{FeatureTable, Rows, read_features},
     progress::Progress,
+    readers,
     recipe::CohortSection,
     tables::{Column, ColumnData, TextTable, read_table, sha256_file, write_parquet},
 };
@@ -114,18 +114,13 @@ impl StudyRun {
 
 /// Size and time of last change of each image: what tells, without reading them all, that images are still the same.
 fn stamps(paths: &[PathBuf]) -> Vec<Option<(u64, u128)>> {
-    let stamp = |path: &PathBuf| {
-        let facts = std::fs::metadata(path).ok()?;
-        let changed = facts.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some((facts.len(), changed.as_nanos()))
-    };
-    paths.par_iter().map(stamp).collect()
+    paths.par_iter().map(|path| readers::stamp(path)).collect()
 }
 
 fn hash_images(paths: &[PathBuf]) -> Vec<Option<String>> {
     let progress = Progress::new("cohort", "images hashed", paths.len() as u64);
     let hash = |path: &PathBuf| {
-        let hash = sha256_file(path).ok();
+        let hash = readers::sha256(path).ok();
         progress.tick(1);
         hash
     };

@@ -86,7 +86,7 @@ impl StudyRun {
 
         let size = config.input_size();
         let load = |row: usize| {
-            let slice = read_slice(&cohort.paths[row]).map_err(|error| without_path(&error, &cohort.paths[row]))?;
+            let slice = read_slice(&cohort.paths[row]).map_err(|error| error.without_path())?;
             preprocess.apply(&slice, size).map_err(|error| error.to_string())
         };
         let mut failures = Vec::new();
@@ -124,6 +124,7 @@ impl StudyRun {
                 .decode_threads
                 .and_then(NonZeroUsize::new)
                 .unwrap_or_else(|| torch::extract::ExtractOptions::default().decode_threads),
+            planes: preprocess.planes(),
             seed: self.study.seed,
         };
         let progress = Progress::new("features", "slices", left.len() as u64);
@@ -177,22 +178,4 @@ fn names_only(rows: &Rows, which: &[usize]) -> Rows {
         split: nothing,
         extra: Vec::new(),
     }
-}
-
-/// The message without the path, which may name a patient and goes into a table that is shown to others.
-fn without_path(error: &crate::readers::ReadError, path: &std::path::Path) -> String {
-    let mut message = error.to_string();
-    if let Some(source) = std::error::Error::source(error) {
-        message = format!(
-            "{} ({source})",
-            message
-                .strip_suffix(&format!(": {}", path.display()))
-                .unwrap_or(&message)
-        );
-    }
-    let path = path.display().to_string();
-    message
-        .strip_suffix(&format!(": {path}"))
-        .unwrap_or(&message)
-        .replace(&path, "the file")
 }

@@ -193,6 +193,10 @@ impl Source {
     fn about(&self, card: &CheckedCard) -> Result<String, TorchError> {
         let card = &card.card;
         let size = self.config.input_size();
+        let planes = match card.preprocess.planes() {
+            1 => "a grey slice in each of the planes",
+            _ => "the windows of `preprocess` in the planes, in their order",
+        };
         let layers: serde_json::Map<_, _> = self
             .layers
             .iter()
@@ -204,7 +208,7 @@ impl Source {
             "description": card.description,
             "licence": card.licence,
             "source": card.source,
-            "input": format!("x [N, {IMAGE_CHANNELS}, {size}, {size}], float32 in [-1, 1], a grey slice in each of the planes"),
+            "input": format!("x [N, {IMAGE_CHANNELS}, {size}, {size}], float32 in [-1, 1], {planes}"),
             "layers": layers,
             "preprocess": card.preprocess,
             "kind": self.config.kind(),

@@ -12,23 +12,22 @@ use std::{
     thread,
 };
 
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 use tch::Tensor;
 
 use super::{
     TorchError,
-    encoders::{InferenceEncoder, noise},
+    encoders::{InferenceEncoder, noise, three_planes},
 };
-use crate::{
-    encoder::{IMAGE_CHANNELS, Layer},
-    progress::Progress,
-};
+use crate::{encoder::Layer, progress::Progress};
 
 /// How to extract.
 #[derive(Debug, Clone)]
 pub struct ExtractOptions {
     /// Slices that pass the network together. Default: 16, which the weights' layout in memory is chosen for.
     pub batch_size: NonZeroUsize,
+    /// Planes of a prepared slice: 1, grey, which the encoder sees in all its planes, or 3. Default: 1.
+    pub planes: usize,
     /// Threads that read and prepare slices. Default: one a core.
     pub decode_threads: NonZeroUsize,
     /// Seed of the noise in `z_sample`. Default: 0.
@@ -41,6 +40,7 @@ impl Default for ExtractOptions {
         let decode_threads = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
             batch_size,
+            planes: 1,
             decode_threads,
             seed: 0,
         }
@@ -77,10 +77,10 @@ pub enum FailureCause<E> {
     /// The slice has another size than the encoder takes.
     #[error("the prepared slice is {found:?}, the encoder takes {expected:?}")]
     Shape {
-        /// Rows and columns found.
-        found: [usize; 2],
-        /// Rows and columns expected.
-        expected: [usize; 2],
+        /// Planes, rows and columns found.
+        found: [usize; 3],
+        /// Planes, rows and columns expected.
+        expected: [usize; 3],
     },
     /// Values that are no image in `[-1, 1]`.
     #[error("the prepared slice holds {found}, the encoder takes finite values from -1 to 1")]
@@ -131,9 +131,10 @@ pub const DECODER: &str = "decode";
 /// A little more than rounding in a resize may add.
 const RANGE: f32 = 1.0 + 1e-3;
 
-type Slice<E> = Result<Array2<f32>, FailureCause<E>>;
+type Slice<E> = Result<Array3<f32>, FailureCause<E>>;
 
-/// Extracts `layers` of `rows`; `load` gives a row's slice, `[S, S]` in `[-1, 1]`, and is called from several threads.
+/// Extracts `layers` of `rows`; `load` gives a row's slice, `[C, S, S]` in `[-1, 1]`, C being
+/// `options.planes`, and is called from several threads.
 ///
 /// `sink` gets the results in the order of `rows`, whatever the number of threads. A row that fails is handed on as a
 /// failure. Every batch that enters the network is full: the last one is filled up with copies of its last slice, whose
@@ -149,7 +150,7 @@ type Slice<E> = Result<Array2<f32>, FailureCause<E>>;
 pub fn extract<E: Send, S>(
     encoder: &InferenceEncoder,
     rows: &[usize],
-    load: &(dyn Fn(usize) -> Result<Array2<f32>, E> + Sync),
+    load: &(dyn Fn(usize) -> Result<Array3<f32>, E> + Sync),
     layers: &[Layer],
     options: &ExtractOptions,
     stop: &AtomicBool,
@@ -159,6 +160,7 @@ pub fn extract<E: Send, S>(
     let threads = options.decode_threads.get().min(rows.len().max(1));
     let batch_size = options.batch_size.get();
     let size = encoder.config().input_size();
+    let shape = [options.planes, size, size];
     // Together the queues hold two batches: the network finds the next one ready, and no more lies about.
     let ahead = (2 * batch_size).div_ceil(threads);
     thread::scope(|scope| {
@@ -168,7 +170,7 @@ pub fn extract<E: Send, S>(
                 let mine = rows.iter().copied().skip(first).step_by(threads);
                 let decoder = thread::Builder::new().name(DECODER.to_owned());
                 decoder
-                    .spawn_scoped(scope, move || decode(mine, load, size, stop, &sender))
+                    .spawn_scoped(scope, move || decode(mine, load, shape, stop, &sender))
                     .expect("the system has threads to spare");
                 receiver
             })
@@ -189,7 +191,7 @@ pub fn extract<E: Send, S>(
                 features: Vec::new(),
                 failures: Vec::new(),
             };
-            let mut pixels = Vec::with_capacity(batch_size * size * size);
+            let mut pixels = Vec::with_capacity(batch_size * options.planes * size * size);
             for (row, slice) in slices.by_ref() {
                 match slice {
                     Ok(Ok(slice)) => {
@@ -223,8 +225,8 @@ pub fn extract<E: Send, S>(
 /// Decodes `rows` into a queue until they end, the reader is gone, or `stop` is set.
 fn decode<E>(
     rows: impl Iterator<Item = usize>,
-    load: &(dyn Fn(usize) -> Result<Array2<f32>, E> + Sync),
-    size: usize,
+    load: &(dyn Fn(usize) -> Result<Array3<f32>, E> + Sync),
+    shape: [usize; 3],
     stop: &AtomicBool,
     queue: &SyncSender<Slice<E>>,
 ) {
@@ -234,7 +236,7 @@ fn decode<E>(
         }
         // A slice that a decoder choked on is left alone, so nothing half-changed is used again.
         let slice = match catch_unwind(AssertUnwindSafe(|| load(row))) {
-            Ok(Ok(slice)) => check(slice, size),
+            Ok(Ok(slice)) => check(slice, shape),
             Ok(Err(error)) => Err(FailureCause::Load(error)),
             Err(panic) => Err(FailureCause::Panic {
                 message: words(panic.as_ref()),
@@ -252,13 +254,10 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("no message").to_owned()
 }
 
-fn check<E>(slice: Array2<f32>, size: usize) -> Slice<E> {
-    let (h, w) = slice.dim();
-    if (h, w) != (size, size) {
-        return Err(FailureCause::Shape {
-            found: [h, w],
-            expected: [size, size],
-        });
+fn check<E>(slice: Array3<f32>, expected: [usize; 3]) -> Slice<E> {
+    let found: [usize; 3] = slice.dim().into();
+    if found != expected {
+        return Err(FailureCause::Shape { found, expected });
     }
     match slice.iter().find(|v| !(-RANGE..=RANGE).contains(*v)) {
         Some(&found) => Err(FailureCause::Values { found }),
@@ -284,12 +283,12 @@ fn run<E>(
     }
     let full = options.batch_size.get();
     for _ in n..full {
-        pixels.extend_from_within(pixels.len() - size * size..);
+        pixels.extend_from_within(pixels.len() - options.planes * size * size..);
     }
     let s = size as i64;
-    let x = Tensor::f_from_slice(&pixels)?.f_reshape([full as i64, 1, s, s])?;
+    let x = Tensor::f_from_slice(&pixels)?.f_reshape([full as i64, options.planes as i64, s, s])?;
     drop(pixels);
-    let x = x.f_expand([full as i64, IMAGE_CHANNELS as i64, s, s], false)?;
+    let x = three_planes(&x)?;
     let noise = match layers.contains(&Layer::ZSample) {
         true => {
             let mut rows = batch.rows.clone();

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::{Array2, Array3, ArrayView3};
+use ndarray::{Array2, Array4, ArrayView4};
 use tch::Tensor;
 
 use super::{
@@ -143,12 +143,12 @@ impl Trainer {
     ///
     /// # Shapes
     ///
-    /// - `batches`: `[V * N, S, S]` each, as many as the method's appetite says
+    /// - `batches`: `[V * N, C, S, S]` each, as many as the method's appetite says
     ///
     /// # Errors
     ///
     /// When libtorch fails, e.g. for want of memory.
-    pub fn step(&mut self, batches: &[Array3<f32>]) -> Result<Numbers, TorchError> {
+    pub fn step(&mut self, batches: &[Array4<f32>]) -> Result<Numbers, TorchError> {
         let tensors = batches.iter().map(|batch| tensor(batch.view()));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         let numbers = self.method.step(self.steps, &tensors)?;
@@ -170,17 +170,17 @@ impl Trainer {
     /// # Errors
     ///
     /// When libtorch fails.
-    pub fn adapt(&mut self, slices: ArrayView3<f32>) -> Result<(), TorchError> {
+    pub fn adapt(&mut self, slices: ArrayView4<f32>) -> Result<(), TorchError> {
         let slices = batches(slices)?;
         self.method.adapt(&slices)
     }
 
-    /// Encoder and generator as they are to be used now; statistics of batch norms are taken over `slices` `[N, S, S]`.
+    /// Encoder and generator as they are to be used now; statistics of batch norms are taken over `slices` `[N, C, S, S]`.
     ///
     /// # Errors
     ///
     /// When libtorch fails.
-    pub fn product(&self, slices: ArrayView3<f32>) -> Result<Product, TorchError> {
+    pub fn product(&self, slices: ArrayView4<f32>) -> Result<Product, TorchError> {
         let encoder_weights = self.method.encoder(&batches(slices)?)?;
         let generator_weights = self.method.generator()?;
         let origin = Origin::File { sha256: String::new() };
@@ -226,13 +226,13 @@ impl Product {
     ///
     /// # Shapes
     ///
-    /// - `slices`: `[N, S, S]` in `[-1, 1]`
+    /// - `slices`: `[N, C, S, S]` in `[-1, 1]`, C being 1 or 3
     /// - outputs: `[N, F]`, one a layer
     ///
     /// # Errors
     ///
     /// When libtorch fails.
-    pub fn features(&self, slices: ArrayView3<f32>, layers: &[Layer]) -> Result<Vec<Array2<f32>>, TorchError> {
+    pub fn features(&self, slices: ArrayView4<f32>, layers: &[Layer]) -> Result<Vec<Array2<f32>>, TorchError> {
         let widths = layers.iter().map(|layer| self.encoder.config().width(*layer));
         let widths: Vec<usize> = widths.collect::<Result<_, _>>()?;
         let mut features: Vec<Vec<f32>> = layers.iter().map(|_| Vec::new()).collect();
@@ -268,24 +268,24 @@ impl Product {
     }
 }
 
-/// Writes a batch `[N, S, S]`, for those who want to know what went wrong with it.
+/// Writes a batch `[N, C, S, S]`, for those who want to know what went wrong with it.
 ///
 /// # Errors
 ///
 /// A disk that is full.
-pub fn save_batch(batch: &Array3<f32>, path: &Path) -> Result<(), TorchError> {
+pub fn save_batch(batch: &Array4<f32>, path: &Path) -> Result<(), TorchError> {
     let tensors = WeightMap::from([("batch".to_owned(), tensor(batch.view())?)]);
     weights::save(&tensors, path).map(drop)
 }
 
-/// `[N, S, S]` to batches `[n, 1, S, S]`.
-fn batches(slices: ArrayView3<f32>) -> Result<Vec<Tensor>, TorchError> {
+/// `[N, C, S, S]` to batches `[n, C, S, S]`.
+fn batches(slices: ArrayView4<f32>) -> Result<Vec<Tensor>, TorchError> {
     slices.axis_chunks_iter(ndarray::Axis(0), LOOK).map(tensor).collect()
 }
 
-fn tensor(slices: ArrayView3<f32>) -> Result<Tensor, TorchError> {
-    let (n, h, w) = slices.dim();
-    let shape = [n as i64, 1, h as i64, w as i64];
+fn tensor(slices: ArrayView4<f32>) -> Result<Tensor, TorchError> {
+    let (n, c, h, w) = slices.dim();
+    let shape = [n, c, h, w].map(|length| length as i64);
     let tensor = match slices.as_slice() {
         Some(values) => Tensor::f_from_slice(values)?,
         None => Tensor::f_from_slice(&slices.iter().copied().collect::<Vec<f32>>())?,

@@ -6,6 +6,6 @@ mod resample;
 
 pub use self::{
     augment::{Augment, AugmentError, Blur, Crop, Erase, Geometry, Noise, Rectangle, gaussian_blur},
-    preprocess::{Preprocess, PreprocessError, Song2020, Squaring, Standard, Window},
+    preprocess::{Cropping, Preprocess, PreprocessError, Song2020, Squaring, Standard, Window, Windows},
     resample::resample,
 };

@@ -4,7 +4,7 @@ use hounsfield::{
     seed::stream,
     transforms::{Augment, Blur, Crop, Erase, Geometry, Noise, Rectangle, gaussian_blur},
 };
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, stack};
 use rand::{Rng, RngExt as _};
 use serde::Deserialize;
 
@@ -42,6 +42,12 @@ fn oracle() -> Oracle {
 
 fn image(rows: &[Vec<f32>]) -> Array2<f32> {
     Array2::from_shape_vec((rows.len(), rows[0].len()), rows.concat()).expect("rows are equally long")
+}
+
+/// A grey slice through augmentation, in a window of this width.
+fn apply(augment: &Augment, image: ArrayView2<f32>, width: f32, size: usize, rng: &mut impl Rng) -> Array2<f32> {
+    let out = augment.apply(image.insert_axis(Axis(0)), &[width], size, rng);
+    out.index_axis_move(Axis(0), 0)
 }
 
 #[track_caller]
@@ -155,12 +161,12 @@ fn any_settings_stay_in_range_and_repeat_to_the_bit() {
         assert_eq!(augment.check(), Ok(()), "{augment:?}");
         let image = made(rng.random_range(1..80), rng.random_range(1..80));
         let size = rng.random_range(1..50);
-        let apply = || augment.apply(image.view(), 1500.0, size, &mut stream(round, "augment"));
-        let out = apply();
+        let again = || apply(&augment, image.view(), 1500.0, size, &mut stream(round, "augment"));
+        let out = again();
         assert_eq!(out.dim(), (size, size));
         assert!(out.iter().all(|v| (-1.0..=1.0).contains(v)), "{augment:?}");
         assert!(
-            out.iter().zip(&apply()).all(|(a, b)| a.to_bits() == b.to_bits()),
+            out.iter().zip(&again()).all(|(a, b)| a.to_bits() == b.to_bits()),
             "{augment:?}"
         );
     }
@@ -170,7 +176,7 @@ fn any_settings_stay_in_range_and_repeat_to_the_bit() {
 fn nothing_on_is_a_copy_and_draws_nothing() {
     let mut rng = stream(0, "augment");
     let image = made(40, 40);
-    assert_eq!(Augment::default().apply(image.view(), 1500.0, 40, &mut rng), image);
+    assert_eq!(apply(&Augment::default(), image.view(), 1500.0, 40, &mut rng), image);
     assert_eq!(rng.random::<u64>(), stream(0, "augment").random::<u64>());
 }
 
@@ -184,8 +190,7 @@ fn a_shift_of_hu_moves_the_mean_by_two_over_the_width() {
     let mut rng = stream(0, "augment");
     let shifts: Vec<f32> = (0..2000)
         .map(|_| {
-            (augment
-                .apply(image.view(), 400.0, 16, &mut rng)
+            (apply(&augment, image.view(), 400.0, 16, &mut rng)
                 .mean()
                 .expect("256 pixels")
                 - 0.2)
@@ -213,7 +218,7 @@ fn gain_turns_about_the_middle_and_noise_has_the_stated_hu() {
         ..Augment::default()
     };
     let image = ndarray::array![[-0.5, 0.0], [0.25, 0.5]];
-    let out = gain.apply(image.view(), 1500.0, 2, &mut stream(1, "augment"));
+    let out = apply(&gain, image.view(), 1500.0, 2, &mut stream(1, "augment"));
     let factor = out[[1, 1]] / 0.5;
     assert!((0.7..1.3).contains(&factor) && factor != 1.0, "{factor}");
     close(&out, &(&image * factor));
@@ -226,7 +231,7 @@ fn gain_turns_about_the_middle_and_noise_has_the_stated_hu() {
         ..Augment::default()
     };
     let flat = Array2::zeros((200, 200));
-    let out = noise.apply(flat.view(), 1500.0, 200, &mut stream(0, "augment"));
+    let out = apply(&noise, flat.view(), 1500.0, 200, &mut stream(0, "augment"));
     let sigma = out.std(0.0) * 1500.0 / 2.0;
     assert!((sigma - 30.0).abs() < 0.5, "{sigma} HU");
 }
@@ -243,7 +248,7 @@ fn what_is_erased_is_one_rectangle_of_air_with_the_stated_area() {
     };
     let bright = Array2::from_elem((100, 100), 0.5);
     for round in 0..50 {
-        let out = erase.apply(bright.view(), 1500.0, 100, &mut stream(round, "augment"));
+        let out = apply(&erase, bright.view(), 1500.0, 100, &mut stream(round, "augment"));
         let air = out.mapv(|v| v == -1.0);
         let rows = air.rows().into_iter().filter(|row| row.iter().any(|v| *v)).count();
         let columns = air
@@ -255,4 +260,36 @@ fn what_is_erased_is_one_rectangle_of_air_with_the_stated_area() {
         assert_eq!(erased, rows * columns);
         assert!((900..2200).contains(&erased), "{erased} of 10000 pixels");
     }
+}
+
+/// A shift of so many HU is more of a narrow window than of a wide one; what moves, moves alike in all planes.
+#[test]
+fn planes_change_as_windows_of_one_scan() {
+    let (narrow, wide) = (400.0, 2000.0);
+    let mut rng = stream(0, "settings");
+    for round in 0..50 {
+        let mut augment = any(&mut rng);
+        // Noise and shift small enough that nothing is cut off; no gain, which turns about each window's own middle.
+        (augment.gain, augment.hu_shift) = (0.0, 20.0);
+        augment.noise = Some(Noise {
+            probability: 1.0,
+            sigma: [1.0, 2.0],
+        });
+        let hu = made(rng.random_range(8..40), rng.random_range(8..40)).mapv(|value| 50.0 * value);
+        let planes = [narrow, wide].map(|width| hu.mapv(|value| value * 2.0 / width));
+        let slice = stack(Axis(0), &planes.each_ref().map(Array2::view)).unwrap();
+        let out = augment.apply(slice.view(), &[narrow, wide], 24, &mut stream(round, "augment"));
+        for (plane, (alone, width)) in planes.iter().zip([narrow, wide]).enumerate() {
+            let alone = apply(&augment, alone.view(), width, 24, &mut stream(round, "augment"));
+            assert_eq!(out.index_axis(Axis(0), plane), alone, "{augment:?}");
+        }
+    }
+    let shift = Augment {
+        hu_shift: 50.0,
+        ..Augment::default()
+    };
+    let flat = ndarray::Array3::zeros((2, 4, 4));
+    let out = shift.apply(flat.view(), &[narrow, wide], 4, &mut stream(1, "augment"));
+    let moved = [out[[0, 0, 0]] * narrow, out[[1, 0, 0]] * wide];
+    assert!(moved[0] != 0.0 && (moved[0] - moved[1]).abs() < 1e-3, "{moved:?}");
 }

@@ -1,5 +1,6 @@
 //! Tests that need no libtorch: one binary, one module a room.
 
+mod archive;
 mod audit;
 mod augment;
 mod bundle;
@@ -10,6 +11,7 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod confidential;
 mod convert;
 mod coverage;
 mod distances;

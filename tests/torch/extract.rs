@@ -14,16 +14,16 @@ use hounsfield::{
         extract::{ExtractError, ExtractOptions, ExtractedBatch, FailureCause, RowFailure, Summary, extract},
     },
 };
-use ndarray::{Array2, ArrayView1, concatenate};
-use tch::Device;
+use ndarray::{Array2, Array3, ArrayView1, Axis, concatenate, stack};
+use tch::{Device, Tensor};
 
 use super::support::{tiny_resnet, tiny_revnet};
 
 const LAYERS: [Layer; 3] = [Layer::ZMean, Layer::ZSample, Layer::BnCreluFeat];
 
-/// A slice that belongs to its row.
-fn slice(row: usize) -> Array2<f32> {
-    Array2::from_shape_fn((64, 64), |(i, j)| {
+/// A grey slice that belongs to its row.
+fn slice(row: usize) -> Array3<f32> {
+    Array3::from_shape_fn((1, 64, 64), |(_, i, j)| {
         ((row * 37 + i * (row % 5 + 1) + j * 3) as f32 * 0.1).sin()
     })
 }
@@ -32,6 +32,7 @@ fn options(batch: usize, threads: usize) -> ExtractOptions {
     let positive = |n| NonZeroUsize::new(n).unwrap();
     ExtractOptions {
         batch_size: positive(batch),
+        planes: 1,
         decode_threads: positive(threads),
         seed: 4,
     }
@@ -60,7 +61,7 @@ impl Table {
 fn run(
     encoder: &InferenceEncoder,
     rows: &[usize],
-    load: &(dyn Fn(usize) -> Result<Array2<f32>, String> + Sync),
+    load: &(dyn Fn(usize) -> Result<Array3<f32>, String> + Sync),
     options: &ExtractOptions,
 ) -> (Table, Summary) {
     let mut table = Table::default();
@@ -146,10 +147,10 @@ fn bad_rows_are_reported_and_the_rest_goes_on() {
     let rows: Vec<usize> = (0..30).collect();
     let load = |row: usize| match row {
         3 => Err("truncated".to_owned()),
-        8 => Ok(Array2::zeros((64, 63))),
+        8 => Ok(Array3::zeros((1, 64, 63))),
         9 => panic!("the decoder broke on purpose"),
-        20 => Ok(Array2::from_elem((64, 64), f32::NAN)),
-        21 => Ok(Array2::from_elem((64, 64), 255.0)),
+        20 => Ok(Array3::from_elem((1, 64, 64), f32::NAN)),
+        21 => Ok(Array3::from_elem((1, 64, 64), 255.0)),
         29 => Err("gone".to_owned()),
         _ => Ok(slice(row)),
     };
@@ -171,7 +172,10 @@ fn bad_rows_are_reported_and_the_rest_goes_on() {
     let causes: BTreeMap<usize, String> = table.failures.iter().map(|f| (f.row, f.cause.to_string())).collect();
     assert_eq!(causes.keys().copied().collect::<Vec<_>>(), [3, 8, 9, 20, 21, 29]);
     assert_eq!(causes[&3], "truncated");
-    assert_eq!(causes[&8], "the prepared slice is [64, 63], the encoder takes [64, 64]");
+    assert_eq!(
+        causes[&8],
+        "the prepared slice is [1, 64, 63], the encoder takes [1, 64, 64]"
+    );
     assert!(causes[&9].contains("broke on purpose"), "{}", causes[&9]);
     assert!(causes[&20].contains("NaN"), "{}", causes[&20]);
     assert!(causes[&21].contains("255"), "{}", causes[&21]);
@@ -269,4 +273,53 @@ fn a_sink_that_fails_ends_the_extraction() {
         &mut sink,
     );
     assert!(matches!(found, Err(ExtractError::Sink("disk full"))), "{found:?}");
+}
+
+/// Three planes enter as they are: the features are those of the network on a batch that was stacked by hand, and those of
+/// three equal planes are a grey slice's.
+#[test]
+fn three_planes_are_encoded_as_they_are_stacked() {
+    let encoder = InferenceEncoder::open(&tiny_resnet(), 0, Device::Cpu).unwrap();
+    let rows: Vec<usize> = (0..10).collect();
+    let three = ExtractOptions {
+        planes: 3,
+        ..options(4, 2)
+    };
+    let stacked = |planes: [usize; 3]| {
+        let planes = planes.map(|row| slice(row).index_axis_move(Axis(0), 0));
+        stack(Axis(0), &planes.each_ref().map(Array2::view)).unwrap()
+    };
+    let (grey, _) = run(&encoder, &rows, &|row| Ok(slice(row)), &options(4, 2));
+    let (equal, _) = run(&encoder, &rows, &|row| Ok(stacked([row; 3])), &three);
+    let windows = |row| stacked([row, row + 1, row + 2]);
+    let (found, _) = run(&encoder, &rows, &|row| Ok(windows(row)), &three);
+    for (layer, name) in LAYERS.iter().enumerate() {
+        for (row, (a, b)) in equal
+            .layer(layer)
+            .rows()
+            .into_iter()
+            .zip(grey.layer(layer).rows())
+            .enumerate()
+        {
+            assert!(close(a, b), "row {row} of {name} differs in three equal planes");
+        }
+        assert_ne!(found.layer(layer), grey.layer(layer), "{name}");
+    }
+    // ZSample has noise of its own; the others are compared with one batch.
+    let pixels: Vec<f32> = rows.iter().flat_map(|row| windows(*row)).collect();
+    let batch = Tensor::from_slice(&pixels).reshape([10, 3, 64, 64]);
+    let layers = [LAYERS[0], LAYERS[2]];
+    for (layer, expected) in [0, 2].into_iter().zip(encoder.encode(&batch, &layers, None).unwrap()) {
+        let found = found.layer(layer);
+        let expected = Vec::<f32>::try_from(expected.flatten(0, -1)).unwrap();
+        let expected = Array2::from_shape_vec(found.dim(), expected).unwrap();
+        for (row, (a, b)) in found.rows().into_iter().zip(expected.rows()).enumerate() {
+            assert!(close(a, b), "row {row} of {} differs", LAYERS[layer]);
+        }
+    }
+    let (table, _) = run(&encoder, &rows[..1], &|row| Ok(slice(row)), &three);
+    assert_eq!(
+        table.failures[0].cause.to_string(),
+        "the prepared slice is [1, 64, 64], the encoder takes [3, 64, 64]"
+    );
 }

@@ -483,3 +483,32 @@ fn networks_to_start_from_are_taken_whole_or_refused_by_name() {
         assert!(refused.err.contains(name), "{}", refused.err);
     }
 }
+
+/// Three windows are three planes of the slices that are trained on, shown and written to the card; a generator draws grey ones.
+#[test]
+fn an_encoder_is_trained_on_three_windows_and_a_generator_is_not() {
+    let windows =
+        "preprocess={ kind = \"standard\", windows = [\"lung\", \"mediastinum\", \"wide\"], crop = \"body\" }";
+    let shop = workshop(LEJEPA);
+    let grey = pretrain(&shop, "grey", &["--set", "train.steps=4"]);
+    assert_eq!(grey.code, Some(0), "{}", grey.err);
+    let three = pretrain(&shop, "three", &["--set", "train.steps=4", "--set", windows]);
+    assert_eq!(three.code, Some(0), "{}", three.err);
+    // Decoded anew each time, since three planes are more than is kept: the same numbers.
+    let decoded = ["--set", "train.steps=4", "--set", windows, "--set", "data.memory_mb=0"];
+    let decoded = pretrain(&shop, "decoded", &decoded);
+    assert_eq!(decoded.code, Some(0), "{}", decoded.err);
+    assert_eq!(metrics(&shop.path("three")), metrics(&shop.path("decoded")));
+    assert_ne!(metrics(&shop.path("three")), metrics(&shop.path("grey")));
+    let card = EncoderCard::load(&shop.path("three/encoder")).unwrap().card;
+    assert_eq!(card.preprocess.planes(), 3);
+
+    let shop = workshop(BIGBIGAN);
+    let refused = pretrain(&shop, "run", &["--set", windows]);
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+    assert!(
+        refused.err.contains("draws grey slices: name one window"),
+        "{}",
+        refused.err
+    );
+}

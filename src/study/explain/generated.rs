@@ -96,7 +96,7 @@ fn reconstructions(
         figures: vec![Figure {
             file: format!("{}.reconstructions.png", layer.name),
             title: "Slices and their reconstructions".to_owned(),
-            caption: "Above x, below G(E(x)), at the generator's size.".to_owned(),
+            caption: format!("Above x, {}, below G(E(x)), at the generator's size.", images.words()),
             picture: Picture::Png(sheet.png()?),
         }],
         table: None,

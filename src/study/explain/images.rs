@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 
 use super::super::StudyRun;
 use crate::{cohort::Cohort, readers::read_slice, transforms::Preprocess};
@@ -27,7 +27,7 @@ impl<'a> Images<'a> {
         })
     }
 
-    /// The image of a row of the cohort as the encoder sees it, `[size, size]` in `[-1, 1]`.
+    /// The image of a row of the cohort as the encoder sees it, `[size, size]` in `[-1, 1]`; in the first of its windows.
     pub fn read(&self, row: usize) -> Array2<f32> {
         self.read_at(row, self.size)
     }
@@ -36,12 +36,24 @@ impl<'a> Images<'a> {
     pub fn read_at(&self, row: usize, size: usize) -> Array2<f32> {
         let slice = read_slice(&self.cohort.paths[row]).ok();
         let image = slice.and_then(|slice| self.preprocess.apply(&slice, size).ok());
-        image.unwrap_or_else(|| {
+        let first = image.map(|planes| planes.index_axis_move(Axis(0), 0));
+        first.unwrap_or_else(|| {
             // The reason would name the file, which may name a patient; `extract` says it.
             tracing::warn!("row {}: its image can't be read any more and is shown black", row + 1);
             self.unreadable.set(self.unreadable.get() + 1);
             Array2::from_elem((size, size), -1.0)
         })
+    }
+
+    /// How slices are shown.
+    pub fn words(&self) -> String {
+        match self.preprocess.windows() {
+            [first, _, ..] => format!(
+                "in the first of the windows in which the encoder sees them, {}",
+                first.words()
+            ),
+            _ => "as the encoder sees them".to_owned(),
+        }
     }
 
     /// How many could not be read.

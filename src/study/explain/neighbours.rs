@@ -108,9 +108,11 @@ fn sheet(layer: &Layer<'_>, images: &Images<'_>, found: &[Neighbours]) -> Result
     Ok(Figure {
         file: format!("{}.neighbours.png", layer.name),
         title: format!("Slices and their neighbours in {}", layer.name),
-        caption: "Left the slice, right its neighbours, nearest first, as the encoder sees them. A solid white frame: \
-                  the same label as the slice at the left; a broken one: another."
-            .to_owned(),
+        caption: format!(
+            "Left the slice, right its neighbours, nearest first, {}. A solid white frame: the same label as the slice at the \
+             left; a broken one: another.",
+            images.words()
+        ),
         picture: Picture::Png(sheet.png()?),
     })
 }

@@ -244,11 +244,11 @@ fn posterior(z_raw: &Tensor, halves: HalfOrder) -> (Tensor, Tensor) {
     }
 }
 
-/// Grey slices as encoders take them: `[N, 1, H, W]` to `[N, 3, H, W]`, a view.
+/// Slices as encoders take them: grey ones `[N, 1, H, W]` to `[N, 3, H, W]`, a view; those of three planes as they are.
 ///
 /// # Errors
 ///
-/// When there is more than one plane.
+/// When there is another number of planes.
 pub fn three_planes(x: &Tensor) -> Result<Tensor, TorchError> {
     Ok(x.f_expand([-1, IMAGE_CHANNELS as i64, -1, -1], false)?)
 }

@@ -54,7 +54,7 @@ impl Script {
     ///
     /// A script that fails, or gives something else than its settings say.
     pub fn outputs(&self, x: &Tensor, layers: &[Layer]) -> Result<Vec<Tensor>, TorchError> {
-        // The planes are equal; the script may write over what it is given, which is a copy.
+        // Where the script takes one plane all are equal: recipes are checked. It may write over what it is given, a copy.
         let x = self.pixels.forward(&x.f_narrow(1, 0, self.settings.planes as i64)?)?;
         let found = x.size();
         let n = found[0];

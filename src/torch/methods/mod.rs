@@ -42,7 +42,7 @@ pub trait Method {
     ///
     /// # Shapes
     ///
-    /// - `batches`: `[V * N, 1, S, S]` each, in `[-1, 1]`; the first view of all images, then the second, and so on
+    /// - `batches`: `[V * N, C, S, S]` each, in `[-1, 1]`, C being 1 or 3; the first view of all images, then the second, and so on
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ pub trait Method {
     ///
     /// # Shapes
     ///
-    /// - `slices`: batches `[N, 1, S, S]` in `[-1, 1]`, not augmented
+    /// - `slices`: batches `[N, C, S, S]` in `[-1, 1]`, not augmented
     ///
     /// # Errors
     ///

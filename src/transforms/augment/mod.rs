@@ -1,4 +1,4 @@
-//! Random changes of a slice for training: `[H, W]` in `[-1, 1]` to `[size, size]` in `[-1, 1]`.
+//! Random changes of a slice for training: `[C, H, W]` in `[-1, 1]` to `[C, size, size]` in `[-1, 1]`.
 //!
 //! A slice is moved first, all at once (see [`Geometry`]), so that it is interpolated once. Then its values change in
 //! the order in which a scanner would do it: contrast and shift are its calibration, smoothing its kernel, noise its
@@ -10,7 +10,7 @@ mod geometry;
 mod preset;
 mod rectangle;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, Array3, ArrayView3, s};
 use rand::{Rng, RngExt as _};
 use rand_distr::{Distribution as _, StandardNormal};
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,11 @@ use crate::ct::Hu;
 /// ```
 /// use hounsfield::{seed::stream, transforms::Augment};
 /// let light = Augment::named("light").expect("a preset");
-/// let slice = ndarray::Array2::from_elem((96, 96), -0.2);
+/// let slice = ndarray::Array3::from_elem((1, 96, 96), -0.2);
 /// let (mut one, mut other) = (stream(0, "augment"), stream(0, "augment"));
-/// let changed = light.apply(slice.view(), 1500.0, 64, &mut one);
-/// assert_eq!(changed.dim(), (64, 64));
-/// assert_eq!(changed, light.apply(slice.view(), 1500.0, 64, &mut other));
+/// let changed = light.apply(slice.view(), &[1500.0], 64, &mut one);
+/// assert_eq!(changed.dim(), (1, 64, 64));
+/// assert_eq!(changed, light.apply(slice.view(), &[1500.0], 64, &mut other));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self", default, deny_unknown_fields)]
@@ -146,39 +146,60 @@ impl Default for Erase {
 }
 
 impl Augment {
-    /// The slice, changed at random.
+    /// The slice, changed at random: all planes in the same way, as the windows of one scan.
     ///
-    /// `window_width` says how many HU lie between -1 and 1. Pictures of 8 bits do not state it: pass the width of
-    /// the window with which they were made, or of the one that is assumed. Values that the window has cut off are
-    /// not known any more; they and what lies outside of the image change as if they were at its ends.
+    /// `window_widths` says of each plane how many HU lie between -1 and 1. Pictures of 8 bits do not state it: pass the width
+    /// of the window with which they were made, or of the one that is assumed. Values that a window has cut off are not known
+    /// any more; they and what lies outside of the image change as if they were at its ends.
     ///
     /// # Shapes
     ///
-    /// - `image`: `[H, W]` in `[-1, 1]`, neither of them 0
-    /// - output: `[size, size]` in `[-1, 1]`; a copy where nothing is on and `H` and `W` are `size` already
-    pub fn apply(&self, image: ArrayView2<'_, f32>, window_width: Hu, size: usize, rng: &mut impl Rng) -> Array2<f32> {
-        let mut out = self.geometry(image.dim(), rng).sample(image, size);
-        let per_hu = 2.0 / window_width;
+    /// - `image`: `[C, H, W]` in `[-1, 1]`, none of them 0
+    /// - `window_widths`: as many as there are planes
+    /// - output: `[C, size, size]` in `[-1, 1]`; a copy where nothing is on and `H` and `W` are `size` already
+    pub fn apply(
+        &self,
+        image: ArrayView3<'_, f32>,
+        window_widths: &[Hu],
+        size: usize,
+        rng: &mut impl Rng,
+    ) -> Array3<f32> {
+        let (planes, height, width) = image.dim();
+        assert_eq!(window_widths.len(), planes, "a width for each plane");
+        let geometry = self.geometry((height, width), rng);
         let factor = 1.0 + either_way(self.gain, rng) as f32;
-        let shift = either_way(self.hu_shift.into(), rng) as f32 * per_hu;
-        out.mapv_inplace(|value| value * factor + shift);
-        if let Some(blur) = self.blur.as_ref().filter(|blur| chance(blur.probability, rng)) {
-            out = gaussian_blur(out.view(), rng.random_range(blur.sigma[0]..=blur.sigma[1]));
+        let shift = either_way(self.hu_shift.into(), rng) as f32;
+        let blur = self.blur.as_ref().filter(|blur| chance(blur.probability, rng));
+        let blur = blur.map(|blur| rng.random_range(blur.sigma[0]..=blur.sigma[1]));
+        let noise = self.noise.as_ref().filter(|noise| chance(noise.probability, rng));
+        let noise = noise.map(|noise| {
+            let sigma = rng.random_range(noise.sigma[0]..=noise.sigma[1]);
+            (
+                sigma,
+                Array2::from_shape_simple_fn((size, size), || StandardNormal.sample(rng)),
+            )
+        });
+        let erase = self.erase.as_ref().filter(|erase| chance(erase.probability, rng));
+        let erase = erase.and_then(|erase| Rectangle::draw(erase.area, erase.aspect, 1.0, rng));
+
+        let mut out = Array3::zeros((planes, size, size));
+        for ((mut out, image), width) in out.outer_iter_mut().zip(image.outer_iter()).zip(window_widths) {
+            let per_hu = 2.0 / width;
+            let mut plane = geometry.sample(image, size);
+            plane.mapv_inplace(|value| value * factor + shift * per_hu);
+            if let Some(sigma) = blur {
+                plane = gaussian_blur(plane.view(), sigma);
+            }
+            if let Some((sigma, normal)) = &noise {
+                let sigma = sigma * per_hu;
+                plane.zip_mut_with(normal, |value, normal: &f32| *value += sigma * normal);
+            }
+            if let Some(rectangle) = &erase {
+                let [rows, columns] = rectangle.pixels(size);
+                plane.slice_mut(s![rows, columns]).fill(geometry::OUTSIDE);
+            }
+            out.assign(&plane.mapv(|value| value.clamp(-1.0, 1.0)));
         }
-        if let Some(noise) = self.noise.as_ref().filter(|noise| chance(noise.probability, rng)) {
-            let sigma = rng.random_range(noise.sigma[0]..=noise.sigma[1]) * per_hu;
-            out.mapv_inplace(|value| {
-                let normal: f32 = StandardNormal.sample(rng);
-                value + sigma * normal
-            });
-        }
-        if let Some(erase) = self.erase.as_ref().filter(|erase| chance(erase.probability, rng))
-            && let Some(rectangle) = Rectangle::draw(erase.area, erase.aspect, 1.0, rng)
-        {
-            let [rows, columns] = rectangle.pixels(size);
-            out.slice_mut(s![rows, columns]).fill(geometry::OUTSIDE);
-        }
-        out.mapv_inplace(|value| value.clamp(-1.0, 1.0));
         out
     }
 

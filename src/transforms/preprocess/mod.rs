@@ -1,15 +1,24 @@
-//! Recipes from a slice to what an encoder sees, `[S, S]` in `[-1, 1]`.
+//! Recipes from a slice to what an encoder sees, `[C, S, S]` in `[-1, 1]`.
 //!
-//! - `standard`: one window for the whole image. The mapping is monotone and the same in every column.
+//! - `standard`: windows of the whole image. The mapping is monotone and the same in every column.
 //! - `song2020`: the per-column min-max of Song et al. 2020 (released script, scikit-learn's `MinMaxScaler`), which gives
 //!   one tissue different values in different columns. It is here to repeat that study, and marks every output.
 //!
-//! The encoder copies the grey plane to its three channels.
+//! C is 1 for a grey slice, which the encoder sees in all its planes, or 3, one window a plane.
 
-use ndarray::{Array2, Axis, s};
-use serde::{Deserialize, Deserializer, Serialize, de};
+mod standard;
+mod window;
+
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+pub use self::{
+    standard::{Cropping, Squaring, Standard},
+    window::{Window, Windows},
+};
 use super::resample;
 use crate::ct::{CtSlice, Hu, HuWindow, Pixels};
 
@@ -25,115 +34,16 @@ use crate::ct::{CtSlice, Hu, HuWindow, Pixels};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Preprocess {
-    /// Window, square, resize.
+    /// Crop, window, square, resize.
     Standard(Standard),
     /// Resize, then scale each column to its own minimum and maximum.
     Song2020(Song2020),
-}
-
-/// Settings of `standard`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Standard {
-    /// The Hounsfield units that become `[-1, 1]`: `lung`, `mediastinum`, `wide` or `{ center, width }`; default `lung`.
-    /// Pictures of 8 bits were windowed by whoever made them and enter as `v / 127.5 - 1`.
-    pub window: Window,
-    /// The stored values of 16-bit pictures that become `[-1, 1]`, as `{ center, width }`. Without it such pictures are
-    /// refused: nothing in them states their unit.
-    #[serde(deserialize_with = "checked_window", skip_serializing_if = "Option::is_none")]
-    pub grey16_window: Option<HuWindow>,
-    /// How an oblong image becomes square; default `pad`.
-    pub resize: Squaring,
-}
-
-impl Default for Standard {
-    fn default() -> Self {
-        Self {
-            window: Window(HuWindow::LUNG),
-            grey16_window: None,
-            resize: Squaring::default(),
-        }
-    }
 }
 
 /// `song2020` has no settings: it is what it was.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Song2020 {}
-
-/// How an oblong image becomes square.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Squaring {
-    /// The lowest value is added evenly to the short sides: no anatomy is lost or distorted.
-    #[default]
-    Pad,
-    /// The middle square of the long side is kept.
-    Crop,
-    /// Both sides are scaled for themselves, which distorts.
-    Stretch,
-}
-
-/// A window by name or by numbers.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window(pub HuWindow);
-
-impl Window {
-    const NAMED: [(&'static str, HuWindow); 3] = [
-        ("lung", HuWindow::LUNG),
-        ("mediastinum", HuWindow::MEDIASTINUM),
-        ("wide", HuWindow::WIDE),
-    ];
-}
-
-impl Serialize for Window {
-    /// By its numbers, so that a name and its numbers are one recipe.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Window {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Window;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"lung\", \"mediastinum\", \"wide\" or { center = HU, width = HU }")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Window, E> {
-                match Window::NAMED.iter().find(|(known, _)| *known == name) {
-                    Some((_, window)) => Ok(Window(*window)),
-                    None => Err(E::unknown_variant(name, &["lung", "mediastinum", "wide"])),
-                }
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Window, A::Error> {
-                positive_width(HuWindow::deserialize(de::value::MapAccessDeserializer::new(map))?).map(Window)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-fn positive_width<E: de::Error>(window: HuWindow) -> Result<HuWindow, E> {
-    if window.center.is_finite() && window.width.is_finite() && window.width > 0.0 {
-        Ok(window)
-    } else {
-        let HuWindow { center, width } = window;
-        Err(E::custom(format!(
-            "window has center {center} and width {width}, expected a positive width"
-        )))
-    }
-}
-
-fn checked_window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HuWindow>, D::Error> {
-    Option::<HuWindow>::deserialize(deserializer)?
-        .map(positive_width)
-        .transpose()
-}
 
 /// Why a slice can't be made into network input.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -149,6 +59,24 @@ pub enum PreprocessError {
         lowest: u16,
         /// The highest value found.
         highest: u16,
+    },
+    /// More windows than an encoder has planes.
+    #[error("`preprocess.windows` has {given} windows, the encoder takes {taken}: name one window")]
+    Planes {
+        /// How many windows there are.
+        given: usize,
+        /// How many planes the encoder takes.
+        taken: usize,
+    },
+    /// What can't be done without Hounsfield units.
+    #[error("`{setting}` needs Hounsfield units, found {found}: {instead}, or start from DICOM or NIfTI files")]
+    NeedsHu {
+        /// The recipe's setting.
+        setting: &'static str,
+        /// What the slice is.
+        found: &'static str,
+        /// What to set instead.
+        instead: &'static str,
     },
     /// A value that is no number.
     #[error("slice has {count} values that are not finite, expected Hounsfield units")]
@@ -211,13 +139,41 @@ impl Preprocess {
         }
     }
 
-    /// Hounsfield units from -1 to 1 of what it gives, by which a shift in HU is one of network input. Where slices are no
-    /// longer in HU (8-bit pictures, `song2020`) it is what their maker's window is taken for: the lung window's, or the
-    /// recipe's own.
-    pub fn window_width(&self) -> Hu {
+    /// How many planes it gives: 1, grey, or 3.
+    pub fn planes(&self) -> usize {
+        self.windows().len()
+    }
+
+    /// Refuses an encoder that takes fewer planes than this gives.
+    ///
+    /// # Errors
+    ///
+    /// [`PreprocessError::Planes`].
+    pub fn check_planes(&self, taken: usize) -> Result<(), PreprocessError> {
+        match self.planes() {
+            given if given == 1 || given == taken => Ok(()),
+            given => Err(PreprocessError::Planes { given, taken }),
+        }
+    }
+
+    /// The window of each plane. Where slices are no longer in HU (8-bit pictures, `song2020`) it is what their maker's window
+    /// is taken for: the recipe's own, or the lung window. A shift in HU is by its width one of network input.
+    pub fn windows(&self) -> &[Window] {
         match self {
-            Self::Standard(standard) => standard.window.0.width,
-            Self::Song2020(_) => HuWindow::LUNG.width,
+            Self::Standard(standard) => standard.windows.all(),
+            Self::Song2020(_) => &[Window(HuWindow::LUNG)],
+        }
+    }
+
+    /// The part of a slice that is kept before it becomes square: rows and columns.
+    ///
+    /// # Shapes
+    ///
+    /// - `hu`: `[H, W]`
+    pub fn region(&self, hu: ArrayView2<'_, Hu>) -> [Range<usize>; 2] {
+        match self {
+            Self::Standard(standard) => standard.region(hu),
+            Self::Song2020(_) => [0..hu.nrows(), 0..hu.ncols()],
         }
     }
 
@@ -226,8 +182,13 @@ impl Preprocess {
     /// # Shapes
     ///
     /// - `slice`: `[H, W]`
-    /// - output: `[size, size]` in `[-1, 1]`; not resampled where `H` and `W` are `size` already
-    pub fn apply(&self, slice: &CtSlice, size: usize) -> Result<Array2<f32>, PreprocessError> {
+    /// - output: `[C, size, size]` in `[-1, 1]`, C being [`planes`](Self::planes); not resampled where `H` and `W` are `size`
+    ///   already and nothing is cropped
+    ///
+    /// # Errors
+    ///
+    /// No pixels, values that are no number, pictures that have not what a setting needs.
+    pub fn apply(&self, slice: &CtSlice, size: usize) -> Result<Array3<f32>, PreprocessError> {
         let (height, width) = slice.pixels.dim();
         if height == 0 || width == 0 || size == 0 {
             return Err(PreprocessError::NoPixels { height, width, size });
@@ -239,15 +200,7 @@ impl Preprocess {
             }
         }
         match self {
-            Self::Standard(standard) => {
-                let mut out = resample(
-                    standard.resize.square(standard.window(&slice.pixels)?).view(),
-                    (size, size),
-                );
-                // The filter's weights add up to 1 only up to rounding.
-                out.mapv_inplace(|value| value.clamp(-1.0, 1.0));
-                Ok(out)
-            }
+            Self::Standard(standard) => standard.apply(&slice.pixels, size),
             Self::Song2020(_) => {
                 let values = match &slice.pixels {
                     Pixels::Hu(pixels) => pixels.clone(),
@@ -256,54 +209,7 @@ impl Preprocess {
                 };
                 let mut out = resample(values.view(), (size, size));
                 scale_columns(&mut out);
-                Ok(out)
-            }
-        }
-    }
-}
-
-impl Standard {
-    /// `[H, W]` in `[-1, 1]`.
-    fn window(&self, pixels: &Pixels) -> Result<Array2<f32>, PreprocessError> {
-        let signed = |window: HuWindow| move |value: f32| window.normalize(value) * 2.0 - 1.0;
-        match pixels {
-            Pixels::Hu(pixels) => Ok(pixels.mapv(signed(self.window.0))),
-            Pixels::Grey8(pixels) => Ok(pixels.mapv(|value| f32::from(value) / 127.5 - 1.0)),
-            Pixels::Grey16(pixels) => match self.grey16_window {
-                Some(window) => {
-                    let signed = signed(window);
-                    Ok(pixels.mapv(|value| signed(f32::from(value))))
-                }
-                None => Err(PreprocessError::NoGrey16Window {
-                    lowest: pixels.iter().copied().min().unwrap_or(0),
-                    highest: pixels.iter().copied().max().unwrap_or(0),
-                }),
-            },
-        }
-    }
-}
-
-impl Squaring {
-    /// `[H, W]` in `[-1, 1]` to a square, except for `stretch`, which leaves that to the resampling.
-    fn square(self, image: Array2<f32>) -> Array2<f32> {
-        let (height, width) = image.dim();
-        let (short, long) = (height.min(width), height.max(width));
-        if short == long {
-            return image;
-        }
-        match self {
-            Self::Stretch => image,
-            Self::Pad => {
-                let (top, left) = ((long - height) / 2, (long - width) / 2);
-                let mut square = Array2::from_elem((long, long), -1.0);
-                square
-                    .slice_mut(s![top..top + height, left..left + width])
-                    .assign(&image);
-                square
-            }
-            Self::Crop => {
-                let (top, left) = ((height - short) / 2, (width - short) / 2);
-                image.slice_move(s![top..top + short, left..left + short])
+                Ok(out.insert_axis(Axis(0)))
             }
         }
     }
@@ -328,6 +234,13 @@ mod tests {
 
     use super::*;
 
+    /// The one plane of a grey slice.
+    fn grey(recipe: &Preprocess, slice: &CtSlice, size: usize) -> Array2<f32> {
+        let out = recipe.apply(slice, size).unwrap();
+        assert_eq!(out.dim(), (1, size, size));
+        out.index_axis_move(Axis(0), 0)
+    }
+
     fn hu(pixels: Array2<f32>) -> CtSlice {
         CtSlice {
             pixels: Pixels::Hu(pixels),
@@ -344,7 +257,7 @@ mod tests {
             _ if row == 0 => -1024.0,
             _ => row as f32 * 40.0 - 1400.0,
         });
-        let out = Preprocess::default().apply(&hu(pixels), 64).unwrap();
+        let out = grey(&Preprocess::default(), &hu(pixels), 64);
         for row in 1..64 {
             assert!(out.row(row).iter().all(|v| *v == out[[row, 0]]));
             assert!(row == 1 || out[[row, 0]] >= out[[row - 1, 0]]);
@@ -355,7 +268,7 @@ mod tests {
     #[test]
     fn a_window_can_be_turned_back_inside_its_ends() {
         let pixels = array![[-1350.0, -1000.0], [-600.0, 150.0]];
-        let out = Preprocess::default().apply(&hu(pixels.clone()), 2).unwrap();
+        let out = grey(&Preprocess::default(), &hu(pixels.clone()), 2);
         let back = out.mapv(|v| v / 2.0 * HuWindow::LUNG.width + HuWindow::LUNG.center);
         assert!((&back - &pixels).iter().all(|d| d.abs() < 1e-3), "{back}");
     }
@@ -366,7 +279,7 @@ mod tests {
         let slice = CtSlice {
             pixels: Pixels::Grey8(pixels.clone()),
         };
-        let out = Preprocess::default().apply(&slice, 16).unwrap();
+        let out = grey(&Preprocess::default(), &slice, 16);
         assert_eq!(out, pixels.mapv(|v| f32::from(v) / 127.5 - 1.0));
         assert_eq!((out[[0, 0]], out[[15, 15]]), (-1.0, 1.0));
     }
@@ -386,7 +299,7 @@ mod tests {
         );
         let recipe: Preprocess =
             toml::from_str("kind = 'standard'\ngrey16_window = { center = 1024, width = 2048 }").unwrap();
-        assert_eq!(recipe.apply(&slice, 2).unwrap(), array![[-1.0, 0.0], [1.0, 1.0]]);
+        assert_eq!(grey(&recipe, &slice, 2), array![[-1.0, 0.0], [1.0, 1.0]]);
     }
 
     #[test]
@@ -395,12 +308,11 @@ mod tests {
             pixels: Pixels::Grey8(array![[255, 0, 255, 255]]),
         };
         let apply = |resize| {
-            Preprocess::Standard(Standard {
+            let recipe = Standard {
                 resize,
                 ..Default::default()
-            })
-            .apply(&slice, 4)
-            .unwrap()
+            };
+            grey(&Preprocess::Standard(recipe), &slice, 4)
         };
         let padded = apply(Squaring::Pad);
         assert_eq!(padded.row(1), array![1.0, -1.0, 1.0, 1.0]);
@@ -420,7 +332,7 @@ mod tests {
         for recipe in [Preprocess::default(), Preprocess::Song2020(Song2020 {})] {
             for size in [1, 16, 37, 128] {
                 let out = recipe.apply(&hu(wild.clone()), size).unwrap();
-                assert_eq!(out.dim(), (size, size));
+                assert_eq!(out.dim(), (1, size, size));
                 assert!(
                     out.iter().all(|v| (-1.0..=1.0).contains(v)),
                     "{} at {size}",
@@ -433,9 +345,8 @@ mod tests {
     #[test]
     fn song2020_gives_one_tissue_two_values_and_says_so() {
         let recipe = Preprocess::Song2020(Song2020 {});
-        let out = recipe
-            .apply(&hu(array![[-1000.0, -1000.0], [-600.0, -600.0], [1000.0, 60.0]]), 3)
-            .unwrap();
+        let slice = hu(array![[-1000.0, -1000.0], [-600.0, -600.0], [1000.0, 60.0]]);
+        let out = grey(&recipe, &slice, 3);
         // S7: -600 HU beside bone and beside soft tissue, in the outer columns.
         assert!(out[[1, 0]] != out[[1, 2]]);
         assert!(recipe.watermarks()[0].contains("song2020"));
@@ -472,10 +383,101 @@ mod tests {
                 "positive width",
             ),
             ("kind = 'song2020'\nwindow = 'lung'", "window"),
+            (
+                "kind = 'standard'\nwindows = ['lung', 'wide']",
+                "has 2 windows, expected 1",
+            ),
+            ("kind = 'standard'\nwindows = []", "has 0 windows, expected 1"),
+            (
+                "kind = 'standard'\nwindow = 'lung'\nwindows = ['lung', 'wide', 'bone']",
+                "both given",
+            ),
+            ("kind = 'standard'\ncrop = 'lungs'", "body"),
             ("kind = 'song2021'", "song2020"),
         ] {
             let error = toml::from_str::<Preprocess>(text).unwrap_err().to_string();
             assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    /// Features and cards that were made before there were several windows name these hashes.
+    #[test]
+    fn recipes_of_one_window_keep_their_hashes() {
+        for (text, canonical, sha256) in [
+            (
+                "kind = 'standard'",
+                r#"{"kind":"standard","window":{"center":-600.0,"width":1500.0},"resize":"pad"}"#,
+                "de105a4fcc8a185f7dec42fecab1e9fc08263fc16c34e790964e05d56022628c",
+            ),
+            (
+                "kind = 'standard'\nwindow = 'mediastinum'\ncrop = 'none'",
+                r#"{"kind":"standard","window":{"center":40.0,"width":400.0},"resize":"pad"}"#,
+                "67b154959d815cb2a77608256052679431dc7c9aa4360eb7dca757a4020df37f",
+            ),
+            (
+                "kind = 'standard'\nwindows = ['wide']\nresize = 'crop'\ngrey16_window = { center = 1024, width = 2048 }",
+                r#"{"kind":"standard","window":{"center":0.0,"width":2000.0},"grey16_window":{"center":1024.0,"width":2048.0},"resize":"crop"}"#,
+                "9cb6f76c3aa72e08fbe3b822cc4c85a16dd4173fc42c22bf036e66cebd54f268",
+            ),
+            (
+                "kind = 'song2020'",
+                r#"{"kind":"song2020"}"#,
+                "b5c260a81b7fe15040e434eb13ad9390073e52695883bd98fe99a4df3f2e2ec9",
+            ),
+        ] {
+            let recipe: Preprocess = toml::from_str(text).unwrap();
+            assert_eq!(recipe.canonical(), canonical);
+            assert_eq!(recipe.sha256(), sha256, "{text}");
+        }
+    }
+
+    #[test]
+    fn three_windows_are_the_planes_that_each_gives_alone() {
+        let slice = hu(Array2::from_shape_fn((40, 60), |(i, j)| {
+            ((i * 977 + j * 613) % 3000) as f32 - 1200.0
+        }));
+        let names = ["lung", "mediastinum", "wide"];
+        let recipe: Preprocess =
+            toml::from_str("kind = 'standard'\nwindows = ['lung', 'mediastinum', 'wide']").unwrap();
+        let out = recipe.apply(&slice, 32).unwrap();
+        assert_eq!((recipe.planes(), out.dim()), (3, (3, 32, 32)));
+        for (plane, name) in out.outer_iter().zip(names) {
+            let alone: Preprocess = toml::from_str(&format!("kind = 'standard'\nwindow = '{name}'")).unwrap();
+            assert_eq!(plane, grey(&alone, &slice, 32));
+            assert_ne!(alone.sha256(), recipe.sha256());
+        }
+        assert_eq!(serde_json::from_str::<Preprocess>(&recipe.canonical()).unwrap(), recipe);
+        let text = toml::to_string(&recipe).unwrap();
+        assert_eq!(toml::from_str::<Preprocess>(&text).unwrap(), recipe);
+    }
+
+    #[test]
+    fn a_body_is_cropped_with_its_margin_and_nobody_is_not() {
+        let mut pixels = Array2::from_elem((100, 200), -1000.0);
+        pixels.slice_mut(ndarray::s![30..70, 20..120]).fill(40.0);
+        let recipe: Preprocess = toml::from_str("kind = 'standard'\ncrop = 'body'\nresize = 'stretch'").unwrap();
+        assert_eq!(recipe.region(pixels.view()), [28..72, 18..122]);
+        let cropped = hu(pixels.slice(ndarray::s![28..72, 18..122]).to_owned());
+        let whole: Preprocess = toml::from_str("kind = 'standard'\nresize = 'stretch'").unwrap();
+        assert_eq!(grey(&recipe, &hu(pixels), 16), grey(&whole, &cropped, 16));
+        let air = hu(Array2::from_elem((100, 200), -1000.0));
+        assert_eq!(grey(&recipe, &air, 16), grey(&whole, &air, 16));
+        assert_ne!(recipe.sha256(), whole.sha256());
+        assert!(recipe.canonical().contains(r#""crop":"body""#));
+    }
+
+    #[test]
+    fn pictures_without_hounsfield_units_have_one_window_and_no_body() {
+        let slice = CtSlice {
+            pixels: Pixels::Grey8(array![[0, 255], [9, 8]]),
+        };
+        for (setting, way_out) in [
+            ("crop = 'body'", "set it to \"none\""),
+            ("windows = ['lung', 'wide', 'bone']", "name one window"),
+        ] {
+            let recipe: Preprocess = toml::from_str(&format!("kind = 'standard'\n{setting}")).unwrap();
+            let error = recipe.apply(&slice, 2).unwrap_err().to_string();
+            assert!(error.contains("an 8-bit picture") && error.contains(way_out), "{error}");
         }
     }
 }

@@ -1,0 +1,111 @@
+//! Words of a frame and the stored values in them (PS3.5 8.1.1).
+
+/// How a pixel lies in its word.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    pub rows: usize,
+    pub columns: usize,
+    /// Bits Allocated: 8 or 16.
+    pub allocated: u16,
+    /// Bits Stored: at most as many.
+    pub stored: u16,
+    /// High Bit: less than Bits Allocated, at least Bits Stored - 1.
+    pub high: u16,
+    /// Pixel Representation is 1.
+    pub signed: bool,
+}
+
+/// A pixel, as it lies there and as it is meant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Word {
+    pub whole: u16,
+    pub stored: i32,
+}
+
+impl Layout {
+    /// Pixels of a frame.
+    pub fn pixels(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Bytes of an uncompressed frame.
+    pub fn bytes(&self) -> usize {
+        self.pixels() * usize::from(self.allocated / 8)
+    }
+
+    /// Bits below the value.
+    pub fn shift(&self) -> u16 {
+        self.high + 1 - self.stored
+    }
+
+    /// The stored value in a word: other bits (old files keep overlays there) are dropped, the sign is extended.
+    pub fn word(&self, whole: u16) -> Word {
+        let above = 31 - u32::from(self.high);
+        let unused = 32 - u32::from(self.stored);
+        let upper = u32::from(whole) << above;
+        let stored = match self.signed {
+            true => (upper as i32) >> unused,
+            false => (upper >> unused) as i32,
+        };
+        Word { whole, stored }
+    }
+
+    /// The words of an uncompressed frame. Two 8-bit pixels in a big-endian word (`swapped`) stand the other way round.
+    pub fn words(&self, bytes: &[u8], big_endian: bool, swapped: bool) -> Vec<u16> {
+        match (self.allocated, big_endian) {
+            (8, _) if swapped => {
+                let pixel = |at: usize| bytes.get(at ^ 1).copied().unwrap_or_default();
+                (0..self.pixels()).map(|at| u16::from(pixel(at))).collect()
+            }
+            (8, _) => bytes.iter().map(|byte| u16::from(*byte)).collect(),
+            (_, true) => bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+                .collect(),
+            (_, false) => bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(stored: u16, high: u16, signed: bool) -> Layout {
+        Layout {
+            rows: 1,
+            columns: 3,
+            allocated: 16,
+            stored,
+            high,
+            signed,
+        }
+    }
+
+    #[test]
+    fn bits_around_the_value_are_dropped_and_its_sign_is_kept() {
+        assert_eq!(layout(16, 15, true).word(0xF830).stored, -2000);
+        assert_eq!(layout(16, 15, false).word(0xF830).stored, 63536);
+        assert_eq!(layout(12, 11, true).word(0x5FFF).stored, -1);
+        assert_eq!(layout(12, 11, false).word(0x5FFF).stored, 4095);
+        assert_eq!(layout(12, 15, false).word(0xABCD).stored, 0xABC);
+        assert_eq!(layout(12, 15, true).word(0xABCD).stored, 0xABC - 4096);
+        assert_eq!(layout(1, 0, false).word(3).stored, 1);
+    }
+
+    #[test]
+    fn pairs_of_a_big_endian_word_are_turned() {
+        let eight = Layout {
+            allocated: 8,
+            stored: 8,
+            high: 7,
+            ..layout(8, 7, false)
+        };
+        assert_eq!(eight.words(&[2, 1, 4, 3], true, true), [1, 2, 3]);
+        assert_eq!(eight.words(&[1, 2, 3], true, false), [1, 2, 3]);
+        assert_eq!(layout(16, 15, false).words(&[1, 2], true, false), [0x102]);
+    }
+}
