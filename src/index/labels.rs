@@ -128,15 +128,15 @@ impl Labels {
 
     fn of(table: TextTable, key: LabelKey, label: Option<&str>) -> Result<Self, IndexError> {
         let key_column = key.column(&table)?;
-        let mut others = table.names().filter(|name| *name != key_column);
+        let others: Vec<&str> = table.names().filter(|name| *name != key_column).collect();
         let label_column = match (label, table.names().find(|name| *name == "label")) {
             (Some(label), _) => {
                 table.column(label)?;
                 label.to_owned()
             }
             (None, Some(label)) => label.to_owned(),
-            (None, None) => match (others.next(), others.next()) {
-                (Some(only), None) => only.to_owned(),
+            (None, None) => match others[..] {
+                [only] => only.to_owned(),
                 _ => {
                     return Err(IndexError::NoLabelColumn {
                         columns: columns(&table),

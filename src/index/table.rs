@@ -95,7 +95,13 @@ struct Row<'a> {
     placed: &'a Placed,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// The rows of a scan.
+    fn all(scan: usize, of: &'a Scan) -> impl Iterator<Item = Self> {
+        let taken = of.slices.iter().filter(|placed| placed.taken);
+        taken.map(move |placed| Self { scan, of, placed })
+    }
+
     fn slice(&self) -> &Slice {
         &self.placed.slice
     }
@@ -112,12 +118,7 @@ impl Table {
         let names: Vec<Names> = scans.iter().map(|scan| Names::of(scan, plan.ids)).collect();
         let sites: Vec<Option<String>> = scans.iter().map(|scan| site(scan, plan)).collect();
         let steps: Vec<Option<f64>> = scans.iter().map(usual_step).collect();
-        let in_scan = |(scan, of): (usize, &_)| -> Vec<Row> {
-            let of: &Scan = of;
-            let taken = of.slices.iter().filter(|placed| placed.taken);
-            taken.map(|placed| Row { scan, of, placed }).collect()
-        };
-        let rows: Vec<Row> = scans.iter().enumerate().flat_map(in_scan).collect();
+        let rows: Vec<Row> = scans.iter().enumerate().flat_map(|(scan, of)| Row::all(scan, of)).collect();
         let folder = plan.folder.canonicalize().unwrap_or_else(|_| plan.folder.to_owned());
 
         let text = |name: &str, cell: &dyn Fn(&Row) -> Option<String>| {

@@ -8,14 +8,14 @@ use std::{
 use ndarray::{Array3, Axis};
 
 use super::{
-    Index, IndexError, IndexPlan, LeftOut, Reason, Scan, Slice,
+    Index, IndexError, IndexPlan, LeftOut, Scan, Slice,
     checks::{Check, checks},
     slice::{dot, minus},
 };
 use crate::{
     ct::{CtVolume, Geometry, Pixels, Rescale},
     progress::Progress,
-    readers::{SliceAddress, read_slice},
+    readers::read_slice,
 };
 
 /// Reads the series in a folder as one volume, `[D, H, W]` with D from feet to head, H to the back and W to the left for a
@@ -136,9 +136,10 @@ fn geometry(scan: &Scan) -> Result<Geometry, String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{series::scans, testing},
+        super::{Reason, series::scans, testing},
         *,
     };
+    use crate::readers::SliceAddress;
 
     fn made(heights: &[f64]) -> Scan {
         let slices = heights.iter().copied().map(testing::slice).collect();
