@@ -118,7 +118,11 @@ impl Table {
         let names: Vec<Names> = scans.iter().map(|scan| Names::of(scan, plan.ids)).collect();
         let sites: Vec<Option<String>> = scans.iter().map(|scan| site(scan, plan)).collect();
         let steps: Vec<Option<f64>> = scans.iter().map(usual_step).collect();
-        let rows: Vec<Row> = scans.iter().enumerate().flat_map(|(scan, of)| Row::all(scan, of)).collect();
+        let rows: Vec<Row> = scans
+            .iter()
+            .enumerate()
+            .flat_map(|(scan, of)| Row::all(scan, of))
+            .collect();
         let folder = plan.folder.canonicalize().unwrap_or_else(|_| plan.folder.to_owned());
 
         let text = |name: &str, cell: &dyn Fn(&Row) -> Option<String>| {
