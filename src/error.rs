@@ -35,6 +35,8 @@ pub enum Error {
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
+    Index(#[from] crate::index::IndexError),
+    #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),

@@ -6,6 +6,7 @@
 //! - [`tables`] are files of named columns (CSV, Parquet, Excel), as text or numbers;
 //! - [`readers`] turn files into slices, [`transforms`] turn slices into network input, [`cohort`] says whose slices
 //!   they are and how patients are split;
+//! - [`index`] makes a cohort's table of folders of scans, from head to foot and without names;
 //! - [`encoder`] and [`method`] are networks and trainings in words, [`card`] is the file that stands beside trained weights and
 //!   says how to use them, [`hub`] brings both from where others keep theirs;
 //! - [`convert`] makes weights of other programs into such a card;
@@ -31,6 +32,7 @@ pub mod explain;
 pub mod features;
 pub mod heads;
 pub mod hub;
+pub mod index;
 pub mod journal;
 pub mod method;
 #[cfg(feature = "torch")]

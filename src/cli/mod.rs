@@ -30,6 +30,7 @@ mod explain;
 mod export;
 mod extract;
 mod features;
+mod index;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
@@ -74,6 +75,8 @@ enum Command {
     Run(run::Args),
     /// Make a synthetic cohort: phantoms of two diseases from two sites
     Phantoms(phantoms::Args),
+    /// Make a cohort's table of folders of scans: slices from head to foot, no patient named
+    Index(Box<index::Args>),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
@@ -191,6 +194,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
             Command::Phantoms(args) => phantoms::run(&args),
+            Command::Index(args) => index::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),

@@ -27,6 +27,7 @@ mod hub;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod images;
+mod index;
 mod module;
 mod names;
 mod other_encoders;

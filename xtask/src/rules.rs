@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("card", 4),
     ("convert", 5),
     ("heads", 5),
+    ("index", 5),
     ("torch", 5),
     ("eval", 5),
     ("explain", 5),
