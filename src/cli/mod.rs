@@ -30,10 +30,12 @@ mod explain;
 mod export;
 mod extract;
 mod features;
+mod index;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
 mod pretrain;
+mod preview;
 mod probe;
 mod readers;
 mod report;
@@ -73,6 +75,8 @@ enum Command {
     Run(run::Args),
     /// Make a synthetic cohort: phantoms of two diseases from two sites
     Phantoms(phantoms::Args),
+    /// Make a cohort's table of folders of scans: slices from head to foot, no patient named
+    Index(Box<index::Args>),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
@@ -80,6 +84,8 @@ enum Command {
     /// Make weights and a card of another program's weights
     #[command(subcommand)]
     Convert(convert::Command),
+    /// Show slices before and after preprocessing, and how often which values occur at each site
+    Preview(preview::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -188,9 +194,11 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
             Command::Phantoms(args) => phantoms::run(&args),
+            Command::Index(args) => index::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
+            Command::Preview(args) => preview::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
