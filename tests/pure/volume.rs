@@ -537,6 +537,7 @@ fn the_command_converts_resamples_reorders_and_keeps_the_source() {
         ("c.nii", &["--size", "4000000,4000000,4000000"][..], "at most"),
         ("c.nii", &["--fill", "3"][..], "--size"),
         ("c.nii", &["--assume-spacing", "1,1,1"][..], "leave it out"),
+        ("c.nii", &["--scan", "1"][..], "one volume"),
     ] {
         let said = convert(target, options);
         assert_eq!(said.code, Some(2), "{target} {options:?}: {}", said.err);

@@ -6,10 +6,11 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use hounsfield::{
-    ct::Rescale,
-    readers::{Stated, VolumeFile, open_volume},
+    ct::{CtVolume, Rescale},
+    index::read_scan,
+    readers::{ReadError, Stated, open_volume},
 };
 
 use super::Done;
@@ -27,8 +28,11 @@ pub enum Command {
 /// Where a volume comes from.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
-    /// The volume: `.nii`, `.nii.gz`, `.npy` or a folder with a DICOM series
+    /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder or an archive with a DICOM series
     source: PathBuf,
+    /// Which scan of a folder that has several, from 0 in the order of their files
+    #[arg(long, value_name = "N")]
+    scan: Option<usize>,
     /// Spacing of an array that has no geometry beside it, mm
     #[arg(long, value_name = "D,H,W", value_parser = lengths)]
     assume_spacing: Option<[f64; 3]>,
@@ -45,16 +49,49 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
     }
 }
 
-/// Reads the volume that the arguments name.
-fn source(args: &SourceArgs) -> anyhow::Result<VolumeFile> {
-    if args.source.is_dir() {
-        bail!("folders of DICOM files are not merged yet: {:?}", args.source);
-    }
+/// A volume, and what is said of its file.
+struct Source {
+    volume: CtVolume,
+    /// `NIfTI-1, int16`.
+    format: String,
+    /// Slope and intercept that were applied.
+    scaling: Option<(f64, f64)>,
+}
+
+/// Reads the volume that the arguments name: a file of a volume, else whatever of DICOM is there.
+fn source(args: &SourceArgs) -> anyhow::Result<Source> {
+    let path = &args.source;
     let stated = Stated {
         spacing: args.assume_spacing,
         rescale: args.assume_rescale,
     };
-    Ok(open_volume(&args.source, &stated)?)
+    let file = match path.is_dir() {
+        true => None,
+        false => match open_volume(path, &stated) {
+            Err(ReadError::NoVolume { .. }) => None,
+            file => Some(file?),
+        },
+    };
+    if let Some(file) = file {
+        ensure!(
+            args.scan.is_none(),
+            "--scan is for folders, and this is one volume: {path:?}"
+        );
+        return Ok(Source {
+            volume: file.volume,
+            format: format!("{}, {}", file.format, file.stored),
+            scaling: file.scaling,
+        });
+    }
+    ensure!(
+        args.assume_spacing.is_none(),
+        "--assume-spacing is for arrays, DICOM files have their own spacing: {path:?}"
+    );
+    Ok(Source {
+        volume: read_scan(path, args.scan, args.assume_rescale)?,
+        format: "DICOM series".to_owned(),
+        scaling: None,
+    })
 }
 
 /// Refuses to write over what is read.
