@@ -18,7 +18,7 @@ use ndarray::Array2;
 
 use crate::{
     command::{Said, Workshop},
-    dicom::{CtFile, series},
+    dicom_files::{CtFile, series},
 };
 
 /// Stored values of a slice that differ from those of any other number.

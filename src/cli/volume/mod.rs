@@ -28,7 +28,7 @@ pub enum Command {
 /// Where a volume comes from.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
-    /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder or an archive with a DICOM series
+    /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder, archive or file with a DICOM series
     source: PathBuf,
     /// Which scan of a folder that has several, from 0 in the order of their files
     #[arg(long, value_name = "N")]
@@ -37,7 +37,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "D,H,W", value_parser = lengths)]
     assume_spacing: Option<[f64; 3]>,
     /// What stored numbers mean where the file doesn't say it
-    #[arg(long, value_name = "SLOPE,INTERCEPT")]
+    #[arg(long, value_name = "SLOPE,INTERCEPT", allow_hyphen_values = true)]
     assume_rescale: Option<Rescale>,
 }
 
