@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use hounsfield::readers::{self, Archive, Refusal, read_slice};
+use hounsfield::{
+    ct::{CtVolume, Geometry},
+    readers::{self, Archive, Refusal, WriteOptions, read_slice, read_volume, write_volume},
+};
 use rand::RngExt as _;
 use zip::{CompressionMethod, write::SimpleFileOptions};
 
@@ -369,6 +372,41 @@ fn many_threads_read_one_archive_and_a_changed_one_is_opened_anew() {
         put(dir.path(), name, &tar(&[("other", b"content")]));
         assert_eq!(readers::archive(&path).unwrap().members().len(), 1);
     }
+}
+
+/// Files of many slices stay open, two of them; three are asked for here.
+#[test]
+fn many_threads_read_the_slices_of_volumes_in_and_out_of_archives() {
+    let dir = tempfile::tempdir().unwrap();
+    let voxels = ndarray::Array3::from_shape_fn((7, 5, 6), |(d, h, w)| (d * 100 + h * 10 + w) as f32 - 300.0);
+    let volume = CtVolume {
+        voxels,
+        geometry: Geometry::axial([2.0, 1.0, 1.0]),
+    };
+    let plain = dir.path().join("a.nii.gz");
+    write_volume(&volume, &plain, &WriteOptions::default()).unwrap();
+    let bytes = std::fs::read(&plain).unwrap();
+    let zipped = put(dir.path(), "b.zip", &zip(&[("v.nii.gz", &bytes)], stored()));
+    let tarred = put(dir.path(), "c.tgz", &gzip(&tar(&[("x/v.nii.gz", &bytes)])));
+    let places = [plain, member(&zipped, "v.nii.gz"), member(&tarred, "x/v.nii.gz")];
+    let axial = volume.axial();
+    std::thread::scope(|scope| {
+        for thread in 0..12 {
+            let (places, axial) = (&places, &axial);
+            scope.spawn(move || {
+                for n in 0..70 {
+                    let (place, at) = (&places[(n + thread) % 3], (n * 3 + thread) % 7);
+                    let slice = read_slice(Path::new(&format!("{}#slice={at}", place.display()))).unwrap();
+                    assert_eq!(slice, axial.slice(at));
+                }
+            });
+        }
+    });
+    let beyond = read_slice(Path::new(&format!("{}#slice=7", places[1].display()))).unwrap_err();
+    assert!(beyond.to_string().contains("holds 7 slices and slice 7"), "{beyond}");
+    assert_eq!(read_volume(&places[2]).unwrap().axial(), axial);
+    let hashes = places.map(|place| readers::sha256(Path::new(&format!("{}#slice=2", place.display()))).unwrap());
+    assert!(hashes[0] == hashes[1] && hashes[1] == hashes[2], "{hashes:?}");
 }
 
 /// The rows of a table name members; nothing else is said.
