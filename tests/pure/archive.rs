@@ -306,7 +306,6 @@ fn what_inflates_without_measure_is_refused_with_both_numbers() {
 
 #[test]
 fn archives_that_are_cut_or_damaged_are_errors_and_never_panics() {
-    let dir = tempfile::tempdir().unwrap();
     let [(_, one), (_, two)] = pictures();
     let long = "long".repeat(40);
     let files: Files = &[("a/one.png", &one), (&long, &two), ("c", &noise(700))];
@@ -318,8 +317,11 @@ fn archives_that_are_cut_or_damaged_are_errors_and_never_panics() {
     ];
     let mut random = hounsfield::seed::stream(0, "damage");
     let try_it = |bytes: &[u8]| {
-        let path = put(dir.path(), "damaged", bytes);
-        let Ok(archive) = Archive::open(&path) else { return 0 };
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let Ok(archive) = Archive::from_file(file, Path::new("damaged")) else {
+            return 0;
+        };
         let names = archive.members().iter().map(|member| &member.name);
         names.filter(|name| archive.read(name).is_ok()).count()
     };
