@@ -135,6 +135,29 @@ fn a_slice_in_an_archive_is_that_of_the_file() {
     }
 }
 
+/// Expected: what Python's zipfile and tarfile wrote; see make_archives.py.
+#[test]
+fn archives_of_other_programs_hold_what_was_put_into_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/archives");
+    let text = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    for (name, expected) in expected {
+        let path = folder.join(&name);
+        let archive = Archive::open(&path).unwrap();
+        let hash =
+            |member: &readers::Member| (member.name.clone(), readers::sha256(&self::member(&path, &member.name)));
+        let found: serde_json::Map<_, _> = archive
+            .members()
+            .iter()
+            .map(hash)
+            .map(|(name, hash)| (name, hash.unwrap().into()))
+            .collect();
+        assert_eq!(&found, expected["members"].as_object().unwrap(), "{name}");
+        let refused: Vec<&str> = archive.refused().iter().map(|refused| refused.name.as_str()).collect();
+        assert_eq!(serde_json::json!(refused), expected["refused"], "{name}");
+    }
+}
+
 /// Tars as GNU's tar and Python's write them with pax headers, and one that ends without its end.
 #[test]
 fn names_and_lengths_of_pax_headers_are_those_of_the_member() {
