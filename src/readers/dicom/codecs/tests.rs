@@ -129,7 +129,7 @@ fn streams_that_end_early_are_errors() {
     for sample in Sample::good() {
         let bytes = sample.bytes();
         let whole = sample.decode(&bytes).unwrap();
-        let near_an_end = |length: &usize| *length < 150 || length + 150 > bytes.len() || length % 7 == 0;
+        let near_an_end = |length: &usize| *length < 150 || length + 150 > bytes.len() || length.is_multiple_of(7);
         for length in (0..bytes.len()).filter(near_an_end) {
             match sample.decode(&bytes[..length]) {
                 Err(_) => {}
@@ -250,8 +250,8 @@ fn bombs_are_refused_at_once() {
     }
 }
 
-/// 12,000 damaged streams: bytes changed, cut out, doubled. No panic, and none takes long: each is
-/// decoded in about a millisecond, so that 5 s only go by where something grows.
+/// 12,000 damaged streams: bytes changed, cut out, doubled. No panic, and none takes long: each is decoded in about a
+/// millisecond, so that 5 s only go by where something grows.
 #[test]
 fn damage_ends_in_an_error_or_in_pixels_and_soon() {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
