@@ -221,7 +221,7 @@ fn more_bits_than_are_allocated_are_an_error() {
 
 /// What claims 60,000 x 60,000 is refused before memory is asked for, however well the header agrees.
 #[test]
-fn bombs_are_refused_at_once() {
+fn bombs_are_refused_by_their_length() {
     for sample in Sample::good() {
         let mut bytes = sample.bytes();
         let size = [sample.rows, sample.columns].map(|side| side as u16);
@@ -244,9 +244,12 @@ fn bombs_are_refused_at_once() {
             ..sample.expected()
         };
         let codec = CODECS.iter().find(|codec| codec.uid == sample.uid).unwrap();
-        let start = Instant::now();
         let error = (codec.decode)(&bytes, &expected).unwrap_err();
-        assert!(start.elapsed().as_millis() < 500, "{}: {error}", sample.stream);
+        assert!(
+            matches!(error, CodecError::TooShort { .. }),
+            "{}: {error}",
+            sample.stream
+        );
     }
 }
 
