@@ -14,6 +14,9 @@ mod command;
 mod confidential;
 mod convert;
 mod coverage;
+mod dicom;
+#[path = "../support/dicom.rs"]
+mod dicom_files;
 mod distances;
 mod eval;
 mod evaluate;
@@ -24,14 +27,19 @@ mod hub;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod images;
+mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
 mod roc;
+#[path = "../support/sha1.rs"]
+mod sha1;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod volume;
 mod weights;

@@ -44,7 +44,7 @@ pub struct Frames {
 /// Where the pixels of the frames come from.
 enum Source {
     Native {
-        start: usize,
+        place: Range<usize>,
         big_endian: bool,
         /// 8-bit pixels stand the other way round in their words.
         swapped: bool,
@@ -107,7 +107,7 @@ impl DicomFile {
                 self.refuse_wrong_length(place.len(), header.layout.bytes(), n)?;
                 let big_endian = self.encoding.big_endian;
                 Ok(Source::Native {
-                    start: place.start,
+                    place: place.clone(),
                     big_endian,
                     swapped: big_endian && *words,
                 })
@@ -238,16 +238,10 @@ impl Frames {
         let layout = &self.header.layout;
         match &self.source {
             Source::Native {
-                start,
+                place,
                 big_endian,
                 swapped,
-            } => {
-                let start = start + at * layout.bytes();
-                // A pair of bytes that was swapped may reach beyond an odd frame.
-                let more = usize::from(*swapped && start + layout.bytes() < self.bytes.len());
-                let bytes = &self.bytes[start..start + layout.bytes() + more];
-                Ok(layout.words(bytes, *big_endian, *swapped))
-            }
+            } => Ok(layout.words(&self.bytes[place.clone()], at, *big_endian, *swapped)),
             Source::Encapsulated { codec, frames } => {
                 let stream = match &frames[at][..] {
                     [one] => std::borrow::Cow::Borrowed(&self.bytes[one.clone()]),

@@ -50,22 +50,20 @@ impl Layout {
         Word { whole, stored }
     }
 
-    /// The words of an uncompressed frame. Two 8-bit pixels in a big-endian word (`swapped`) stand the other way round.
-    pub fn words(&self, bytes: &[u8], big_endian: bool, swapped: bool) -> Vec<u16> {
+    /// The words of a frame of uncompressed pixels. Two 8-bit pixels in a big-endian word (`swapped`) stand the other way
+    /// round; the pairs are counted through all frames.
+    pub fn words(&self, pixels: &[u8], frame: usize, big_endian: bool, swapped: bool) -> Vec<u16> {
+        let place = frame * self.bytes()..(frame + 1) * self.bytes();
+        if swapped && self.allocated == 8 {
+            let pixel = |at: usize| pixels.get(at ^ 1).copied().unwrap_or_default();
+            return place.map(|at| u16::from(pixel(at))).collect();
+        }
+        let bytes = &pixels[place];
+        let pairs = bytes.chunks_exact(2);
         match (self.allocated, big_endian) {
-            (8, _) if swapped => {
-                let pixel = |at: usize| bytes.get(at ^ 1).copied().unwrap_or_default();
-                (0..self.pixels()).map(|at| u16::from(pixel(at))).collect()
-            }
             (8, _) => bytes.iter().map(|byte| u16::from(*byte)).collect(),
-            (_, true) => bytes
-                .chunks_exact(2)
-                .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
-                .collect(),
-            (_, false) => bytes
-                .chunks_exact(2)
-                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-                .collect(),
+            (_, true) => pairs.map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect(),
+            (_, false) => pairs.map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect(),
         }
     }
 }
@@ -104,8 +102,14 @@ mod tests {
             high: 7,
             ..layout(8, 7, false)
         };
-        assert_eq!(eight.words(&[2, 1, 4, 3], true, true), [1, 2, 3]);
-        assert_eq!(eight.words(&[1, 2, 3], true, false), [1, 2, 3]);
-        assert_eq!(layout(16, 15, false).words(&[1, 2], true, false), [0x102]);
+        let two_frames = [2, 1, 4, 3, 6, 5];
+        assert_eq!(eight.words(&two_frames, 0, true, true), [1, 2, 3]);
+        assert_eq!(eight.words(&two_frames, 1, true, true), [4, 5, 6]);
+        assert_eq!(eight.words(&[1, 2, 3], 0, true, false), [1, 2, 3]);
+        let sixteen = layout(16, 15, false);
+        assert_eq!(
+            sixteen.words(&[1, 2, 3, 4, 5, 6], 0, true, false),
+            [0x102, 0x304, 0x506]
+        );
     }
 }
