@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use hounsfield::{
     ct::Rescale,
-    readers::{Stated, VolumeFile, open_volume},
+    index::read_scan,
+    readers::{ReadError, Stated, VolumeFile, open_volume},
 };
 
 use super::Done;
@@ -27,13 +28,16 @@ pub enum Command {
 /// Where a volume comes from.
 #[derive(Debug, clap::Args)]
 pub struct SourceArgs {
-    /// The volume: `.nii`, `.nii.gz`, `.npy` or a folder with a DICOM series
+    /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder, archive or file with a DICOM series
     source: PathBuf,
+    /// Which scan of a folder that holds several, from 0
+    #[arg(long, value_name = "N")]
+    scan: Option<usize>,
     /// Spacing of an array that has no geometry beside it, mm
     #[arg(long, value_name = "D,H,W", value_parser = lengths)]
     assume_spacing: Option<[f64; 3]>,
     /// What stored numbers mean where the file doesn't say it
-    #[arg(long, value_name = "SLOPE,INTERCEPT")]
+    #[arg(long, value_name = "SLOPE,INTERCEPT", allow_hyphen_values = true)]
     assume_rescale: Option<Rescale>,
 }
 
@@ -45,16 +49,30 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
     }
 }
 
-/// Reads the volume that the arguments name.
+/// Reads the volume that the arguments name: a file that is one, or else the series that is found there.
 fn source(args: &SourceArgs) -> anyhow::Result<VolumeFile> {
-    if args.source.is_dir() {
-        bail!("folders of DICOM files are not merged yet: {:?}", args.source);
-    }
     let stated = Stated {
         spacing: args.assume_spacing,
         rescale: args.assume_rescale,
     };
-    Ok(open_volume(&args.source, &stated)?)
+    if !args.source.is_dir() {
+        match open_volume(&args.source, &stated) {
+            Err(ReadError::NoVolume { .. }) => {}
+            file => return Ok(file?),
+        }
+    }
+    if args.assume_spacing.is_some() {
+        bail!(
+            "DICOM files say their spacing, leave `--assume-spacing` out: {:?}",
+            args.source
+        );
+    }
+    Ok(VolumeFile {
+        volume: read_scan(&args.source, args.scan, args.assume_rescale)?,
+        format: "DICOM",
+        stored: "rescaled integers",
+        scaling: None,
+    })
 }
 
 /// Refuses to write over what is read.
