@@ -70,3 +70,45 @@ impl Padding {
         named(pixel.stored) || known(pixel.stored) || readable && (named(as_written) || known(whole))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_padding_is_missed_by_the_quick_look() {
+        let words = (0..=u16::MAX).step_by(3).chain([63536, 0x8000, 63488, 2096]);
+        let sizes = [(16, 15), (12, 11), (12, 15), (14, 13)];
+        let named = [
+            None,
+            Some((-2000, -2000)),
+            Some((0, 0)),
+            Some((63530, 63536)),
+            Some((3000, 3100)),
+        ];
+        for (whole, (stored, high)) in words.flat_map(|word| sizes.map(|size| (word, size))) {
+            for (signed, flags) in [(false, 0), (true, 1), (false, 2), (true, 3)] {
+                let layout = Layout {
+                    rows: 1,
+                    columns: 1,
+                    allocated: 16,
+                    stored,
+                    high,
+                    signed,
+                };
+                let word = layout.word(whole);
+                for (named, intercept) in named.iter().zip([-1024.0, 0.0, -8192.0, -1024.0, 0.0]) {
+                    let padding = Padding {
+                        named: *named,
+                        overlays: flags == 2,
+                        lossy: flags == 3,
+                    };
+                    let rescale = Rescale { slope: 1.0, intercept };
+                    let quick = padding.may_hold(word, rescale.hu(word.stored));
+                    let held = padding.holds(word, &layout, &rescale);
+                    assert!(quick || !held, "{word:?} {padding:?} {layout:?}");
+                }
+            }
+        }
+    }
+}
