@@ -3,7 +3,9 @@
 //! Padding is recognised before the bits outside of Bits Stored are dropped: 63536 in a file of 12 bits is -2000 and
 //! padding, and its lower twelve bits alone would be bone.
 
-use super::pixels::{Layout, Word};
+use std::ops::RangeInclusive;
+
+use super::pixels::Layout;
 use crate::ct::{Hu, Rescale};
 
 /// Padding becomes the lowest value of the usual 12-bit scale, just below air.
@@ -13,6 +15,9 @@ pub const PADDING_HU: Hu = -1024.0;
 /// says unsigned), the lowest value of 12 bits, the lowest value of 16 bits. They are padding only where they lie below
 /// [`PADDING_HU`], that is where they would be less dense than nothing.
 const WELL_KNOWN: [i16; 3] = [-2000, -2048, i16::MIN];
+
+/// Above the extended scale for metal, which ends at 30,710 HU.
+const HIGHEST_HU: Hu = 31_000.0;
 
 /// How far from itself a lossy codec may leave padding; by 4 in the files that were measured, of JPEG-LS and JPEG 2000.
 const SMEARED: i32 = 16;
@@ -40,22 +45,135 @@ impl Padding {
         (value.min(limit), value.max(limit))
     }
 
-    /// Whether a pixel is padding.
-    pub fn holds(&self, pixel: Word, layout: &Layout, rescale: &Rescale) -> bool {
-        let whole = i32::from(pixel.whole as i16);
-        let readable = !self.overlays && layout.shift() == 0 && layout.allocated == 16;
-        let as_written = if layout.signed { whole } else { i32::from(pixel.whole) };
-        let near = if self.lossy { SMEARED } else { 0 };
+    /// What is padding in a frame with this rescale.
+    pub fn marks(&self, layout: &Layout, rescale: &Rescale) -> Marks {
         let empty = |value: i32| rescale.hu(value) < PADDING_HU;
-        let named = |value: i32| {
-            self.named.is_some_and(|(low, high)| {
-                (low..=high).contains(&value) || (low - near..=high + near).contains(&value) && empty(value)
-            })
+        let near = if self.lossy { SMEARED } else { 0 };
+        let edge = |value: i32, step: i32| {
+            let beyond = (1..=near).map(|n| value + step * n);
+            beyond.take_while(|value| empty(*value)).last().unwrap_or(value)
         };
-        let known = |value: i32| {
-            let close = |known: &i16| (value - i32::from(*known)).abs() <= near;
-            WELL_KNOWN.iter().any(close) && empty(value)
+        let around = |(low, high)| edge(low, -1)..=edge(high, 1);
+        let named = self.named.map(around);
+        let known = WELL_KNOWN.map(i32::from).into_iter().filter(|value| empty(*value));
+        let known: Vec<_> = known.map(|value| around((value, value))).collect();
+        // -2000 is written as 63536 where values have no sign.
+        let unsigned = if layout.signed { 0 } else { 1 << 16 };
+        let written = known
+            .iter()
+            .map(|range| range.start() + unsigned..=range.end() + unsigned)
+            // Where all bits are the value's, it may be meant as it is written.
+            .filter(|range| layout.signed || layout.stored < 16 || rescale.hu(*range.start()) > HIGHEST_HU);
+        let readable = !self.overlays && layout.shift() == 0 && layout.allocated == 16;
+        let mut words: Vec<_> = written.chain(named.clone()).filter(|_| readable).collect();
+        let mut stored: Vec<_> = known.into_iter().chain(named).collect();
+        if layout.stored == 16 {
+            // A whole word is its stored value.
+            stored.append(&mut words);
+        }
+        stored.sort_unstable_by_key(|range| *range.start());
+        stored.dedup();
+        Marks { stored, words }
+    }
+}
+
+/// What is padding in a frame.
+#[derive(Debug, PartialEq)]
+pub(super) struct Marks {
+    /// Stored values.
+    pub stored: Vec<RangeInclusive<i32>>,
+    /// Whole words, with the sign that Pixel Representation gives them.
+    pub words: Vec<RangeInclusive<i32>>,
+}
+
+impl Marks {
+    /// Turns padding into NaN. One pass a mark, which compilers make fast.
+    pub fn erase(&self, hu: &mut [Hu], words: &[u16], layout: &Layout) {
+        for range in &self.stored {
+            erase_where(hu, words, range, |word| layout.stored(word));
+        }
+        for range in &self.words {
+            erase_where(hu, words, range, |word| layout.written(word));
+        }
+    }
+}
+
+fn erase_where(hu: &mut [Hu], words: &[u16], range: &RangeInclusive<i32>, value: impl Fn(u16) -> i32) {
+    let (low, high) = range.clone().into_inner();
+    for (hu, word) in hu.iter_mut().zip(words) {
+        let value = value(*word);
+        // Not lazy, so that it is done without a branch.
+        *hu = if (low <= value) & (value <= high) { Hu::NAN } else { *hu };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Which of the words are padding.
+    fn padded(bits: u16, signed: bool, padding: &Padding, rescale: (f64, f64), words: &[u16]) -> Vec<bool> {
+        let layout = Layout {
+            rows: 1,
+            columns: words.len(),
+            allocated: 16,
+            stored: bits,
+            high: bits - 1,
+            signed,
         };
-        named(pixel.stored) || known(pixel.stored) || readable && (named(as_written) || known(whole))
+        let (slope, intercept) = rescale;
+        let mut hu = vec![0.0; words.len()];
+        let marks = padding.marks(&layout, &Rescale { slope, intercept });
+        marks.erase(&mut hu, words, &layout);
+        hu.iter().map(|hu| hu.is_nan()).collect()
+    }
+
+    const UNNAMED: Padding = Padding {
+        named: None,
+        overlays: false,
+        lossy: false,
+    };
+
+    #[test]
+    fn well_known_values_are_padding_where_they_are_less_than_nothing() {
+        let words = [0x8000, 63536, 63488, 63535, 0, 1000];
+        let all = [true, true, true, false, false, false];
+        assert_eq!(padded(16, true, &UNNAMED, (1.0, -1024.0), &words), all);
+        assert_eq!(padded(16, false, &UNNAMED, (1.0, -1024.0), &words), all);
+        assert_eq!(padded(12, false, &UNNAMED, (1.0, -1024.0), &words), all);
+        // -2000 is -500 HU, 32768 is 2252 HU: both may be tissue.
+        assert_eq!(padded(16, true, &UNNAMED, (0.25, 0.0), &words[1..]), [false; 5]);
+        assert_eq!(padded(16, false, &UNNAMED, (0.1, -1024.0), &words), [false; 6]);
+    }
+
+    #[test]
+    fn the_lower_bits_of_padding_are_no_padding() {
+        assert_eq!(
+            padded(12, false, &UNNAMED, (1.0, -1024.0), &[63536 & 0xFFF, 63536]),
+            [false, true]
+        );
+        let overlays = Padding {
+            overlays: true,
+            ..UNNAMED
+        };
+        assert_eq!(padded(12, false, &overlays, (1.0, -1024.0), &[63536]), [false]);
+    }
+
+    #[test]
+    fn lossy_codecs_smear_padding_but_not_into_the_image() {
+        let lossy = Padding {
+            named: Some(Padding::range(0, None, false)),
+            lossy: true,
+            ..UNNAMED
+        };
+        let words = [0, 16, 17, 24];
+        assert_eq!(
+            padded(16, false, &lossy, (1.0, -1024.0), &words),
+            [true, false, false, false]
+        );
+        assert_eq!(
+            padded(16, false, &lossy, (1.0, -2000.0), &words),
+            [true, true, false, false]
+        );
     }
 }
