@@ -186,9 +186,7 @@ impl Frames {
         let words = self.words(at)?;
         let mut hu = self.hu(at, &words);
         let padded = hu.iter().filter(|hu| hu.is_nan()).count();
-        // The lesser of NaN and a number is the number.
-        let low = hu.iter().copied().fold(Hu::INFINITY, Hu::min);
-        let high = hu.iter().copied().fold(Hu::NEG_INFINITY, Hu::max);
+        let (low, high) = range(&hu);
         fill(&mut hu);
         Ok(FrameValues {
             stored: self.array(self.stored_in(&words))?,
@@ -276,6 +274,20 @@ impl Frames {
             path: self.path.clone(),
         })
     }
+}
+
+/// Lowest and highest value that is no NaN; infinite if there is none.
+fn range(hu: &[Hu]) -> (Hu, Hu) {
+    // Of eight neighbours each has its own, so that no comparison waits for another.
+    let (mut lows, mut highs) = ([Hu::INFINITY; 8], [Hu::NEG_INFINITY; 8]);
+    for chunk in hu.chunks(8) {
+        for ((low, high), hu) in lows.iter_mut().zip(&mut highs).zip(chunk) {
+            *low = low.min(*hu);
+            *high = high.max(*hu);
+        }
+    }
+    let low = lows.into_iter().fold(Hu::INFINITY, Hu::min);
+    (low, highs.into_iter().fold(Hu::NEG_INFINITY, Hu::max))
 }
 
 /// Padding gets its Hounsfield units.

@@ -19,8 +19,9 @@ const WELL_KNOWN: [i16; 3] = [-2000, -2048, i16::MIN];
 /// Above the extended scale for metal, which ends at 30,710 HU.
 const HIGHEST_HU: Hu = 31_000.0;
 
-/// How far from itself a lossy codec may leave padding; by 4 in the files that were measured, of JPEG-LS and JPEG 2000.
-const SMEARED: i32 = 16;
+/// A lossy codec smears padding over all that lies between it and air: by 970 in a JPEG 2000 file of pydicom's, by 4 in
+/// others. There, what lies below this is padding too; the noise of air does not reach it.
+const SMEARED: Hu = PADDING_HU - 100.0;
 
 /// How the padding of a file is told from its image.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,15 +49,9 @@ impl Padding {
     /// What is padding in a frame with this rescale.
     pub fn marks(&self, layout: &Layout, rescale: &Rescale) -> Marks {
         let empty = |value: i32| rescale.hu(value) < PADDING_HU;
-        let near = if self.lossy { SMEARED } else { 0 };
-        let edge = |value: i32, step: i32| {
-            let beyond = (1..=near).map(|n| value + step * n);
-            beyond.take_while(|value| empty(*value)).last().unwrap_or(value)
-        };
-        let around = |(low, high)| edge(low, -1)..=edge(high, 1);
-        let named = self.named.map(around);
+        let named = self.named.map(|(low, high)| low..=high);
         let known = WELL_KNOWN.map(i32::from).into_iter().filter(|value| empty(*value));
-        let known: Vec<_> = known.map(|value| around((value, value))).collect();
+        let known: Vec<_> = known.map(|value| value..=value).collect();
         // -2000 is written as 63536 where values have no sign.
         let unsigned = if layout.signed { 0 } else { 1 << 16 };
         let written = known
@@ -66,7 +61,8 @@ impl Padding {
             .filter(|range| layout.signed || layout.stored < 16 || rescale.hu(*range.start()) > HIGHEST_HU);
         let readable = !self.overlays && layout.shift() == 0 && layout.allocated == 16;
         let mut words: Vec<_> = written.chain(named.clone()).filter(|_| readable).collect();
-        let mut stored: Vec<_> = known.into_iter().chain(named).collect();
+        let smeared = self.lossy.then(|| below(SMEARED, rescale));
+        let mut stored: Vec<_> = known.into_iter().chain(named).chain(smeared).collect();
         if layout.stored == 16 {
             // A whole word is its stored value.
             stored.append(&mut words);
@@ -74,6 +70,15 @@ impl Padding {
         stored.sort_unstable_by_key(|range| *range.start());
         stored.dedup();
         Marks { stored, words }
+    }
+}
+
+/// The stored values of less than so many Hounsfield units.
+fn below(hu: Hu, rescale: &Rescale) -> RangeInclusive<i32> {
+    let end = (f64::from(hu) - rescale.intercept) / rescale.slope;
+    match rescale.slope > 0.0 {
+        true => i32::MIN..=(end.ceil() - 1.0) as i32,
+        false => (end.floor() + 1.0) as i32..=i32::MAX,
     }
 }
 
@@ -166,14 +171,19 @@ mod tests {
             lossy: true,
             ..UNNAMED
         };
-        let words = [0, 16, 17, 24];
+        let words = [0, 899, 900, 2000];
         assert_eq!(
             padded(16, false, &lossy, (1.0, -1024.0), &words),
             [true, false, false, false]
         );
         assert_eq!(
-            padded(16, false, &lossy, (1.0, -2000.0), &words),
+            padded(16, false, &lossy, (1.0, -2024.0), &words),
             [true, true, false, false]
+        );
+        let falling = Padding { named: None, ..lossy };
+        assert_eq!(
+            padded(16, false, &falling, (-1.0, 0.0), &[0, 1124, 1125, 2000]),
+            [false, false, true, true]
         );
     }
 }
