@@ -35,6 +35,8 @@ pub enum Error {
     #[error(transparent)]
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
+    Index(#[from] crate::index::IndexError),
+    #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
@@ -56,6 +58,8 @@ pub enum Error {
     Explain(#[from] crate::explain::ExplainError),
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
+    #[error(transparent)]
+    Preview(#[from] crate::preview::PreviewError),
     #[error(transparent)]
     Method(#[from] crate::method::MethodError),
     #[cfg(feature = "torch")]

@@ -30,10 +30,12 @@ mod explain;
 mod export;
 mod extract;
 mod features;
+mod index;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
 mod pretrain;
+mod preview;
 mod probe;
 mod readers;
 mod report;
@@ -43,6 +45,7 @@ mod score_args;
 #[cfg(feature = "torch")]
 mod settle;
 mod split;
+mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
@@ -72,6 +75,8 @@ enum Command {
     Run(run::Args),
     /// Make a synthetic cohort: phantoms of two diseases from two sites
     Phantoms(phantoms::Args),
+    /// Make a cohort's table of folders of scans: slices from head to foot, no patient named
+    Index(Box<index::Args>),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
@@ -79,6 +84,8 @@ enum Command {
     /// Make weights and a card of another program's weights
     #[command(subcommand)]
     Convert(convert::Command),
+    /// Show slices before and after preprocessing, and how often which values occur at each site
+    Preview(preview::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -107,6 +114,9 @@ enum Command {
     Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
+    /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
+    #[command(subcommand)]
+    Volume(Box<volume::Command>),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -184,9 +194,11 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Run(args) => run::run(&args),
             Command::Phantoms(args) => phantoms::run(&args),
+            Command::Index(args) => index::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
+            Command::Preview(args) => preview::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
@@ -200,6 +212,7 @@ impl Cli {
             Command::Features(command) => features::run(&command),
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
+            Command::Volume(command) => volume::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }
     }

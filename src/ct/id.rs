@@ -41,6 +41,11 @@ impl Pseudonymizer {
         self.pseudonym("pat", id)
     }
 
+    /// `std-` and 16 hexadecimal digits.
+    pub fn study(&self, id: &str) -> String {
+        self.pseudonym("std", id)
+    }
+
     /// `scn-` and 16 hexadecimal digits.
     pub fn scan(&self, id: &str) -> String {
         self.pseudonym("scn", id)
@@ -49,6 +54,11 @@ impl Pseudonymizer {
     /// `slc-` and 16 hexadecimal digits.
     pub fn slice(&self, id: &str) -> String {
         self.pseudonym("slc", id)
+    }
+
+    /// `sit-` and 16 hexadecimal digits.
+    pub fn site(&self, name: &str) -> String {
+        self.pseudonym("sit", name)
     }
 
     fn pseudonym(&self, kind: &str, id: &str) -> String {

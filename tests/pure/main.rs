@@ -27,9 +27,11 @@ mod hub;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod images;
+mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
@@ -39,4 +41,5 @@ mod sha1;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod volume;
 mod weights;

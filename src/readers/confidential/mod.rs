@@ -11,7 +11,7 @@ use dicom_object::{InMemDicomObject, mem::InMemElement};
 use self::profile::{PROFILE, REPEATED};
 
 /// An attribute that holds a value and may identify a patient.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Finding {
     /// Its tag; of private attributes the lowest one.
     pub tag: Tag,

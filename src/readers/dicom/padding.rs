@@ -12,15 +12,15 @@ use crate::ct::{Hu, Rescale};
 pub const PADDING_HU: Hu = -1024.0;
 
 /// What scanners write outside of the field without saying so in Pixel Padding Value: -2000 (GE; 63536 where the file
-/// says unsigned), the lowest value of 12 bits, the lowest value of 16 bits. They are padding only where they lie below
-/// [`PADDING_HU`], that is where they would be less dense than nothing.
-const WELL_KNOWN: [i16; 3] = [-2000, -2048, i16::MIN];
+/// says unsigned) and the lowest value of 16 bits. They are padding only where they lie below [`PADDING_HU`], that is where
+/// they would be less dense than nothing. Other values that low stay what the file says.
+const WELL_KNOWN: [i16; 2] = [-2000, i16::MIN];
 
 /// Above the extended scale for metal, which ends at 30,710 HU.
 const HIGHEST_HU: Hu = 31_000.0;
 
 /// A lossy codec smears padding over all that lies between it and air: by 970 in a JPEG 2000 file of pydicom's, by 4 in
-/// others. There, what lies below this is padding too; the noise of air does not reach it.
+/// others. Where there is padding, what lies below this is padding too; the noise of air does not reach it.
 const SMEARED: Hu = PADDING_HU - 100.0;
 
 /// How the padding of a file is told from its image.
@@ -61,15 +61,15 @@ impl Padding {
             .filter(|range| layout.signed || layout.stored < 16 || rescale.hu(*range.start()) > HIGHEST_HU);
         let readable = !self.overlays && layout.shift() == 0 && layout.allocated == 16;
         let mut words: Vec<_> = written.chain(named.clone()).filter(|_| readable).collect();
-        let smeared = self.lossy.then(|| below(SMEARED, rescale));
-        let mut stored: Vec<_> = known.into_iter().chain(named).chain(smeared).collect();
+        let mut stored: Vec<_> = known.into_iter().chain(named).collect();
         if layout.stored == 16 {
             // A whole word is its stored value.
             stored.append(&mut words);
         }
         stored.sort_unstable_by_key(|range| *range.start());
         stored.dedup();
-        Marks { stored, words }
+        let smeared = self.lossy.then(|| below(SMEARED, rescale));
+        Marks { stored, words, smeared }
     }
 }
 
@@ -89,6 +89,8 @@ pub(super) struct Marks {
     pub stored: Vec<RangeInclusive<i32>>,
     /// Whole words, with the sign that Pixel Representation gives them.
     pub words: Vec<RangeInclusive<i32>>,
+    /// Stored values that are padding if anything is.
+    pub smeared: Option<RangeInclusive<i32>>,
 }
 
 impl Marks {
@@ -99,6 +101,9 @@ impl Marks {
         }
         for range in &self.words {
             erase_where(hu, words, range, |word| layout.written(word));
+        }
+        if let Some(range) = self.smeared.as_ref().filter(|_| hu.iter().any(|hu| hu.is_nan())) {
+            erase_where(hu, words, range, |word| layout.stored(word));
         }
     }
 }
@@ -142,10 +147,10 @@ mod tests {
     #[test]
     fn well_known_values_are_padding_where_they_are_less_than_nothing() {
         let words = [0x8000, 63536, 63488, 63535, 0, 1000];
-        let all = [true, true, true, false, false, false];
-        assert_eq!(padded(16, true, &UNNAMED, (1.0, -1024.0), &words), all);
-        assert_eq!(padded(16, false, &UNNAMED, (1.0, -1024.0), &words), all);
-        assert_eq!(padded(12, false, &UNNAMED, (1.0, -1024.0), &words), all);
+        let two = [true, true, false, false, false, false];
+        assert_eq!(padded(16, true, &UNNAMED, (1.0, -1024.0), &words), two);
+        assert_eq!(padded(16, false, &UNNAMED, (1.0, -1024.0), &words), two);
+        assert_eq!(padded(12, false, &UNNAMED, (1.0, -1024.0), &words), two);
         // -2000 is -500 HU, 32768 is 2252 HU: both may be tissue.
         assert_eq!(padded(16, true, &UNNAMED, (0.25, 0.0), &words[1..]), [false; 5]);
         assert_eq!(padded(16, false, &UNNAMED, (0.1, -1024.0), &words), [false; 6]);
@@ -180,10 +185,25 @@ mod tests {
             padded(16, false, &lossy, (1.0, -2024.0), &words),
             [true, true, false, false]
         );
-        let falling = Padding { named: None, ..lossy };
+        // Without padding there is nothing to smear.
+        let unnamed = Padding { named: None, ..lossy };
         assert_eq!(
-            padded(16, false, &falling, (-1.0, 0.0), &[0, 1124, 1125, 2000]),
-            [false, false, true, true]
+            padded(16, true, &unnamed, (1.0, -1024.0), &[63488, 63488]),
+            [false, false]
         );
+        assert_eq!(
+            padded(16, true, &unnamed, (1.0, -1024.0), &[63536, 63488]),
+            [true, true]
+        );
+        let rising = padded(16, true, &unnamed, (1.0, 0.0), &[63536, 64411, 64412, 0]);
+        assert_eq!(rising, [true, true, false, false]);
+    }
+
+    #[test]
+    fn values_below_a_limit_are_found_for_either_sign_of_the_slope() {
+        let of = |slope, intercept| below(-1124.0, &Rescale { slope, intercept });
+        assert_eq!(*of(1.0, -1024.0).end(), -101);
+        assert_eq!(*of(0.5, 0.0).end(), -2249);
+        assert_eq!(*of(-1.0, 0.0).start(), 1125);
     }
 }

@@ -1,0 +1,187 @@
+//! A series of DICOM files as a volume.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use ndarray::{Array3, Axis};
+
+use super::{
+    Index, IndexError, IndexPlan, LeftOut, Scan, Slice,
+    checks::{Check, checks},
+    slice::{dot, minus},
+};
+use crate::{
+    ct::{CtVolume, Geometry, Pixels, Rescale},
+    progress::Progress,
+    readers::read_slice,
+};
+
+/// Reads the series in a folder as one volume, `[D, H, W]` with D from feet to head, H to the back and W to the left for a
+/// patient who lies as usual: right-handed, in the patient's own axes. `scan` picks one where there are several, counted
+/// from 0 in the order of their files; `rescale` is what stored values mean where files do not say it.
+///
+/// A stack that was made with a tilted gantry keeps its slices as they are; the direction of D is then not perpendicular to
+/// them.
+///
+/// # Errors
+///
+/// No scan, several and none picked, slices that are missing, uneven, repeated or shifted, no pixel spacing, and what is
+/// wrong with a file.
+pub fn read_scan(folder: &Path, scan: Option<usize>, rescale: Option<Rescale>) -> Result<CtVolume, IndexError> {
+    let plan = IndexPlan {
+        roots: vec![folder.to_owned()],
+        rescale,
+        ..IndexPlan::default()
+    };
+    let mut index = Index::looked(&plan, false, &Progress::hidden(), &AtomicBool::new(false))?;
+    // A volume of a file is read as one by its own name.
+    index.scans.retain(|scan| !scan.series.volume);
+    let n = index.scans.len();
+    if n == 0 {
+        return Err(IndexError::NoScan {
+            left_out: reasons(&index.left_out),
+            path: folder.to_owned(),
+        });
+    }
+    let at = match scan {
+        None if n == 1 => 0,
+        Some(at) if at < n => at,
+        _ => {
+            let sizes: Vec<String> = index.scans.iter().map(|scan| scan.slices.len().to_string()).collect();
+            return Err(IndexError::WhichScan {
+                found: n,
+                sizes: format!("with {} slices", sizes.join(", ")),
+                path: folder.to_owned(),
+            });
+        }
+    };
+    let scan = index.scans.swap_remove(at);
+    let no_volume = |reason: String| IndexError::NoVolume {
+        reason,
+        path: folder.to_owned(),
+    };
+    let geometry = geometry(&scan).map_err(&no_volume)?;
+    let slices: Vec<&Slice> = scan.slices.iter().rev().map(|placed| &placed.slice).collect();
+    let (rows, columns) = (slices[0].rows, slices[0].columns);
+    let mut voxels = Array3::zeros((0, rows, columns));
+    for slice in slices {
+        let Pixels::Hu(hu) = read_slice(&PathBuf::from(slice.address.to_string()))?.pixels else {
+            return Err(no_volume("a slice has no Hounsfield units".to_owned()));
+        };
+        // Memory grows by what was decoded, not by what headers say.
+        voxels.push(Axis(0), hu.view()).map_err(|_| {
+            no_volume(format!(
+                "a slice is {} x {} pixels, the first {rows} x {columns}",
+                hu.nrows(),
+                hu.ncols()
+            ))
+        })?;
+    }
+    Ok(CtVolume { voxels, geometry })
+}
+
+/// How many files were left out, by reason.
+fn reasons(left_out: &[LeftOut]) -> String {
+    let index = Index {
+        left_out: left_out.to_vec(),
+        ..Index::default()
+    };
+    let kinds = index
+        .left_out_by_kind()
+        .into_iter()
+        .map(|(kind, n)| format!("{n} {kind}"));
+    let kinds: Vec<String> = kinds.collect();
+    match kinds.is_empty() {
+        true => "the folder is empty".to_owned(),
+        false => format!("left out were {}", kinds.join(", ")),
+    }
+}
+
+/// The geometry of a scan whose slices are evenly spaced, or what keeps them from being a volume.
+fn geometry(scan: &Scan) -> Result<Geometry, String> {
+    let fatal = |check: &Check| {
+        matches!(
+            check,
+            Check::Missing { .. } | Check::Uneven { .. } | Check::SamePosition { .. } | Check::Shifted { .. }
+        )
+    };
+    if let Some(check) = checks(scan).iter().find(|check| fatal(check)) {
+        return Err(check.to_string());
+    }
+    let [Some(first), Some(last)] = [scan.slices.last(), scan.slices.first()].map(|placed| placed?.slice.place) else {
+        return Err("slices have no place".to_owned());
+    };
+    let slice = &scan.slices[0].slice;
+    let Some([between_rows, between_columns]) =
+        slice.pixel_spacing.filter(|spacing| spacing.iter().all(|mm| *mm > 0.0))
+    else {
+        return Err("Pixel Spacing is missing".to_owned());
+    };
+    let way = minus(last.position, first.position);
+    let length = dot(way, way).sqrt();
+    // One slice has no neighbour: its thickness stands for the step, and its normal for the way.
+    let (up, step) = match scan.slices.len() {
+        1 => (first.up(), slice.thickness.filter(|mm| *mm > 0.0).unwrap_or(1.0)),
+        n => (way.map(|part| part / length), length / (n - 1) as f64),
+    };
+    Ok(Geometry {
+        origin: first.position,
+        spacing: [step, between_rows, between_columns],
+        directions: [up, first.column, first.row],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Reason, series::scans, testing},
+        *,
+    };
+    use crate::readers::SliceAddress;
+
+    fn made(heights: &[f64]) -> Scan {
+        let slices = heights.iter().copied().map(testing::slice).collect();
+        scans(slices, &mut Vec::new()).remove(0)
+    }
+
+    #[test]
+    fn a_volume_starts_at_the_feet() {
+        let geometry = geometry(&made(&[5.0, 0.0, 2.5])).unwrap();
+        assert_eq!(geometry.origin, [-100.0, -100.0, 0.0]);
+        assert_eq!(geometry.spacing, [2.5, 0.7, 0.7]);
+        assert_eq!(geometry.directions, [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]);
+    }
+
+    #[test]
+    fn what_has_gaps_is_no_volume() {
+        let error = geometry(&made(&[10.0, 7.5, 2.5, 0.0])).unwrap_err();
+        assert!(error.starts_with("1 slice missing in 1 gap"), "{error}");
+        assert!(geometry(&made(&[10.0, 7.5, 5.5, 3.0])).unwrap_err().contains("2.000"));
+        assert!(geometry(&made(&[3.0, 3.0])).is_err());
+        assert_eq!(geometry(&made(&[3.0])).unwrap().spacing[0], 5.0);
+    }
+
+    #[test]
+    fn a_tilted_stack_keeps_its_slices() {
+        let (sin, cos) = 20f64.to_radians().sin_cos();
+        let mut slices: Vec<Slice> = [0.0, 2.5, 5.0].into_iter().map(testing::slice).collect();
+        for place in slices.iter_mut().filter_map(|slice| slice.place.as_mut()) {
+            place.column = [0.0, cos, sin];
+        }
+        let tilted = geometry(&scans(slices, &mut Vec::new())[0]).unwrap();
+        assert_eq!(tilted.directions[0], [0.0, 0.0, 1.0]);
+        assert_eq!(tilted.directions[1], [0.0, cos, sin]);
+        assert!((tilted.spacing[0] - 2.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn reasons_are_counted() {
+        let left = LeftOut {
+            address: SliceAddress::of(Path::new("a")),
+            reason: Reason::Localizer,
+        };
+        assert_eq!(reasons(&[left.clone(), left]), "left out were 2 localizer");
+    }
+}
