@@ -18,7 +18,7 @@ use ndarray::Array2;
 
 use crate::{
     command::{Said, Workshop},
-    dicom::{CtFile, series},
+    dicom_files::{CtFile, series},
 };
 
 /// Stored values of a slice that differ from those of any other number.
@@ -467,16 +467,15 @@ site = "site"
 positive = "covid"
 
 [split]
-kind = "fractions"
-train = 0.5
-validation = 0.25
-test = 0.25
+kind = "holdout"
+fractions = { train = 0.5, validation = 0.25, test = 0.25 }
 
 [encoder]
-kind = "resnet50"
+kind = "card"
+path = "encoder"
 
 [features]
-layers = ["pool"]
+layers = ["z_mean"]
 "#,
     );
     let mut labels = "patient,label\n".to_owned();
