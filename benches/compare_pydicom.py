@@ -7,7 +7,8 @@
 Reads every file of 512 x 512 in `dicom-ct/inventory.csv` of that folder from its path to Hounsfield units in an array of
 f32. Builds `benches/read.rs`, checks that both give the same numbers (what the files call padding left out), and then lets
 both read the files of one transfer syntax several times a round, bound to one core. What counts is the ratio within a
-round: its median, and the range from the 10th to the 90th percentile. Then the same with 2, 4, ... threads of hounsfield.
+round: its median, and the range from the 10th to the 90th percentile; of the time that passed, and of the time on the
+processor, which others on the machine disturb less. Then the same with 2, 4, ... threads of hounsfield. Linux only.
 
 pydicom's decoders are pylibjpeg's, and for JPEG-LS the faster of pylibjpeg and CharLS (pyjpegls).
 """
@@ -33,8 +34,10 @@ NAMES = {
     "1.2.840.10008.1.2.4.80": "JPEG-LS", "1.2.840.10008.1.2.4.81": "JPEG-LS near-lossless",
     "1.2.840.10008.1.2.4.90": "JPEG 2000 lossless", "1.2.840.10008.1.2.4.91": "JPEG 2000",
 }
-# Slices a turn: enough that a turn takes some ten milliseconds.
-SLICES = 12
+# What hounsfield makes of padding, which is below it.
+AIR = -1024
+# Slices a turn: enough that a turn takes some twenty milliseconds.
+SLICES = 24
 
 
 def build(profile):
@@ -62,7 +65,8 @@ class Hounsfield:
         return np.frombuffer(self.child.stdout.read(4 * count), np.float32)
 
     def seconds(self, paths, threads=1):
-        return float(self.ask("time", threads, *paths))
+        """What passed, and what the first thread was on the processor."""
+        return [float(word) for word in self.ask("time", threads, *paths).split()]
 
 
 def hu(path, plugin):
@@ -73,14 +77,14 @@ def hu(path, plugin):
     values = dataset.pixel_array.astype(np.float32)
     values *= np.float32(dataset.RescaleSlope)
     values += np.float32(dataset.RescaleIntercept)
-    return dataset, values
+    return values
 
 
 def seconds(paths, plugin):
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     for path in paths:
         hu(path, plugin)
-    return time.perf_counter() - start
+    return [time.perf_counter() - start[0], time.process_time() - start[1]]
 
 
 def quantiles(values):
@@ -111,13 +115,11 @@ def main():
         encapsulated = syntax.startswith("1.2.840.10008.1.2.4.") or syntax == "1.2.840.10008.1.2.5"
         plugins = ["pylibjpeg", "pyjpegls"] if syntax.endswith((".4.80", ".4.81")) else ["pylibjpeg" if encapsulated else ""]
         for path in paths:
-            dataset, theirs = hu(path, plugins[0])
-            padding = dataset.get("PixelPaddingValue")
-            real = np.ones(theirs.size, bool) if padding is None else dataset.pixel_array.ravel() != padding
-            difference = np.abs(ours.hu(path)[real] - theirs.ravel()[real]).max()
-            assert difference == 0, (path, difference)
+            theirs, mine = hu(path, plugins[0]).ravel(), ours.hu(path)
+            real = (theirs >= AIR) | (mine != AIR)
+            assert real.mean() > 0.5 and np.array_equal(mine[real], theirs[real]), path
         turn = (paths * SLICES)[:SLICES]
-        plugin = min(plugins, key=lambda plugin: min(seconds(turn, plugin) for _ in range(2)))
+        plugin = min(plugins, key=lambda plugin: min(seconds(turn, plugin)[1] for _ in range(2)))
         ours.seconds(turn)
         times = []
         for number in range(args.rounds):
@@ -127,16 +129,18 @@ def main():
             else:
                 pair = (seconds(turn, plugin), ours.seconds(turn))[::-1]
             times.append(pair)
-        mine, theirs = (statistics.median(column) / SLICES * 1e3 for column in zip(*times))
-        ratio, low, high = quantiles([b / a for a, b in times])
-        name = NAMES.get(syntax, syntax)
-        print(f"{name:<28} hounsfield {mine:6.2f}  pydicom {theirs:6.2f}  ratio {ratio:5.2f} ({low:.2f} to {high:.2f})  {plugin}")
+        print(f"{NAMES.get(syntax, syntax)}, {plugin or 'numpy'}")
+        for kind, name in enumerate(["passed", "on the processor"]):
+            pairs = [(a[kind], b[kind]) for a, b in times]
+            mine, theirs = (statistics.median(column) / SLICES * 1e3 for column in zip(*pairs))
+            ratio, low, high = quantiles([b / a for a, b in pairs])
+            print(f"    {name:<18} hounsfield {mine:6.2f}  pydicom {theirs:6.2f}  ratio {ratio:5.2f} ({low:.2f} to {high:.2f})")
         threads = 2
         while threads <= len(cores):
             many = turn * threads
-            speed = [threads * ours.seconds(turn) / wide.seconds(many, threads) for _ in range(max(args.rounds // 2, 3))]
+            speed = [threads * ours.seconds(turn)[0] / wide.seconds(many, threads)[0] for _ in range(max(args.rounds // 2, 3))]
             ratio, low, high = quantiles(speed)
-            print(f"{'':<28} {threads} threads: {ratio:.2f} x one ({low:.2f} to {high:.2f})")
+            print(f"    {threads} threads: {ratio:.2f} x one ({low:.2f} to {high:.2f})")
             threads *= 2
     for program in (ours, wide):
         program.child.stdin.close()

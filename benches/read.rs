@@ -2,11 +2,12 @@
 //!
 //! `HOUNSFIELD_DATA` names the folder that has `dicom-ct/inventory.csv`; without it nothing is measured. With `--serve` it
 //! is the other half of `compare_pydicom.py` and answers lines on stdin: `values PATH` with the raw Hounsfield units in
-//! native `f32` behind a line that counts them, `time THREADS PATH...` (separated by tabs) with the seconds of reading.
+//! native `f32` behind a line that counts them, `time THREADS PATH...` (separated by tabs) with the seconds of reading and those that
+//! the first thread was on a processor.
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     hint::black_box,
     io::{self, BufRead as _, Write as _},
     path::{Path, PathBuf},
@@ -43,6 +44,13 @@ fn read_all(paths: &[&str], threads: usize) -> Duration {
     start.elapsed()
 }
 
+/// How long this thread has been on a processor: what does not depend on who else wants it. Linux only.
+fn on_processor() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("a number"))
+}
+
 fn serve() {
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
@@ -57,8 +65,10 @@ fn serve() {
                 }
             }
             ["time", threads, paths @ ..] => {
+                let start = on_processor();
                 let took = read_all(paths, threads.parse().expect("a number of threads"));
-                writeln!(out, "{}", took.as_secs_f64()).expect("a reader");
+                let busy = on_processor() - start;
+                writeln!(out, "{} {}", took.as_secs_f64(), busy.as_secs_f64()).expect("a reader");
             }
             _ => panic!("values or time expected, not {line}"),
         }

@@ -59,6 +59,8 @@ pub enum Error {
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
     #[error(transparent)]
+    Preview(#[from] crate::preview::PreviewError),
+    #[error(transparent)]
     Method(#[from] crate::method::MethodError),
     #[cfg(feature = "torch")]
     #[error(transparent)]

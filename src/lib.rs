@@ -15,7 +15,7 @@
 //! - [`eval`] measures scores, [`report`] shows them, [`audit`] looks for what makes them too good;
 //! - [`recipe`] is the TOML file of a study and [`study`] the stages that carry it out;
 //! - `pretrain` (feature `torch`) trains encoders, and [`journal`] is what a training writes for people while it runs;
-//! - [`explain`] shows what features hold;
+//! - [`explain`] shows what features hold, [`preview`] what encoders are shown;
 //! - [`claims`] are what two papers printed, recomputed.
 #![warn(missing_docs)]
 
@@ -37,6 +37,7 @@ pub mod journal;
 pub mod method;
 #[cfg(feature = "torch")]
 pub mod pretrain;
+pub mod preview;
 pub mod progress;
 pub mod readers;
 pub mod recipe;

@@ -35,6 +35,7 @@ mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
 mod pretrain;
+mod preview;
 mod probe;
 mod readers;
 mod report;
@@ -44,6 +45,7 @@ mod score_args;
 #[cfg(feature = "torch")]
 mod settle;
 mod split;
+mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
@@ -82,6 +84,8 @@ enum Command {
     /// Make weights and a card of another program's weights
     #[command(subcommand)]
     Convert(convert::Command),
+    /// Show slices before and after preprocessing, and how often which values occur at each site
+    Preview(preview::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
     /// Turn the slices of a cohort into feature tables
@@ -110,6 +114,9 @@ enum Command {
     Weights(weights::Command),
     /// Recompute what a paper printed: printed, recomputed, verdict
     Reproduce(Box<reproduce::Args>),
+    /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
+    #[command(subcommand)]
+    Volume(Box<volume::Command>),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -191,6 +198,7 @@ impl Cli {
             Command::Pretrain(args) => pretrain::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
+            Command::Preview(args) => preview::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Extract(args) => extract::run(&args),
             Command::Probe(args) => probe::run(&args),
@@ -204,6 +212,7 @@ impl Cli {
             Command::Features(command) => features::run(&command),
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
+            Command::Volume(command) => volume::run(&command),
             Command::Doctor(args) => doctor::run(&args),
         }
     }

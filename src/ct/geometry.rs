@@ -145,6 +145,13 @@ impl Geometry {
             .all(|cosine| cosine.abs() <= ORTHOGONAL)
     }
 
+    /// The angle between D and the normal of the slices, degrees: that of a gantry which was tilted, 0 for others.
+    pub fn tilt(&self) -> f64 {
+        let [d, h, w] = self.directions;
+        let normal = cross(h, w);
+        (dot(d, normal).abs() / length(normal)).min(1.0).acos().to_degrees()
+    }
+
     /// Where the axes go, each by the direction of the body that it is closest to: nibabel's
     /// `aff2axcodes(affine)`.
     pub fn orientation(&self) -> Orientation {
@@ -236,6 +243,7 @@ mod tests {
     fn an_index_is_found_again_from_its_place_with_a_tilted_gantry_too() {
         let geometry = tilted();
         assert!(!geometry.is_orthogonal() && geometry.check().is_ok());
+        assert!((geometry.tilt() - 20.0).abs() < 1e-9);
         let found = geometry.index(geometry.position([3.0, 17.5, -2.0]));
         for (found, expected) in found.iter().zip([3.0, 17.5, -2.0]) {
             assert!((found - expected).abs() < 1e-10, "{found} for {expected}");

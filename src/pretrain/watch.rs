@@ -185,7 +185,7 @@ impl Watch {
             return Ok(Look::new());
         };
         let drawn = generator.generate(&self.latent(real.nrows(), generator.z_dim(), "drawn"))?;
-        let drawn = features(product, &enlarge(&drawn, self.training.slices.dim().1), layer)?;
+        let drawn = features(product, &enlarge(&drawn, self.training.slices.dim().2), layer)?;
         let mut look = Look::new();
         if let Ok(fid) = stats::frechet_distance(real.view(), drawn.view()) {
             look.push(("fid", fid));

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits};
 use ndarray::Array2;
 
 use super::{MAX_SIDE, ReadError, SliceReader, Slices};
@@ -23,6 +23,12 @@ pub struct Image;
 
 /// Memory that one decoder may ask for: the largest picture with four 16-bit channels.
 const MAX_ALLOC: u64 = MAX_SIDE as u64 * MAX_SIDE as u64 * 8;
+
+/// Bytes of samples that nobody asks the file's length for: 2048 x 2048 of four 8-bit channels.
+const HARMLESS: u64 = 16 << 20;
+
+/// Beyond, a byte of the file gives at most so many: what deflate can do, the densest of the packings.
+const MAX_RATIO: u64 = 1032;
 
 impl SliceReader for Image {
     fn name(&self) -> &'static str {
@@ -98,9 +104,21 @@ fn decode(bytes: &[u8], path: &Path) -> Result<CtSlice, ReadError> {
     let reader = || ImageReader::with_format(Cursor::new(bytes), format);
     // A panic in a decoder must not end a run over thousands of files.
     let decoded = panic::catch_unwind(|| {
-        let (width, height) = reader().into_dimensions()?;
+        let decoder = reader().into_decoder()?;
+        let (claim, (width, height)) = (decoder.total_bytes(), decoder.dimensions());
         if width > MAX_SIDE || height > MAX_SIDE {
-            return Ok(Err((width, height)));
+            return Ok(Err(ReadError::TooLarge {
+                width,
+                height,
+                path: path.to_owned(),
+            }));
+        }
+        if claim > HARMLESS.max(MAX_RATIO * bytes.len() as u64) {
+            let reason = format!(
+                "{width} x {height} pixels in {} bytes, more than they can hold",
+                bytes.len()
+            );
+            return Ok(Err(decode_error(reason)));
         }
         let mut limits = Limits::default();
         limits.max_alloc = Some(MAX_ALLOC);
@@ -109,14 +127,7 @@ fn decode(bytes: &[u8], path: &Path) -> Result<CtSlice, ReadError> {
         reader.decode().map(Ok)
     });
     let picture = match decoded {
-        Ok(Ok(Ok(picture))) => picture,
-        Ok(Ok(Err((width, height)))) => {
-            return Err(ReadError::TooLarge {
-                width,
-                height,
-                path: path.to_owned(),
-            });
-        }
+        Ok(Ok(picture)) => picture?,
         Ok(Err(ImageError::IoError(error))) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             return Err(ReadError::Truncated {
                 format: name,

@@ -29,7 +29,7 @@ pub use self::{
     nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
     npy::{Npy, NpyError, write_npy},
     opened::{archive, content, open_bytes, read_slice, sha256, stamp},
-    volume::{VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
+    volume::{Stated, VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Rescale};
 
@@ -45,6 +45,11 @@ pub trait SliceReader: Sync {
     /// The slices in a file with this content; the path is for messages. What the header says is checked here, pixels
     /// are decoded where a slice is read. `rescale` is what the user states where a file says nothing of Hounsfield units.
     fn open(&self, bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError>;
+
+    /// No file of this kind may be longer, in bytes: it is read into memory at once.
+    fn longest(&self) -> u64 {
+        MAX_BYTES
+    }
 
     /// What can be decoded, as pairs of a name and details, for the user to see.
     fn codecs(&self) -> Vec<(String, String)>;
@@ -69,8 +74,14 @@ pub const READERS: &[&dyn SliceReader] = &[&Dicom, &Nifti, &Npy, &Image];
 /// No side of an image may be longer. CT matrices end at 2048; a bomb starts beyond.
 const MAX_SIDE: u32 = 8192;
 
-/// No file may be longer: a single slice never is, and it is read into memory at once.
+/// No file of a single slice is longer, and no other that is read at once.
 const MAX_BYTES: u64 = 512 << 20;
+
+/// No volume may be longer, inflated.
+const MAX_VOLUME: u64 = 4 << 30;
+
+/// No volume may have more voxels: as Hounsfield units they take 8 GiB.
+const MAX_VOXELS: usize = 1 << 31;
 
 /// What this build can read, as pairs of format and details; for `hounsfield doctor`.
 pub fn codecs() -> Vec<(String, String)> {
@@ -101,11 +112,13 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
-    /// Longer than any single slice.
-    #[error("file has {mebibytes} MiB, a single slice at most {}: {}", MAX_BYTES >> 20, path.display())]
+    /// Longer than any of its kind.
+    #[error("file has {mebibytes} MiB, at most {most} of this kind are read: {}", path.display())]
     TooLong {
         /// Its length.
         mebibytes: u64,
+        /// The longest that is read.
+        most: u64,
         /// The file.
         path: PathBuf,
     },
@@ -174,12 +187,6 @@ pub enum ReadError {
     /// A file that is no volume.
     #[error("not a NIfTI or npy file by its first bytes, a volume was expected: {}", path.display())]
     NoVolume {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Longer than any volume.
-    #[error("file is longer than {} GiB, no volume is: {}", volume::MAX_BYTES >> 30, path.display())]
-    LongVolume {
         /// The file.
         path: PathBuf,
     },
@@ -282,7 +289,6 @@ impl ReadError {
             | Self::Nifti { path, .. }
             | Self::Npy { path, .. }
             | Self::NoVolume { path }
-            | Self::LongVolume { path }
             | Self::SliceOfVolume { path, .. }
             | Self::Archive { path, .. }
             | Self::NoCodec { path, .. } => path,

@@ -18,7 +18,8 @@ use std::{
 };
 
 use super::{
-    MAX_SIDE, ReadError, SliceReader, Slices, VolumeFile, WriteOptions, WriteVolumeError,
+    MAX_SIDE, MAX_VOLUME, MAX_VOXELS, ReadError, SliceReader, Slices, Stated, VolumeFile, WriteOptions,
+    WriteVolumeError,
     samples::{Kind, Samples, Stored},
     volume::is_whole,
 };
@@ -32,8 +33,6 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 const MAX_HEADER: usize = 1 << 12;
 /// No sidecar is longer.
 const MAX_SIDECAR: u64 = 1 << 16;
-/// No array may have more numbers: as Hounsfield units they take 8 GiB.
-const MAX_VOXELS: usize = 1 << 31;
 
 /// Reads arrays.
 #[derive(Debug)]
@@ -59,6 +58,10 @@ impl SliceReader for Npy {
             });
         }
         Ok(Box::new(array))
+    }
+
+    fn longest(&self) -> u64 {
+        MAX_VOLUME
     }
 
     fn codecs(&self) -> Vec<(String, String)> {
@@ -154,22 +157,17 @@ impl Slices for NpyArray {
 }
 
 /// The volume of an array, with the geometry of its sidecar or, where there is none, of the stated spacing.
-pub(super) fn read(
-    bytes: Vec<u8>,
-    rescale: Option<Rescale>,
-    spacing: Option<[f64; 3]>,
-    path: &Path,
-) -> Result<VolumeFile, ReadError> {
+pub(super) fn read(bytes: Vec<u8>, stated: Stated, path: &Path) -> Result<VolumeFile, ReadError> {
     let error = |source| ReadError::Npy {
         source,
         path: path.to_owned(),
     };
-    let array = NpyArray::open(bytes, rescale, path)?;
+    let array = NpyArray::open(bytes, stated.rescale, path)?;
     if array.unit != Unit::Hu {
         let kind = array.stored.samples.kind.name();
         return Err(error(NpyError::Unsigned { kind }));
     }
-    let geometry = match (sidecar(path).map_err(error)?, spacing) {
+    let geometry = match (sidecar(path).map_err(error)?, stated.spacing) {
         (Some(_), Some(_)) => return Err(error(NpyError::Stated)),
         (Some(geometry), None) => geometry,
         (None, Some(spacing)) => Geometry::axial(spacing),

@@ -1,8 +1,8 @@
 //! Files and members of archives, found by their address: opened, read, hashed.
 //!
 //! Files with many slices and archives stay open for as long as they are among the last that were asked for, since a
-//! cohort's rows name the slices of one file one by one. At most two of the former, whose bytes are in memory (`MAX_BYTES`
-//! each), and four of the latter, of which the lists are.
+//! cohort's rows name the slices of one file one by one. At most two of the former, whose bytes are in memory (as many
+//! as their reader's `longest`), and four of the latter, of which the lists are.
 
 use std::{
     fs::{self, File},
@@ -100,7 +100,7 @@ pub fn open_bytes(bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Resu
 pub fn content(address: &SliceAddress) -> Result<Vec<u8>, ReadError> {
     match &address.member {
         Some(member) => archive(&address.file)?.read(member),
-        None => read_bytes(&address.file),
+        None => read_bytes(&address.file, MAX_BYTES),
     }
 }
 
@@ -174,7 +174,7 @@ fn open(address: &SliceAddress) -> Result<Box<dyn Slices>, ReadError> {
         path: path.clone(),
     })?;
     match READERS.iter().find(|reader| reader.can_read(&head, &path)) {
-        Some(reader) => reader.open(read_bytes(&path)?, address.rescale, &path),
+        Some(reader) => reader.open(read_bytes(&path, reader.longest())?, address.rescale, &path),
         None if head.is_empty() => Err(ReadError::Empty { path }),
         None => Err(ReadError::UnknownFormat { path }),
     }
@@ -210,22 +210,23 @@ pub(super) fn read_head(path: &Path) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The whole file, if it is not absurdly long.
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+/// The whole file, if it has no more than `most` bytes.
+pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, ReadError> {
     let io_error = |source| ReadError::Io {
         source,
         path: path.to_owned(),
     };
     let file = File::open(path).map_err(io_error)?;
     let bytes = file.metadata().map_err(io_error)?.len();
-    if bytes > MAX_BYTES {
+    if bytes > most {
         return Err(ReadError::TooLong {
             mebibytes: bytes >> 20,
+            most: most >> 20,
             path: path.to_owned(),
         });
     }
     let mut content = Vec::with_capacity(bytes as usize);
-    file.take(MAX_BYTES).read_to_end(&mut content).map_err(io_error)?;
+    file.take(most).read_to_end(&mut content).map_err(io_error)?;
     Ok(content)
 }
 

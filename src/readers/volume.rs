@@ -1,22 +1,15 @@
 //! Whole volumes from files and into them.
 
-use std::{
-    fs::File,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy,
-    opened::{HEAD, content, read_head},
+    MAX_VOLUME, Nifti, NiftiVersion, Npy, ReadError, SliceAddress, SliceReader as _, nifti, npy,
+    opened::{HEAD, content, read_bytes, read_head},
 };
 use crate::{
-    ct::{CtVolume, GeometryError, Hu},
+    ct::{CtVolume, GeometryError, Hu, Rescale},
     tables::WriteError,
 };
-
-/// No file of a volume may be longer.
-pub(super) const MAX_BYTES: u64 = 4 << 30;
 
 /// A volume, and how its file held it.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,16 +42,25 @@ pub struct VolumeFile {
 ///
 /// [`ReadError`].
 pub fn read_volume(path: &Path) -> Result<CtVolume, ReadError> {
-    open_volume(path, None).map(|file| file.volume)
+    open_volume(path, &Stated::default()).map(|file| file.volume)
 }
 
-/// Reads a volume and says how it was stored. `spacing` is along D, H, W in mm, what the user states of an `.npy` file
-/// without a sidecar: its slices are taken to lie from the head to the feet.
+/// What the user states of a file that does not say it itself. Where it does, this is an error: one of both is wrong.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stated {
+    /// Along D, H, W in mm: of an `.npy` file without a sidecar, whose slices are then taken to lie axially, from the head to the
+    /// feet.
+    pub spacing: Option<[f64; 3]>,
+    /// What stored numbers mean; it can stand in the address as well.
+    pub rescale: Option<Rescale>,
+}
+
+/// Reads a volume as [`read_volume`] does, and says how it was stored.
 ///
 /// # Errors
 ///
-/// [`ReadError`]; also where a spacing is stated of a file that has its own.
-pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile, ReadError> {
+/// [`ReadError`].
+pub fn open_volume(path: &Path, stated: &Stated) -> Result<VolumeFile, ReadError> {
     let address = SliceAddress::parse(path)?;
     let file = &address.file;
     let io_error = |source| ReadError::Io {
@@ -71,6 +73,10 @@ pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile,
             path: path.to_owned(),
         });
     }
+    let stated = Stated {
+        rescale: stated.rescale.or(address.rescale),
+        ..*stated
+    };
     // A member of an archive is in memory anyway; of a file no more is read than tells what it is.
     let member = address.member.as_ref().map(|_| content(&address)).transpose()?;
     let (head, name) = match &member {
@@ -85,25 +91,10 @@ pub fn open_volume(path: &Path, spacing: Option<[f64; 3]>) -> Result<VolumeFile,
         return Err(ReadError::NoVolume { path: path.to_owned() });
     };
     let bytes = match member {
-        Some(bytes) => Some(bytes),
-        None => whole(file).map_err(io_error)?,
+        Some(bytes) => bytes,
+        None => read_bytes(file, MAX_VOLUME)?,
     };
-    match bytes {
-        Some(bytes) => read(bytes, address.rescale, spacing, name),
-        None => Err(ReadError::LongVolume { path: file.to_owned() }),
-    }
-}
-
-/// The bytes of a file, unless it is absurdly long.
-fn whole(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
-    if length > MAX_BYTES {
-        return Ok(None);
-    }
-    let mut bytes = Vec::with_capacity(length as usize);
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    read(bytes, stated, name)
 }
 
 /// How a volume is written.

@@ -20,6 +20,7 @@ use crate::{
     heads::{HeadConfig, Tuning},
     hub::HubError,
     stats::Bootstrap,
+    tables::TableError,
     transforms::Preprocess,
 };
 
@@ -27,11 +28,13 @@ mod encoder;
 mod fetched;
 mod overrides;
 mod pretrain;
+mod preview;
 
 pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, StartFiles, TrainSection, WatchSection};
 
 pub use encoder::{CardOrigin, CardSection, EncoderSection};
 pub use fetched::FetchedFrom;
+pub use preview::Preview;
 
 /// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
 /// stand for the network, and the network once the card was read.
@@ -270,6 +273,9 @@ pub enum RecipeError {
         /// Why it can't be had.
         source: HubError,
     },
+    /// The table that is previewed.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// Two keys that need or exclude each other.
     #[error("{what}")]
     Inconsistent {
@@ -322,12 +328,17 @@ fn pointed(text: &str, error: &toml::de::Error) -> String {
     plain
 }
 
-/// Reads the file of a recipe, with overrides, strictly.
-fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
-    let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+/// The text of a recipe.
+fn read_text(path: &Path) -> Result<String, RecipeError> {
+    std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
         path: path.to_owned(),
         source,
-    })?;
+    })
+}
+
+/// Reads the file of a recipe, with overrides, strictly.
+fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
+    let text = read_text(path)?;
     let (text, after_set) = match overrides {
         [] => (text, ""),
         _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),

@@ -1,10 +1,14 @@
-//! What a study's features look like, as plain data: figures and tables, section by section.
+//! A page of pictures, as plain data: figures and tables, section by section. What features look like, or slices.
 
-/// Everything that the page of `hounsfield explain` says.
+/// Everything that the page of `hounsfield explain` or of `hounsfield preview` says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Explanation {
     /// What the study is called.
     pub title: String,
+    /// What the page shows, in a sentence.
+    pub lead: String,
+    /// Where the report of the study is, relative to the page.
+    pub report: Option<String>,
     /// Words that stand on every output: leakage, watermarks, untrained weights.
     pub banners: Vec<String>,
     /// What a reader must know before the figures.

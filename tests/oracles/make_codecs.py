@@ -75,6 +75,7 @@ noise = rng.integers(0, 65536, (19, 23))
 flat = np.full((40, 70), 1000)
 flat[20:, 33:] = 1003
 two = rng.integers(0, 4, (9, 31))
+column, row = twelve[:, 20:21], twelve[20:21, :]
 
 
 # --- JPEG: markers and Huffman codes ----------------------------------------------------------------------------------
@@ -159,18 +160,21 @@ for predictor in range(1, 8):
     write(f"lossless_{predictor}.jpg", FIRST_ORDER if predictor == 1 else LOSSLESS, stream, ct, 16, signed=True)
 for name, values, precision, predictor, point, lines in [
     ("lossless_12.jpg", twelve, 12, 4, 0, 0),
-    ("lossless_point.jpg", twelve & ~7, 12, 1, 3, 0),
     ("lossless_restart.jpg", twelve, 12, 7, 0, 4),
     ("lossless_noise.jpg", noise, 16, 1, 0, 0),
     ("lossless_2bit.jpg", two, 2, 5, 0, 0),
+    ("lossless_column.jpg", column, 12, 4, 0, 0),
+    ("lossless_row.jpg", row, 12, 6, 0, 0),
 ]:
     stream = encode_lossless(values, precision, predictor, point, lines)
     theirs = libjpeg.decode(stream)
-    # libjpeg leaves out the point transform's shift; DICOM wants the values that were put in.
-    if point == 0:
-        assert np.array_equal(theirs, values), name
+    assert np.array_equal(theirs, values), name
     write(name, LOSSLESS, stream, values, precision)
-write("lossless_8.jpg", LOSSLESS, encode_lossless(eight, 8, 6), eight, 8, allocated=8)
+# libjpeg saturates where there is a point transform; Pillow's libjpeg-turbo shifts, as DICOM wants the values.
+for name, values, point in [("lossless_8.jpg", eight, 0), ("lossless_point.jpg", eight & ~3, 2)]:
+    stream = encode_lossless(values, 8, 6, point)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(stream))), values), name
+    write(name, LOSSLESS, stream, values, 8, allocated=8)
 
 
 # --- JPEG DCT, T.81 annexes A and F -----------------------------------------------------------------------------------
@@ -226,7 +230,7 @@ def encode_dct(values, precision, frame=0xC1, step=6, restart=0):
 
 for name, values, precision, restart in [
     ("extended_12.jpg", twelve, 12, 0), ("extended_12_restart.jpg", twelve, 12, 5),
-    ("extended_12_noise.jpg", noise % 4096, 12, 0), ("extended_8.jpg", eight, 8, 0),
+    ("extended_12_noise.jpg", noise % 4096, 12, 0), ("extended_8.jpg", eight, 8, 0), ("extended_row.jpg", row, 12, 2),
 ]:
     stream, exact = encode_dct(values, precision, restart=restart)
     # libjpeg's own inverse DCT is within 1 of the floats, and within 2 on noise.
@@ -268,6 +272,7 @@ for name, values, stored, signed, near in [
     ("ls_8.jls", eight, 8, False, 0), ("ls_2.jls", two, 2, False, 0), ("ls_noise.jls", noise, 16, False, 0),
     ("ls_flat.jls", flat, 16, False, 0), ("ls_near_1.jls", twelve, 12, False, 1), ("ls_near_9.jls", twelve, 12, False, 9),
     ("ls_near_8bit.jls", eight, 8, False, 3), ("ls_near_noise.jls", noise, 16, False, 40), ("ls_near_flat.jls", flat, 16, False, 4),
+    ("ls_column.jls", column, 12, False, 0), ("ls_row.jls", row, 12, False, 0), ("ls_near_column.jls", column, 12, False, 2),
 ]:
     stream = charls(values, stored, near)
     decoded = charls_decoded(stream).astype(int)
@@ -443,6 +448,7 @@ write("j2k_boxes.jp2", J2K_LOSSLESS, jp2, twelve, 12)
 for name, values, stored, signed in [
     ("rle_signed.rle", ct, 16, True), ("rle_12.rle", twelve, 12, False), ("rle_8.rle", eight, 8, False),
     ("rle_noise.rle", noise, 16, False), ("rle_flat.rle", flat, 16, False),
+    ("rle_column.rle", column, 12, False),
 ]:
     raw = bits16(values).astype("u1" if stored <= 8 else "<u2").tobytes()
     rows, columns = values.shape

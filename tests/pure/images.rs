@@ -145,21 +145,59 @@ fn a_flipped_byte_in_a_png_is_an_error() {
     }
 }
 
-/// A TIFF that claims 60,000 x 60,000 pixels is refused before memory is asked for.
+/// Pictures that claim 60,000 x 60,000 pixels, or 8192 x 8192 in a few bytes, are refused before memory is asked for.
 #[test]
 fn a_decompression_bomb_is_refused_by_its_header() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("bomb.tif");
+    for claim in [bomb_tiff, bomb_png, bomb_jpeg] {
+        let open = |side| {
+            let slices = hounsfield::readers::open_bytes(claim(side), None, Path::new("bomb"));
+            slices.and_then(|slices| slices.read(0)).unwrap_err()
+        };
+        let error = open(60_000);
+        assert!(matches!(error, ReadError::TooLarge { width: 60_000, .. }), "{error}");
+        let error = open(8192).to_string();
+        assert!(error.contains("8192 x 8192 pixels in"), "{error}");
+    }
+}
+
+fn bomb_png(side: u32) -> Vec<u8> {
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[16, 6, 0, 0, 0]].concat();
+    for (kind, data) in [
+        (b"IHDR", &header[..]),
+        (b"IDAT", &[0x78, 0x9c, 3, 0, 0, 0, 0, 1]),
+        (b"IEND", &[]),
+    ] {
+        let chunk = [kind, data].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&chunk);
+        png.extend((data.len() as u32).to_be_bytes());
+        png.extend(chunk);
+        png.extend(crc.sum().to_be_bytes());
+    }
+    png
+}
+
+/// A JPEG with another size in its frame header.
+fn bomb_jpeg(side: u32) -> Vec<u8> {
+    let mut bytes = std::fs::read(oracles().join("images/l8.jpg")).unwrap();
+    let frame = bytes.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    let side = (side as u16).to_be_bytes();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[side, side].concat());
+    bytes
+}
+
+fn bomb_tiff(side: u32) -> Vec<u8> {
     // Little-endian TIFF, one directory: width, height, bits, compression, photometric, strip, rows, bytes.
     let mut bytes = b"II*\0\x08\0\0\0\x08\0".to_vec();
     for (tag, value) in [
-        (256u16, 60_000u32),
-        (257, 60_000),
+        (256u16, side),
+        (257, side),
         (258, 8),
         (259, 1),
         (262, 1),
         (273, 8),
-        (278, 60_000),
+        (278, side),
         (279, 4),
     ] {
         bytes.extend(tag.to_le_bytes());
@@ -168,9 +206,7 @@ fn a_decompression_bomb_is_refused_by_its_header() {
         bytes.extend(value.to_le_bytes());
     }
     bytes.extend([0; 4]);
-    std::fs::write(&path, bytes).unwrap();
-    let error = read_slice(&path).unwrap_err();
-    assert!(matches!(error, ReadError::TooLarge { width: 60_000, .. }), "{error}");
+    bytes
 }
 
 /// `HOUNSFIELD_DATA/dicom-ct`: the inventory's truth is of pydicom 3.0.

@@ -31,6 +31,7 @@ mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
@@ -40,4 +41,5 @@ mod sha1;
 mod study;
 mod tables;
 mod tests_of_counts;
+mod volume;
 mod weights;

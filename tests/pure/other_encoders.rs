@@ -187,3 +187,32 @@ fn a_script_has_a_card_like_any_weights() {
         })
     ));
 }
+
+/// A script that takes grey slices has no place for three windows; nothing is read before that is said.
+#[test]
+fn three_windows_are_refused_for_a_script_of_one_plane() {
+    let shop = crate::command::Workshop::new(
+        r#"
+[cohort]
+table = "cohort.csv"
+path = "file"
+patient = "patient"
+[preprocess]
+kind = "standard"
+windows = ["lung", "mediastinum", "wide"]
+[encoder]
+kind = "torchscript"
+weights = "a.pt"
+input_size = 32
+planes = 1
+outputs = { embedding = { width = 4 } }
+"#,
+    );
+    let study = |set: &[String]| hounsfield::Study::load(&shop.path("study.toml"), set);
+    let error = study(&[]).unwrap_err().to_string();
+    assert!(
+        error.contains("has 3 windows, the encoder takes 1: name one window"),
+        "{error}"
+    );
+    study(&["encoder.planes=3".to_owned()]).unwrap();
+}

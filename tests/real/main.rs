@@ -4,6 +4,7 @@
 //! `cargo test --features torch --test real -- --nocapture`; a plain `cargo test` leaves this file out, for it takes
 //! minutes.
 
+mod clinical;
 mod study;
 
 use std::{

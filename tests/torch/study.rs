@@ -13,11 +13,13 @@ use hounsfield::{
     encoder::{Layer, Weights},
     features::{read_features, write_features},
     progress::Progress,
+    readers::read_slice,
     study::{ExtractOptions, StudyError, StudyRun},
     tables::read_table,
-    torch::weights,
+    torch::{encoders::InferenceEncoder, weights},
     transforms::Preprocess,
 };
+use tch::{Device, Tensor};
 
 use crate::{command::Workshop, support::tiny_resnet};
 
@@ -391,4 +393,50 @@ fn a_device_that_is_not_there_is_an_error() {
         "{}",
         doctor.out
     );
+}
+
+/// Three windows through a whole study: its features are those of the planes stacked by hand, say their preprocessing, and are
+/// none of a grey slice.
+#[test]
+fn a_study_in_three_windows_has_the_features_of_the_planes_stacked_by_hand() {
+    let shop = workshop();
+    let layer = [
+        "--set",
+        "features.layers=[\"z_mean\"]",
+        "--set",
+        "probe.features=z_mean",
+    ];
+    let table = || read_features(&shop.artefact("features/z_mean.parquet")).unwrap();
+    let said = shop.run(&layer);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let grey = table();
+    let windows = "preprocess={ kind = \"standard\", windows = [\"lung\", \"mediastinum\", \"wide\"] }";
+    let said = shop.run(&[&layer[..], &["--set", windows]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let found = table();
+    assert_ne!(found.values, grey.values);
+    assert_ne!(found.provenance.preprocess_sha256, grey.provenance.preprocess_sha256);
+    assert!(found.provenance.preprocess.contains("\"windows\":[{"));
+
+    let cohort = read_table(&shop.path("cohort/cohort.csv")).unwrap();
+    let files = cohort.column("file").unwrap();
+    let encoder = InferenceEncoder::open(&tiny_resnet(), 0, Device::Cpu).unwrap();
+    let mut pixels = Vec::new();
+    for file in files.iter().flatten().take(16) {
+        let slice = read_slice(&shop.path("cohort").join(file)).unwrap();
+        for window in ["lung", "mediastinum", "wide"] {
+            let alone: Preprocess = toml::from_str(&format!("kind = 'standard'\nwindow = '{window}'")).unwrap();
+            pixels.extend(alone.apply(&slice, 64).unwrap());
+        }
+    }
+    let batch = Tensor::from_slice(&pixels).reshape([16, 3, 64, 64]);
+    let z_mean = encoder.encode(&batch, &[Layer::ZMean], None).unwrap().swap_remove(0);
+    let expected = Vec::<f32>::try_from(z_mean.flatten(0, -1)).unwrap();
+    let scale = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    for (at, (found, expected)) in found.values.iter().zip(&expected).enumerate() {
+        assert!(
+            (found - expected).abs() <= 1e-5 * scale,
+            "value {at}: {found}, by hand {expected}"
+        );
+    }
 }

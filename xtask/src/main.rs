@@ -1,5 +1,6 @@
 //! `cargo xtask`: set-up, demo and tests of hounsfield, one command each; after matklad's cargo-xtask.
 
+mod fuzz;
 mod lint;
 mod machine;
 mod notebook;
@@ -24,6 +25,7 @@ Commands:
   demo [ARGS]      Set up, then run the demo study; further arguments go to `hounsfield demo`
   test [--quick]   Set up, then run all tests, the demo and the notebook; --quick leaves out the last two
   lint             Check format, clippy, docs and the rules of the house, without libtorch
+  fuzz [SECONDS]   Run the readers against damaged files, each target for so long (600); needs cargo-fuzz
   notebook         Run the demo and execute the notebook on what it wrote, into the target folder
   help             Print this
 
@@ -52,12 +54,17 @@ fn run(command: &str, args: &[&str]) -> Result<ExitCode> {
         ("test", []) => test::all()?,
         ("test", ["--quick"]) => test::quick()?,
         ("lint", []) => lint::all()?,
+        ("fuzz", []) => fuzz::run(600)?,
+        ("fuzz", [seconds]) => {
+            let wrong = |_| format!("not a number of seconds: {seconds}");
+            fuzz::run(seconds.parse().map_err(wrong)?)?;
+        }
         ("notebook", []) => {
             setup::libtorch(setup::Device::Cpu)?;
             notebook::run()?;
         }
         ("help" | "--help" | "-h", _) => println!("{HELP}"),
-        ("setup" | "test" | "lint" | "notebook", _) => {
+        ("setup" | "test" | "lint" | "notebook" | "fuzz", _) => {
             return Err(format!(
                 "unexpected arguments, see `cargo xtask help`: {}",
                 args.join(" ")

@@ -36,6 +36,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("recipe", 6),
     ("claims", 7),
     ("study", 7),
+    ("preview", 7),
     ("pretrain", 8),
     ("error", 9),
     ("cli", 9),

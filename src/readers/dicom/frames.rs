@@ -217,7 +217,9 @@ impl Frames {
         let rescale = &rescales[at];
         let value = |whole: &u16| {
             let word = layout.word(*whole);
-            let hu = (!padding.holds(word, layout, rescale)).then(|| rescale.hu(word.stored));
+            let hu = rescale.hu(word.stored);
+            let padded = padding.may_hold(word, hu) && padding.holds(word, layout, rescale);
+            let hu = (!padded).then_some(hu);
             see(word, hu);
             hu.unwrap_or(PADDING_HU)
         };

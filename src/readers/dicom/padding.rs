@@ -10,9 +10,9 @@ use crate::ct::{Hu, Rescale};
 pub const PADDING_HU: Hu = -1024.0;
 
 /// What scanners write outside of the field without saying so in Pixel Padding Value: -2000 (GE; 63536 where the file
-/// says unsigned), the lowest value of 12 bits, the lowest value of 16 bits. They are padding only where they lie below
-/// [`PADDING_HU`], that is where they would be less dense than nothing.
-const WELL_KNOWN: [i16; 3] = [-2000, -2048, i16::MIN];
+/// says unsigned) and the lowest value of 16 bits. They are padding only where they lie below [`PADDING_HU`], that is where
+/// they would be less dense than nothing. Other values that low stay what the file says.
+const WELL_KNOWN: [i16; 2] = [-2000, i16::MIN];
 
 /// How far from itself a lossy codec may leave padding; by 4 in the files that were measured, of JPEG-LS and JPEG 2000.
 const SMEARED: i32 = 16;
@@ -38,6 +38,17 @@ impl Padding {
         };
         let (value, limit) = (meant(value), meant(limit.unwrap_or(value)));
         (value.min(limit), value.max(limit))
+    }
+
+    /// Whether a pixel, of `hu` if it is none, can be padding: false for nearly all pixels, and told by few comparisons.
+    #[inline]
+    pub fn may_hold(&self, pixel: Word, hu: Hu) -> bool {
+        // Where the word is the stored value, nothing else can be meant by it.
+        hu < PADDING_HU
+            || pixel.stored != i32::from(pixel.whole as i16)
+            || self
+                .named
+                .is_some_and(|(low, high)| (low..=high).contains(&pixel.stored))
     }
 
     /// Whether a pixel is padding.

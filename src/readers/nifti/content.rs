@@ -4,7 +4,8 @@ use std::io::{self, Read};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Header, MAX_BYTES, MAX_VOXELS, NiftiError};
+use super::{Header, NiftiError};
+use crate::readers::{MAX_VOLUME, MAX_VOXELS};
 
 /// Deflate makes no more of a byte: the ratio of its longest match to its shortest code (zlib's technical details).
 const DEFLATE: u64 = 1032;
@@ -45,7 +46,7 @@ pub(super) fn content(bytes: Vec<u8>) -> Result<(Header, Vec<u8>), NiftiError> {
 
 fn checked_end(header: &Header) -> Result<u64, NiftiError> {
     let (voxels, end) = (header.voxels()?, header.end()?);
-    if end > MAX_BYTES || voxels > MAX_VOXELS {
+    if end > MAX_VOLUME || voxels > MAX_VOXELS {
         return Err(NiftiError::TooLarge {
             voxels,
             mebibytes: end >> 20,
@@ -77,7 +78,7 @@ fn inflate(compressed: &[u8]) -> Result<(Header, Vec<u8>), NiftiError> {
         });
     }
     // What follows is not kept, but its end holds the checksum of all.
-    io::copy(&mut stream.take(MAX_BYTES), &mut io::sink()).map_err(inflate_error)?;
+    io::copy(&mut stream.take(MAX_VOLUME), &mut io::sink()).map_err(inflate_error)?;
     Ok((header, bytes))
 }
 

@@ -21,15 +21,10 @@ use self::{
 };
 pub use self::{header::NiftiVersion, write::write_nifti};
 use super::{
-    MAX_SIDE, ReadError, SliceReader, Slices, VolumeFile,
+    MAX_SIDE, MAX_VOLUME, MAX_VOXELS, ReadError, SliceReader, Slices, Stated, VolumeFile,
     samples::{Samples, Stored},
 };
 use crate::ct::{AxisOrder, CtSlice, CtVolume, Geometry, GeometryError, Orientation, Pixels, Rescale};
-
-/// No volume may be longer, inflated.
-const MAX_BYTES: u64 = 4 << 30;
-/// No volume may have more voxels: as Hounsfield units they take 8 GiB.
-const MAX_VOXELS: usize = 1 << 31;
 
 /// Reads axial slices of volumes.
 #[derive(Debug)]
@@ -51,6 +46,10 @@ impl SliceReader for Nifti {
 
     fn open(&self, bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError> {
         Ok(Box::new(AxialSlices::of(File::open(bytes, rescale, path)?, path)?))
+    }
+
+    fn longest(&self) -> u64 {
+        MAX_VOLUME
     }
 
     fn codecs(&self) -> Vec<(String, String)> {
@@ -106,19 +105,14 @@ impl File {
 }
 
 /// The volume of a file, as it is stored.
-pub(super) fn read(
-    bytes: Vec<u8>,
-    rescale: Option<Rescale>,
-    spacing: Option<[f64; 3]>,
-    path: &Path,
-) -> Result<VolumeFile, ReadError> {
-    if spacing.is_some() {
+pub(super) fn read(bytes: Vec<u8>, stated: Stated, path: &Path) -> Result<VolumeFile, ReadError> {
+    if stated.spacing.is_some() {
         return Err(ReadError::Nifti {
             source: NiftiError::Stated { what: "spacing" },
             path: path.to_owned(),
         });
     }
-    let file = File::open(bytes, rescale, path)?;
+    let file = File::open(bytes, stated.rescale, path)?;
     Ok(VolumeFile {
         volume: CtVolume {
             voxels: file.stored.volume(),
@@ -205,7 +199,7 @@ pub enum NiftiError {
         found: String,
     },
     /// More than a machine is asked to hold.
-    #[error("the header speaks of {voxels} voxels in {mebibytes} MiB, at most {MAX_VOXELS} in {} are read", MAX_BYTES >> 20)]
+    #[error("the header speaks of {voxels} voxels in {mebibytes} MiB, at most {MAX_VOXELS} in {} are read", MAX_VOLUME >> 20)]
     TooLarge {
         /// How many voxels.
         voxels: usize,

@@ -1,4 +1,4 @@
-//! The page of `hounsfield explain`: one file with all its pictures in it, which needs no network and no script.
+//! The page of `hounsfield explain` and of `hounsfield preview`: one file with all its pictures in it, which needs no network and no script.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 
@@ -26,11 +26,16 @@ pub fn explanation_page(explanation: &Explanation) -> String {
         .any(is_picture);
     let mut notes: Vec<&str> = explanation.notes.iter().map(String::as_str).collect();
     notes.extend(pictures.then_some(PICTURES));
+    let link = |file: &String| {
+        let file = escape(file);
+        format!(" The figures of the study are in <a href=\"{file}\">its report</a>.")
+    };
+    let report = explanation.report.as_ref().map_or(String::new(), link);
     let sections: String = explanation.sections.iter().map(section).collect();
     let body = format!(
-        "<header>\n<h1>{title}</h1>\n<p class=\"lead\">What the features look like. The figures of the study are in \
-         <a href=\"../report.html\">its report</a>.</p>\n{banners}{}</header>\n<main>\n{sections}</main>\n\
+        "<header>\n<h1>{title}</h1>\n<p class=\"lead\">{}{report}</p>\n{banners}{}</header>\n<main>\n{sections}</main>\n\
          <footer>\n{banners}<p>Written by hounsfield {}.</p>\n</footer>\n",
+        escape(&explanation.lead),
         notices("To know before", &notes),
         env!("CARGO_PKG_VERSION")
     );
@@ -119,6 +124,8 @@ mod tests {
         let svg = || figure("a.svg", Picture::Svg("<svg class=\"scatter\">\n</svg>\n".to_owned()));
         let mut explanation = Explanation {
             title: "<script>".to_owned(),
+            lead: "What & why".to_owned(),
+            report: Some("../report.html".to_owned()),
             banners: vec!["LEAKAGE: <a>".to_owned()],
             notes: vec![],
             sections: vec![section(vec![svg()])],

@@ -1,6 +1,7 @@
 //! `report.html`: one file that needs no network and no script.
 
 mod explanation;
+mod histogram;
 mod measures;
 mod plot;
 mod roc;
@@ -9,6 +10,7 @@ mod tables;
 
 pub use self::{
     explanation::{explanation_page, picture_file},
+    histogram::Histogram,
     scatter::{Groups, Scatter},
 };
 use super::{ReportFormat, StudyReport, panel};

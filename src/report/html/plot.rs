@@ -179,7 +179,7 @@ pub(super) fn sample(index: usize) -> String {
 }
 
 /// The ninth head has the first one's colour and the second one's dashes, and so on.
-fn dashes(index: usize) -> &'static str {
+pub(super) fn dashes(index: usize) -> &'static str {
     DASHES[(index + index / DASHES.len()) % DASHES.len()]
 }
 

@@ -122,6 +122,8 @@ impl StudyRun {
         let mut drawn = Drawn {
             page: Explanation {
                 title: saved.title,
+                lead: "What the features look like.".to_owned(),
+                report: Some("../report.html".to_owned()),
                 banners: saved.banners,
                 ..Explanation::default()
             },

@@ -16,6 +16,14 @@ impl Window {
         ("bone", HuWindow::BONE),
     ];
 
+    /// Its name; its ends in HU where it has none.
+    pub fn name(&self) -> String {
+        match Self::NAMED.iter().find(|(_, window)| *window == self.0) {
+            Some((name, _)) => (*name).to_owned(),
+            None => self.ends(),
+        }
+    }
+
     /// Its name and its ends, as people read them: `lung (-1350 to 150 HU)`.
     ///
     /// ```
@@ -23,12 +31,15 @@ impl Window {
     /// assert_eq!(Window(HuWindow::LUNG).words(), "lung (-1350 to 150 HU)");
     /// ```
     pub fn words(&self) -> String {
-        let HuWindow { center, width } = self.0;
-        let ends = format!("{} to {} HU", center - width / 2.0, center + width / 2.0);
-        match Self::NAMED.iter().find(|(_, window)| *window == self.0) {
-            Some((name, _)) => format!("{name} ({ends})"),
-            None => ends,
+        match self.name() {
+            name if name == self.ends() => name,
+            name => format!("{name} ({})", self.ends()),
         }
+    }
+
+    fn ends(&self) -> String {
+        let HuWindow { center, width } = self.0;
+        format!("{} to {} HU", center - width / 2.0, center + width / 2.0)
     }
 }
 

@@ -147,6 +147,23 @@ fn streams_that_end_early_are_errors() {
     }
 }
 
+/// Each interval of its own would decode; what is missing would move up.
+#[test]
+fn a_lost_restart_interval_is_an_error() {
+    for name in [
+        "lossless_restart.jpg",
+        "extended_12_restart.jpg",
+        "baseline_restart.jpg",
+        "ls_restart.jls",
+    ] {
+        let sample = Sample::named(name);
+        let bytes = sample.bytes();
+        let at = |code: u8| bytes.windows(2).position(|pair| pair == [0xFF, code]).unwrap();
+        let lost = [&bytes[..at(0xD1)], &bytes[at(0xD2)..]].concat();
+        assert!(sample.decode(&lost).is_err(), "{name}");
+    }
+}
+
 #[test]
 fn another_size_than_the_data_sets_is_an_error() {
     for sample in Sample::good().filter(|sample| !sample.uid.ends_with(".5")) {

@@ -15,7 +15,7 @@ pub(super) fn decode(scan: &Scan<'_>, intervals: &[Vec<u8>]) -> Result<Vec<u16>,
     }
     let columns = scan.columns;
     // A scan's line may not be cut (H.1.1).
-    if scan.restart % columns != 0 {
+    if !scan.restart.is_multiple_of(columns) {
         return Err(unsupported("restart intervals that are not whole lines"));
     }
     let lines = match scan.restart / columns {

@@ -28,7 +28,7 @@ pub(super) fn decode(scan: &Scan<'_>, intervals: &[Vec<u8>]) -> Result<Vec<u16>,
     let mut bits = Bits::new(&[]);
     let mut dc = 0i32;
     for at in 0..down * across {
-        if at % restart == 0 {
+        if at.is_multiple_of(restart) {
             if bits.overrun() {
                 return Err(PIXELS_END);
             }

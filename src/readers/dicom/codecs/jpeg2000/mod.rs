@@ -26,7 +26,7 @@ pub(super) fn decode(stream: &[u8], expected: &Expected) -> Result<Vec<u16>, Cod
         FORMAT,
         stream,
         expected,
-        PER_BYTE.max(FREE_PIXELS / stream.len().max(1)),
+        PER_BYTE.max(FREE_PIXELS.div_ceil(stream.len().max(1))),
     )?;
     let codestream = Codestream::read(stream)?;
     let precision = codestream.precision;

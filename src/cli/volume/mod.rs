@@ -1,0 +1,103 @@
+//! `hounsfield volume`: what a scan is, the scan in another format, grid or order, sheets of its slices.
+
+mod convert;
+mod info;
+mod view;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use hounsfield::{
+    ct::Rescale,
+    index::read_scan,
+    readers::{ReadError, Stated, VolumeFile, open_volume},
+};
+
+use super::Done;
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Say what is in a volume: size, spacing, orientation, values. Names no patient
+    Info(SourceArgs),
+    /// Write a volume in another format, at another spacing, of another size, in another order of its axes
+    Convert(convert::Args),
+    /// Draw slices of a volume on one sheet, in the proportions of the body
+    View(view::Args),
+}
+
+/// Where a volume comes from.
+#[derive(Debug, clap::Args)]
+pub struct SourceArgs {
+    /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder, archive or file with a DICOM series
+    source: PathBuf,
+    /// Which scan of a folder that holds several, from 0
+    #[arg(long, value_name = "N")]
+    scan: Option<usize>,
+    /// Spacing of an array that has no geometry beside it, mm
+    #[arg(long, value_name = "D,H,W", value_parser = lengths)]
+    assume_spacing: Option<[f64; 3]>,
+    /// What stored numbers mean where the file doesn't say it
+    #[arg(long, value_name = "SLOPE,INTERCEPT", allow_hyphen_values = true)]
+    assume_rescale: Option<Rescale>,
+}
+
+pub fn run(command: &Command) -> anyhow::Result<Done> {
+    match command {
+        Command::Info(args) => info::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::View(args) => view::run(args),
+    }
+}
+
+/// Reads the volume that the arguments name: a file that is one, or else the series that is found there.
+fn source(args: &SourceArgs) -> anyhow::Result<VolumeFile> {
+    let stated = Stated {
+        spacing: args.assume_spacing,
+        rescale: args.assume_rescale,
+    };
+    if !args.source.is_dir() {
+        match open_volume(&args.source, &stated) {
+            Err(ReadError::NoVolume { .. }) => {}
+            file => return Ok(file?),
+        }
+    }
+    if args.assume_spacing.is_some() {
+        bail!(
+            "DICOM files say their spacing, leave `--assume-spacing` out: {:?}",
+            args.source
+        );
+    }
+    Ok(VolumeFile {
+        volume: read_scan(&args.source, args.scan, args.assume_rescale)?,
+        format: "DICOM",
+        stored: "rescaled integers",
+        scaling: None,
+    })
+}
+
+/// Refuses to write over what is read.
+fn keep_source(source: &Path, target: &Path) -> anyhow::Result<()> {
+    match (source.canonicalize(), target.canonicalize()) {
+        (Ok(from), Ok(to)) if from == to => bail!("source and target are one file, name another target: {target:?}"),
+        _ => Ok(()),
+    }
+}
+
+/// `D,H,W` as numbers.
+fn three<T: std::str::FromStr>(text: &str, good: impl Fn(&T) -> bool) -> Option<[T; 3]> {
+    let parts: Option<Vec<T>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok().filter(&good))
+        .collect();
+    parts?.try_into().ok()
+}
+
+fn lengths(text: &str) -> Result<[f64; 3], String> {
+    three(text, |length: &f64| length.is_finite() && *length > 0.0)
+        .ok_or_else(|| "expected three lengths in mm, e.g. `5,0.7,0.7`".to_owned())
+}
+
+fn counts(text: &str) -> Result<[usize; 3], String> {
+    three(text, |count: &usize| *count > 0)
+        .ok_or_else(|| "expected three counts of voxels, e.g. `64,256,256`".to_owned())
+}
