@@ -463,7 +463,10 @@ fn labels_and_selections_stand_in_the_table() {
 #[test]
 fn frames_of_an_enhanced_object_are_slices() {
     let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/dicom/enhanced.dcm");
-    let indexed = index(|folder| drop(fs::copy(&made, folder.join("enhanced")).unwrap()), &[]);
+    let copy = |folder: &Path| {
+        fs::copy(&made, folder.join("enhanced")).unwrap();
+    };
+    let indexed = index(copy, &[]);
     assert_eq!(indexed.said.code, Some(0), "{}", indexed.said.err);
     assert_eq!(
         indexed.column("path"),
