@@ -204,7 +204,7 @@ fn what_no_hounsfield_units_can_be_made_of_is_refused_by_name() {
         ),
         (
             file.clone().text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "Secret"),
-            "a value that is no code",
+            "no known term",
         ),
         (file.clone().number(tags::SAMPLES_PER_PIXEL, 3), "SamplesPerPixel is 3"),
         (file.clone().bits(32, 32, true), "BitsAllocated is 32"),

@@ -31,7 +31,9 @@ fn stored(at: usize) -> Array2<i32> {
 
 /// A series of a patient: identities of its own, slices from the feet up, 2 mm apart.
 fn scan(patient: &str, slices: usize) -> Vec<CtFile> {
-    let number = patient.bytes().map(u64::from).sum::<u64>();
+    let number = patient
+        .bytes()
+        .fold(1, |number: u64, byte| (number * 257 + u64::from(byte)) % 1_000_003);
     let of_patient = |(at, file): (usize, CtFile)| {
         file.text(tags::PATIENT_ID, "LO", patient)
             .text(tags::PATIENT_NAME, "PN", &format!("SECRET^{patient}"))
