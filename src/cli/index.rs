@@ -102,6 +102,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let joined = labels.map(|labels| labels.join(&index.scans, &ids)).transpose()?;
     warnings.extend(joined.iter().flat_map(|joined| joined.warnings.clone()));
     warnings.extend(selections.apply(&mut index)?);
+    warnings.extend(
+        joined
+            .as_ref()
+            .and_then(|joined| selections.warn_of_labels(&index, joined)),
+    );
     let burned_in_scans = index
         .scans
         .iter()

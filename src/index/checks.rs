@@ -44,6 +44,11 @@ pub enum Check {
         /// How many.
         slices: usize,
     },
+    /// Slices with the SOP Instance UID of another slice, and other pixels at another place.
+    Identities {
+        /// How many.
+        slices: usize,
+    },
     /// Several slices at one position that differ in their pixels.
     SamePosition {
         /// Slices beyond the first at their positions.
@@ -113,6 +118,7 @@ impl Check {
             Self::Missing { .. } => "missing slices",
             Self::Uneven { .. } => "uneven spacing",
             Self::Duplicates { .. } => "duplicates",
+            Self::Identities { .. } => "shared identities",
             Self::SamePosition { .. } => "same position",
             Self::Tilt { .. } | Self::StatedTilt { .. } => "gantry tilt",
             Self::Shifted { .. } => "shifted slices",
@@ -155,6 +161,11 @@ impl fmt::Display for Check {
             Self::Duplicates { slices: n } => {
                 write!(f, "{} with the pixels of another at the same position", slices(*n))
             }
+            Self::Identities { slices: n } => write!(
+                f,
+                "{} with the SOP Instance UID of another slice: identities were overwritten, and studies or series may have been too",
+                slices(*n)
+            ),
             Self::SamePosition { slices: n, first } => write!(
                 f,
                 "{} at the position of another, with other pixels, the first at {first:.2} mm",
@@ -221,6 +232,8 @@ pub fn checks(scan: &Scan) -> Vec<Check> {
     let mut found = steps(scan);
     let mut add = |check: Option<Check>| found.extend(check);
     add((scan.repeated > 0).then_some(Check::Duplicates { slices: scan.repeated }));
+    let reused = slices().filter(|slice| slice.reused).count();
+    add((reused > 0).then_some(Check::Identities { slices: reused }));
     add(tilt(scan));
     add(shift(scan));
     add((scan.turned > 0).then_some(Check::Turned { slices: scan.turned }));

@@ -33,7 +33,7 @@ const HEAD: u64 = 132;
 pub(super) struct Look {
     /// What stored values mean where a file does not say it.
     pub rescale: Option<Rescale>,
-    /// Whether pixels are decoded.
+    /// Whether pixels are decoded; else volumes are passed over.
     pub pixels: bool,
     /// Whether attributes with identifying content are listed.
     pub confidential: bool,
@@ -80,7 +80,12 @@ impl Look {
                 return Ok(Seen::left_out(address, Reason::Picture));
             }
             if reader.name() != Dicom.name() {
-                return self.volume(address, root);
+                // Without pixels only series of DICOM files are asked for.
+                return if self.pixels {
+                    self.volume(address, root)
+                } else {
+                    Ok(Seen::default())
+                };
             }
             let content = match content {
                 Some(content) => content,
@@ -124,6 +129,8 @@ impl Look {
         };
         let series = self.series.one(series_facts(&facts, address));
         let many = facts.planes.len() > 1;
+        // A list that grows by pushing has room for four, and there are as many lists as files.
+        seen.slices.reserve_exact(facts.planes.len());
         for (at, plane) in facts.planes.iter().enumerate() {
             let address = SliceAddress {
                 slice: many.then_some(at),
@@ -182,7 +189,7 @@ impl Look {
             volume: true,
             ..SeriesFacts::default()
         });
-        let slices = (0..volume.voxels.dim().0).map(|at| of_volume(&volume, at, address, root, &series, self.pixels));
+        let slices = (0..volume.voxels.dim().0).map(|at| of_volume(&volume, at, address, root, &series));
         Ok(Seen {
             slices: slices.collect(),
             ..Seen::default()
@@ -199,6 +206,9 @@ impl Seen {
 
     fn leave(&mut self, address: &SliceAddress, reason: Reason) {
         let address = address.clone();
+        if self.left_out.is_empty() {
+            self.left_out.reserve_exact(1);
+        }
         self.left_out.push(LeftOut { address, reason });
     }
 }
@@ -280,14 +290,7 @@ fn of_frame(values: &FrameValues) -> Image {
     }
 }
 
-fn of_volume(
-    volume: &CtVolume,
-    at: usize,
-    address: &SliceAddress,
-    root: usize,
-    series: &Arc<SeriesFacts>,
-    pixels: bool,
-) -> Slice {
+fn of_volume(volume: &CtVolume, at: usize, address: &SliceAddress, root: usize, series: &Arc<SeriesFacts>) -> Slice {
     let (_, rows, columns) = volume.voxels.dim();
     let geometry = &volume.geometry;
     let [d, h, w] = geometry.directions;
@@ -303,7 +306,7 @@ fn of_volume(
         pixel_spacing: Some([geometry.spacing[1], geometry.spacing[2]]),
         rows,
         columns,
-        image: pixels.then(|| of_hu(volume.voxels.index_axis(Axis(0), at))),
+        image: Some(of_hu(volume.voxels.index_axis(Axis(0), at))),
         ..Slice::at(address, root, series)
     }
 }

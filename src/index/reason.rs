@@ -47,7 +47,7 @@ pub enum Reason {
     Turned,
     /// No usable position or orientation.
     NoPlace,
-    /// Another file has the same SOP Instance UID; whether its pixels are the same.
+    /// Another file has the same SOP Instance UID, and the same pixels (true) or the same place in the same series.
     SameInstance(bool),
     /// Another slice of the scan has the same pixels at the same position.
     SamePixels,
@@ -116,7 +116,9 @@ impl fmt::Display for Reason {
                 "no usable Image Position or Image Orientation (Patient): slices are ordered by nothing else",
             ),
             Self::SameInstance(true) => f.write_str("the same SOP Instance UID and pixels as another file"),
-            Self::SameInstance(false) => f.write_str("the same SOP Instance UID as another file, but other pixels"),
+            Self::SameInstance(false) => {
+                f.write_str("the same SOP Instance UID and position as another file of its series, but other pixels")
+            }
             Self::SamePixels => f.write_str("the same pixels at the same position as another slice of the scan"),
             Self::FewSlices(n) => write!(f, "its scan has {n} slices, fewer than were asked for"),
             Self::NotSelected => f.write_str("not selected"),

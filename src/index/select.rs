@@ -3,10 +3,10 @@
 //! A rule that is the same for all scans can't tell classes apart. A list can: slices with lesions of the ill, any slices
 //! of the healthy, is a known way to results that are too good. So the table says for every row what it was chosen by.
 
-use std::{ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, str::FromStr};
 
 use super::{
-    Index, IndexError, LeftOut, Reason,
+    Index, IndexError, Joined, LeftOut, Reason,
     files::{COLUMNS, Hits, NamedFiles},
     series::Placed,
 };
@@ -144,6 +144,38 @@ impl Selections {
         Ok(warnings)
     }
 }
+
+impl Selections {
+    /// What the user must be told where a list takes other shares of the slices of one label than of another's.
+    pub fn warn_of_labels(&self, index: &Index, joined: &Joined) -> Option<String> {
+        if !self.rules.iter().any(|rule| matches!(rule, Rule::List { .. })) {
+            return None;
+        }
+        let mut labels = BTreeMap::<&str, (usize, usize)>::new();
+        for (scan, of_scan) in index.scans.iter().zip(&joined.labels) {
+            for (placed, label) in scan.slices.iter().zip(of_scan) {
+                let counts = labels.entry(label.as_deref().unwrap_or("no label")).or_default();
+                counts.0 += usize::from(placed.taken);
+                counts.1 += 1;
+            }
+        }
+        let share = |(taken, of): &(usize, usize)| *taken as f64 / *of as f64;
+        let shares = || labels.values().map(share);
+        let (least, most) = (shares().fold(1.0, f64::min), shares().fold(0.0, f64::max));
+        let words = labels
+            .iter()
+            .map(|(label, counts)| format!("{:.0} % of `{label}`", 100.0 * share(counts)));
+        (most - least > UNLIKE).then(|| {
+            format!(
+                "the list takes {}: what it was made by can tell the labels apart without any disease",
+                words.collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+}
+
+/// Shares of labels that differ by more than this are said.
+const UNLIKE: f64 = 0.1;
 
 impl Rule {
     /// The line of a list that names the slice; 0 for other rules that take it.

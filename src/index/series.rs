@@ -6,7 +6,7 @@
 //! the table, the reconstruction or the archive as often as the patient.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
 };
 
@@ -82,21 +82,25 @@ pub(super) fn scans(slices: Vec<Slice>, left_out: &mut Vec<LeftOut>) -> Vec<Scan
         .collect()
 }
 
-/// The slices without those whose SOP Instance UID was there before.
+/// The slices without those that are the same one again: of one SOP Instance UID, with the same pixels or at the same
+/// place of the same series. A UID alone proves nothing, since some anonymisers write one into all files.
 fn once_each(slices: Vec<Slice>, leave: &mut impl FnMut(Slice, Reason)) -> Vec<Slice> {
-    let mut seen = HashMap::<(u128, usize), Option<[u8; 32]>>::new();
+    let (mut known, mut pixels, mut places) = (HashSet::new(), HashSet::new(), HashSet::new());
     let mut kept = Vec::with_capacity(slices.len());
-    for slice in slices {
-        let pixels = slice.image.as_ref().map(|image| image.sha256);
-        match slice.instance.map(|instance| seen.get(&instance)) {
-            Some(Some(first)) => leave(slice, Reason::SameInstance(*first == pixels)),
-            _ => {
-                if let Some(instance) = slice.instance {
-                    seen.insert(instance, pixels);
-                }
-                kept.push(slice);
+    for mut slice in slices {
+        if let Some(instance) = slice.instance {
+            let hash = slice.image.as_ref().map(|image| image.sha256);
+            let place = slice.place.map(|place| place.position.map(f64::to_bits));
+            let same_pixels = hash.is_some_and(|hash| !pixels.insert((instance, hash)));
+            // Facts that are equal are held once, so that their address tells them apart.
+            let same_place = place.is_some_and(|place| !places.insert((instance, Arc::as_ptr(&slice.series), place)));
+            if same_pixels || same_place {
+                leave(slice, Reason::SameInstance(same_pixels));
+                continue;
             }
+            slice.reused = !known.insert(instance);
         }
+        kept.push(slice);
     }
     kept
 }
@@ -336,12 +340,25 @@ mod tests {
             .map(testing::slice)
             .collect();
         slices[1].instance = slices[0].instance;
+        slices[1].series = Arc::clone(&slices[0].series);
         slices[3].image = slices[2].image.clone();
         let (scans, left_out) = sorted(slices);
         // The last two are at one place and differ.
         assert_eq!(heights(&scans[0]), [10.0, 5.0, 0.0, 0.0]);
         assert_eq!(left_out, ["duplicate", "duplicate"]);
         assert_eq!(scans[0].repeated, 1);
+    }
+
+    #[test]
+    fn one_identity_in_all_files_is_said_and_costs_no_slice() {
+        let mut slices: Vec<Slice> = (0..12).map(|at| testing::slice(f64::from(at))).collect();
+        let series = Arc::clone(&slices[0].series);
+        for slice in &mut slices {
+            (slice.instance, slice.series) = (Some((7, 0)), Arc::clone(&series));
+        }
+        let (scans, left_out) = sorted(slices);
+        assert_eq!((scans[0].slices.len(), left_out.len()), (12, 0));
+        assert_eq!(scans[0].slices.iter().filter(|placed| placed.slice.reused).count(), 11);
     }
 
     #[test]

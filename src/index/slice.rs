@@ -23,6 +23,8 @@ pub struct Slice {
     pub series: Arc<SeriesFacts>,
     /// The file's own identity and the number of the frame in it; `None` where the file has none.
     pub instance: Option<(u128, usize)>,
+    /// Whether another slice that was found has its identity, and is another one all the same.
+    pub reused: bool,
     /// Instance Number: decides between slices at one position, and nothing else.
     pub number: Option<i32>,
     /// Acquisition Number: tells the phases of a series apart.
@@ -57,6 +59,7 @@ impl Slice {
             root,
             series: Arc::clone(series),
             instance: None,
+            reused: false,
             number: None,
             acquisition: None,
             place: None,

@@ -36,8 +36,6 @@ pub fn read_scan(folder: &Path, scan: Option<usize>, rescale: Option<Rescale>) -
         ..IndexPlan::default()
     };
     let mut index = Index::looked(&plan, false, &Progress::hidden(), &AtomicBool::new(false))?;
-    // A volume of a file is read as one by its own name.
-    index.scans.retain(|scan| !scan.series.volume);
     let n = index.scans.len();
     if n == 0 {
         return Err(IndexError::NoScan {

@@ -28,6 +28,12 @@ pub enum WriteError {
         /// The file that was to be written.
         path: PathBuf,
     },
+    /// A device, a pipe or a folder, which a file would replace.
+    #[error("no file but a device, a pipe or a folder (name a file): {path:?}")]
+    NoFile {
+        /// What was to be written to.
+        path: PathBuf,
+    },
     /// Anything else.
     #[error("cannot write: {source}: {path:?}")]
     Other {
@@ -57,7 +63,16 @@ pub fn atomic_write(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<(), WriteError> {
+    if is_no_file(path) {
+        return Err(WriteError::NoFile { path: path.to_owned() });
+    }
     write_and_rename(path, write).map_err(|source| write_error(source, path))
+}
+
+/// Whether something lies there that must not be replaced by a file: `/dev/null` and `/dev/stdout` would be, by those who may.
+fn is_no_file(path: &Path) -> bool {
+    let device = path.starts_with("/dev") && !path.starts_with("/dev/shm");
+    device || std::fs::metadata(path).is_ok_and(|there| !there.is_file())
 }
 
 /// The [`WriteError`] of an I/O error that was met while writing to `path`.
@@ -120,6 +135,19 @@ mod tests {
             error.contains("does not exist") && error.contains("such.txt"),
             "{error}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_and_folders_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [Path::new("/dev/stdout"), Path::new("/dev/null"), folder.path()] {
+            assert!(
+                matches!(atomic_write(path, |_| Ok(())), Err(WriteError::NoFile { .. })),
+                "{path:?}"
+            );
+        }
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file() && folder.path().is_dir());
     }
 
     #[cfg(unix)]
