@@ -61,7 +61,7 @@ pub(super) fn sentence(error: &ReadError) -> String {
 
 impl Look {
     /// Looks into a file or a member of an archive, which may be broken in any way.
-    pub fn into_file(&self, address: &SliceAddress, root: usize) -> Seen {
+    pub fn file(&self, address: &SliceAddress, root: usize) -> Seen {
         // Nothing that is looked into outlives a panic in it, and what is held is whole after one.
         catch_unwind(AssertUnwindSafe(|| self.slices(address, root))).unwrap_or_else(|_| {
             let sentence = "its decoder gave up on broken content".to_owned();
