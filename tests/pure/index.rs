@@ -31,7 +31,9 @@ fn stored(at: usize) -> Array2<i32> {
 
 /// A series of a patient: identities of its own, slices from the feet up, 2 mm apart.
 fn scan(patient: &str, slices: usize) -> Vec<CtFile> {
-    let number = patient.bytes().map(u64::from).sum::<u64>();
+    let number = patient
+        .bytes()
+        .fold(0u64, |number, byte| (31 * number + u64::from(byte)) % 1_000_003);
     let of_patient = |(at, file): (usize, CtFile)| {
         file.text(tags::PATIENT_ID, "LO", patient)
             .text(tags::PATIENT_NAME, "PN", &format!("SECRET^{patient}"))
@@ -350,7 +352,7 @@ fn nobody_is_named_in_any_output() {
         .without(tags::SOP_CLASS_UID);
     files[4] = files[4]
         .clone()
-        .text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "SECRETID1");
+        .text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "SECRET^ID");
     files[5] = files[5].clone().text(tags::BURNED_IN_ANNOTATION, "CS", "YES");
     put(&files, &folder);
     let whole = files[6].bytes();
