@@ -28,6 +28,9 @@ const GAS: Hu = -950.0;
 /// What is below is air and not the rim of something, where voxels hold both.
 const AIR: Hu = -700.0;
 
+/// Largest radius of an opening: a side of 12,700 pixels.
+const WIDEST: u8 = 127;
+
 /// Pieces of lung that are smaller than this share of the body are not counted: noise, and gas between folds of fat.
 const SPECK: f64 = 0.002;
 
@@ -131,23 +134,22 @@ fn fill(hu: ArrayView2<'_, Hu>, body: &Array2<bool>) -> Array2<bool> {
 
 /// For each piece whether its air is gas for the most part.
 fn are_gas(hu: ArrayView2<'_, Hu>, pieces: &Components) -> Vec<bool> {
-    let below = |limit: Hu| {
-        pieces.sums(|run| {
-            let pixels = hu.row(run.row);
-            let pixels = pixels.slice(s![run.columns.clone()]);
-            pixels.iter().filter(|value| **value < limit).count()
-        })
-    };
-    let (gas, air) = (below(GAS), below(AIR));
-    gas.iter()
-        .zip(air)
-        .map(|(gas, air)| *gas > 0 && 2 * gas >= air)
-        .collect()
+    let mut counts = vec![[0u32; 2]; pieces.count()];
+    for (piece, run) in pieces.runs() {
+        let row = hu.row(run.row);
+        let [gas, air] = &mut counts[piece];
+        for value in row.slice(s![run.columns.clone()]) {
+            *gas += u32::from(*value < GAS);
+            *air += u32::from(*value < AIR);
+        }
+    }
+    counts.iter().map(|[gas, air]| *gas > 0 && 2 * gas >= *air).collect()
 }
 
 /// What is left of a mask by a square of `2 * radius + 1` pixels that fits into it. What lies beyond the image's border
 /// counts as more of the same.
 fn open(mask: Array2<bool>, radius: usize) -> Array2<bool> {
+    let radius = u8::try_from(radius).unwrap_or(WIDEST).min(WIDEST);
     if radius == 0 {
         return mask;
     }
@@ -155,26 +157,26 @@ fn open(mask: Array2<bool>, radius: usize) -> Array2<bool> {
     erode(&eroded.mapv(|set| !set), radius).mapv(|set| !set)
 }
 
-/// Where all pixels are set within `radius` rows and columns.
-fn erode(mask: &Array2<bool>, radius: usize) -> Array2<bool> {
+/// Where all pixels are set within `radius` rows and columns; at most [`WIDEST`].
+fn erode(mask: &Array2<bool>, radius: u8) -> Array2<bool> {
     let (height, width) = mask.dim();
+    let (full, radius) = (2 * radius, usize::from(radius));
     let mut out = Array2::from_elem((height, width), false);
-    // For each column how many pixels are set up to and including this row.
-    let mut down = vec![2 * radius as u32; width];
+    // For each column how many pixels are set up to and including this row; small numbers, of which many fit a register.
+    let mut down = vec![full; width];
     let mut deep = vec![false; width];
     for row in 0..height + radius {
         match row < height {
-            true => Zip::from(&mut down[..])
-                .and(mask.row(row))
-                .for_each(|run, set| *run = (*run + 1) * u32::from(*set)),
-            false => down.iter_mut().for_each(|run| *run += 1),
+            true => down
+                .iter_mut()
+                .zip(mask.row(row))
+                .for_each(|(run, set)| *run = run.saturating_add(1) * u8::from(*set)),
+            false => down.iter_mut().for_each(|run| *run = run.saturating_add(1)),
         }
         let Some(center) = row.checked_sub(radius) else {
             continue;
         };
-        deep.iter_mut()
-            .zip(&down)
-            .for_each(|(deep, run)| *deep = *run > 2 * radius as u32);
+        deep.iter_mut().zip(&down).for_each(|(deep, run)| *deep = *run > full);
         let mut out = out.row_mut(center);
         for run in runs(&deep) {
             let left = if run.start == 0 { 0 } else { run.start + radius };

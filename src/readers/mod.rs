@@ -304,9 +304,13 @@ impl ReadError {
             true => message.to_owned(),
             false => message.replace(&path, "the file"),
         };
-        match std::error::Error::source(self) {
-            Some(source) => format!("{message} ({source})"),
-            None => message,
+        match (self, std::error::Error::source(self)) {
+            // What was taken for an option may be a piece of a name.
+            (Self::Address { found, .. }, _) if !found.is_empty() => {
+                message.replace(found.as_str(), "the part behind `#`")
+            }
+            (_, Some(source)) => format!("{message} ({source})"),
+            _ => message,
         }
     }
 }
@@ -340,6 +344,10 @@ mod tests {
             ReadError::WhichSlice {
                 found: 3,
                 asked: "none".to_owned(),
+                path: path.clone(),
+            },
+            ReadError::Address {
+                found: "a=Smith".to_owned(),
                 path: path.clone(),
             },
             ReadError::Empty { path },

@@ -24,8 +24,8 @@ pub struct VolumeFile {
     pub scaling: Option<(f64, f64)>,
 }
 
-/// Reads a volume: NIfTI, or `.npy` with its sidecar. Axes keep the order of the file; [`CtVolume::axial`] changes it. The path is
-/// a [`SliceAddress`] without a slice.
+/// Reads a volume: NIfTI, or `.npy` with its sidecar. Axes keep the order of the file; [`CtVolume::axial`] changes it. The
+/// path is a [`SliceAddress`] without a slice.
 ///
 /// ```
 /// use hounsfield::{ct::{CtVolume, Geometry}, readers::{WriteOptions, read_volume, write_volume}};
@@ -48,8 +48,8 @@ pub fn read_volume(path: &Path) -> Result<CtVolume, ReadError> {
 /// What the user states of a file that does not say it itself. Where it does, this is an error: one of both is wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stated {
-    /// Along D, H, W in mm: of an `.npy` file without a sidecar, whose slices are then taken to lie axially, from the head to the
-    /// feet.
+    /// Along D, H, W in mm: of an `.npy` file without a sidecar, whose slices are then taken to lie axially, from the head
+    /// to the feet.
     pub spacing: Option<[f64; 3]>,
     /// What stored numbers mean; it can stand in the address as well.
     pub rescale: Option<Rescale>,

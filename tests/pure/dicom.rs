@@ -204,7 +204,7 @@ fn what_no_hounsfield_units_can_be_made_of_is_refused_by_name() {
         ),
         (
             file.clone().text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "Secret"),
-            "a value that is no code",
+            "no known term",
         ),
         (file.clone().number(tags::SAMPLES_PER_PIXEL, 3), "SamplesPerPixel is 3"),
         (file.clone().bits(32, 32, true), "BitsAllocated is 32"),
@@ -328,7 +328,7 @@ fn claims_are_held_against_what_is_there() {
     let facts = parse(&file.text(tags::NUMBER_OF_FRAMES, "IS", "2147483647").bytes())
         .unwrap()
         .facts();
-    assert_eq!(facts.planes.len(), 1 << 16);
+    assert_eq!(facts.planes.len(), 1);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }
 
@@ -428,9 +428,24 @@ fn real_files_of_every_syntax_decode_to_the_pixels_of_pydicom() {
         let path = folder.join(&row["file"]);
         let file = DicomFile::parse(std::fs::read(&path).unwrap(), &path).unwrap();
         assert_eq!(file.facts().transfer_syntax, row["transfer_syntax"]);
-        let stored = file.frames(None).unwrap().stored(0).unwrap();
-        let bytes: Vec<u8> = stored.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let rescale = file.facts().planes[0].rescale.unwrap();
+        let values = file.frames(None).unwrap().values(0).unwrap();
+        let bytes: Vec<u8> = values.stored.iter().flat_map(|value| value.to_le_bytes()).collect();
         assert_eq!(sha1(&bytes), row["raw_sha1"], "{}", row["file"]);
+        // The inventory's mean has the padding in it.
+        let whole = values
+            .stored
+            .iter()
+            .map(|value| f64::from(rescale.hu(*value)))
+            .sum::<f64>()
+            / values.hu.len() as f64;
+        assert!(
+            (whole - row["hu_mean"].parse::<f64>().unwrap()).abs() < 1e-3,
+            "{}",
+            row["file"]
+        );
+        let (low, _) = values.range.unwrap();
+        assert!(low > -2049.0, "{low} HU: {}", row["file"]);
     }
 }
 

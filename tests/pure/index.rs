@@ -33,7 +33,7 @@ fn stored(at: usize) -> Array2<i32> {
 fn scan(patient: &str, slices: usize) -> Vec<CtFile> {
     let number = patient
         .bytes()
-        .fold(0u64, |number, byte| (31 * number + u64::from(byte)) % 1_000_003);
+        .fold(1, |number: u64, byte| (number * 257 + u64::from(byte)) % 1_000_003);
     let of_patient = |(at, file): (usize, CtFile)| {
         file.text(tags::PATIENT_ID, "LO", patient)
             .text(tags::PATIENT_NAME, "PN", &format!("SECRET^{patient}"))
@@ -352,7 +352,7 @@ fn nobody_is_named_in_any_output() {
         .without(tags::SOP_CLASS_UID);
     files[4] = files[4]
         .clone()
-        .text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "SECRET^ID");
+        .text(tags::PHOTOMETRIC_INTERPRETATION, "CS", "SECRETID1");
     files[5] = files[5].clone().text(tags::BURNED_IN_ANNOTATION, "CS", "YES");
     put(&files, &folder);
     let whole = files[6].bytes();

@@ -13,7 +13,7 @@ use ndarray::{Array2, Array3};
 use rand::{Rng as _, RngExt as _};
 use serde_json::Value;
 
-use crate::command::Workshop;
+use crate::{command::Workshop, dicom_files::series};
 
 fn oracles() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracles/volume")
@@ -370,7 +370,8 @@ fn headers_that_lie_are_refused_before_memory_is_asked_for() {
     let many = [(42, &huge[..]), (44, &huge[..]), (46, &huge[..])];
     let far = 1e12f32.to_le_bytes();
     for (lying, expected) in [
-        (with(&many), "at most"),
+        (with(&many), "longer than 8192"),
+        (with(&many[..2]), "longer than 8192"),
         (with(&many[..1]), "cut off"),
         (with(&[(108, &far[..])]), "at most"),
         (bytes[..400].to_vec(), "cut off"),
@@ -536,6 +537,7 @@ fn the_command_converts_resamples_reorders_and_keeps_the_source() {
         ("c.nii", &["--size", "4000000,4000000,4000000"][..], "at most"),
         ("c.nii", &["--fill", "3"][..], "--size"),
         ("c.nii", &["--assume-spacing", "1,1,1"][..], "leave it out"),
+        ("c.nii", &["--scan", "1"][..], "one volume"),
     ] {
         let said = convert(target, options);
         assert_eq!(said.code, Some(2), "{target} {options:?}: {}", said.err);
@@ -543,6 +545,44 @@ fn the_command_converts_resamples_reorders_and_keeps_the_source() {
         assert!(target == "scan.nii.gz" || !shop.path(target).exists());
     }
     assert_eq!(read_volume(&path).unwrap(), stored, "the source is as it was");
+}
+
+#[test]
+fn a_dicom_series_becomes_a_nifti_file_with_the_same_slices() {
+    let shop = Workshop::new("");
+    let folder = shop.path("series");
+    std::fs::create_dir(&folder).unwrap();
+    let stored = |at: usize| Array2::from_shape_fn((6, 4), |(h, w)| (at * 100 + h * 10 + w) as i32);
+    for (at, file) in series(5, 2.5, stored).iter().enumerate() {
+        file.write(&folder.join(format!("{}.dcm", (at * 3) % 5)));
+    }
+    let target = shop.path("scan.nii.gz");
+    let ends = [folder.to_str().unwrap(), target.to_str().unwrap()];
+    let said = shop.hounsfield(&["volume", "convert", ends[0], ends[1]]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let volume = read_volume(&target).unwrap();
+    assert_eq!(
+        volume.geometry.orientation().to_string(),
+        "LPS",
+        "right-handed, from the feet"
+    );
+    let axial = volume.axial();
+    assert_eq!(axial.size(), [5, 6, 4]);
+    assert!((axial.geometry.spacing[0] - 2.5).abs() < 1e-6);
+    for at in 0..5 {
+        // The series is made from the feet up.
+        let expected = stored(4 - at).mapv(|stored| stored as Hu - 1024.0);
+        assert_eq!(hu(&axial.slice(at)), expected);
+        assert_eq!(slice_of(&target, at), expected);
+    }
+    let said = shop.hounsfield(&["volume", "info", ends[0]]);
+    assert!(
+        said.out.contains("DICOM series") && !said.out.contains("SECRET"),
+        "{}",
+        said.out
+    );
+    let said = shop.hounsfield(&["volume", "info", ends[0], "--assume-spacing", "1,1,1"]);
+    assert!(said.code == Some(2) && said.err.contains("own spacing"), "{}", said.err);
 }
 
 #[test]

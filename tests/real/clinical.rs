@@ -97,9 +97,43 @@ fn three_patients_have_the_same_features_from_dicom_and_from_nifti() {
         }
     });
     assert_eq!(of_files.values.dim(), of_volumes.values.dim());
-    let worst = largest_difference(&of_files, &of_volumes);
+    let differences = of_files.values.iter().zip(&of_volumes.values);
+    let worst = differences.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     eprintln!("features from DICOM and from NIfTI differ by at most {worst:e}");
     assert!(worst <= 1e-5, "{worst}");
+
+    // The published volumes have a quarter of the pixels a side, shrunk by others: features are near, not the same.
+    let labels = slices.iter().map(|row| {
+        let address = format!("{}.nii.gz#slice={}", row["patient_id"], row["k_from_head"]);
+        [address, row["infected"].clone()]
+    });
+    let (of_small, small) = run(&data.join("volumes"), labels, |_| ());
+    assert_eq!(small.len(), slices.len());
+    let mut far = 0.0_f32;
+    for (at, row) in table.iter().enumerate() {
+        let (_, patient) = PATIENTS
+            .iter()
+            .find(|(_, patient)| row["path"].contains(patient))
+            .expect("a patient");
+        let same = |other: &&Row| {
+            other["path"].contains(patient) && (number(other, "position_mm") - number(row, "position_mm")).abs() < 1e-2
+        };
+        let other = small.iter().find(same).expect("a slice at the same height");
+        assert_eq!(other["label"], row["label"]);
+        let other = small
+            .iter()
+            .position(|row| row["path"] == other["path"])
+            .expect("its row");
+        let (a, b) = (of_files.values.row(at), of_small.values.row(other));
+        let length = a.dot(&a).sqrt();
+        let apart = &a - &b;
+        far = far.max(apart.dot(&apart).sqrt() / length);
+    }
+    eprintln!(
+        "features of the published volumes are at most {:.1} % of their length away",
+        100.0 * far
+    );
+    assert!(far <= 0.1, "{far}");
 }
 
 /// Indexes a folder with labels by file, runs a study on the table, and gives features and table.
@@ -132,11 +166,6 @@ fn run(
     study.run(&[0]);
     let features = read_features(&study.path("features/z_mean.parquet")).expect("features");
     (features, rows(&table))
-}
-
-fn largest_difference(a: &FeatureTable, b: &FeatureTable) -> f32 {
-    let pairs = a.values.iter().zip(&b.values);
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 fn rows(path: &Path) -> Vec<Row> {

@@ -39,11 +39,11 @@ const TARGETS: [Target; 5] = [
     },
 ];
 
-/// The longest file that is tried, in bytes; see `MOST` in fuzz/src/lib.rs.
-const LONGEST: u64 = 64 << 10;
+/// The longest file that is tried, in bytes: room for a compressed slice. See `MOST` in fuzz/src/lib.rs.
+const LONGEST: u64 = 192 << 10;
 
-/// Of one folder at most so many files become seeds: the data folder has thousands of one kind.
-const SEEDS: usize = 40;
+/// Of one folder the shortest so many files become seeds: the data folder has thousands of one kind.
+const SEEDS: usize = 60;
 
 /// Seconds for one file.
 const TIMEOUT: u32 = 20;
@@ -145,13 +145,15 @@ fn seed(target: &Target, corpus: &Path) -> Result<usize> {
                 files.push(path);
             }
         }
-        files.sort();
-        let fits = |path: &PathBuf| {
+        let fits = |path: &Path| {
             let name = path.to_string_lossy().to_ascii_lowercase();
             target.ends.iter().any(|end| name.ends_with(end))
-                && path.metadata().is_ok_and(|facts| facts.len() <= LONGEST)
         };
-        for path in files.into_iter().filter(fits).take(SEEDS) {
+        let length = |path: PathBuf| Some((path.metadata().ok()?.len(), path));
+        let mut files: Vec<(u64, PathBuf)> = files.into_iter().filter(|path| fits(path)).filter_map(length).collect();
+        files.retain(|(length, _)| *length <= LONGEST);
+        files.sort();
+        for (_, path) in files.into_iter().take(SEEDS) {
             let mut bytes = fs::read(&path).map_err(|error| machine::io("read", &path, &error))?;
             if target.name == "codecs" {
                 bytes.splice(0..0, frame(&path));

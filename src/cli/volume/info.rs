@@ -13,7 +13,7 @@ pub fn run(args: &SourceArgs) -> anyhow::Result<Done> {
     let file = source(args)?;
     let volume = &file.volume;
     let geometry = &volume.geometry;
-    say!("format       {}, {}", file.format, file.stored);
+    say!("format       {}", file.format);
     if let Some((slope, intercept)) = file.scaling {
         say!("scaling      slope {slope}, intercept {intercept}, applied");
     }

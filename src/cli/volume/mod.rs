@@ -6,11 +6,11 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use hounsfield::{
-    ct::Rescale,
+    ct::{CtVolume, Rescale},
     index::read_scan,
-    readers::{ReadError, Stated, VolumeFile, open_volume},
+    readers::{ReadError, Stated, open_volume},
 };
 
 use super::Done;
@@ -30,7 +30,7 @@ pub enum Command {
 pub struct SourceArgs {
     /// The volume: `.nii`, `.nii.gz`, `.npy`, or a folder, archive or file with a DICOM series
     source: PathBuf,
-    /// Which scan of a folder that holds several, from 0
+    /// Which scan of a folder that has several, from 0 in the order of their files
     #[arg(long, value_name = "N")]
     scan: Option<usize>,
     /// Spacing of an array that has no geometry beside it, mm
@@ -49,28 +49,47 @@ pub fn run(command: &Command) -> anyhow::Result<Done> {
     }
 }
 
-/// Reads the volume that the arguments name: a file that is one, or else the series that is found there.
-fn source(args: &SourceArgs) -> anyhow::Result<VolumeFile> {
+/// A volume, and what is said of its file.
+struct Source {
+    volume: CtVolume,
+    /// `NIfTI-1, int16`.
+    format: String,
+    /// Slope and intercept that were applied.
+    scaling: Option<(f64, f64)>,
+}
+
+/// Reads the volume that the arguments name: a file of a volume, else whatever of DICOM is there.
+fn source(args: &SourceArgs) -> anyhow::Result<Source> {
+    let path = &args.source;
     let stated = Stated {
         spacing: args.assume_spacing,
         rescale: args.assume_rescale,
     };
-    if !args.source.is_dir() {
-        match open_volume(&args.source, &stated) {
-            Err(ReadError::NoVolume { .. }) => {}
-            file => return Ok(file?),
-        }
-    }
-    if args.assume_spacing.is_some() {
-        bail!(
-            "DICOM files say their spacing, leave `--assume-spacing` out: {:?}",
-            args.source
+    let file = match path.is_dir() {
+        true => None,
+        false => match open_volume(path, &stated) {
+            Err(ReadError::NoVolume { .. }) => None,
+            file => Some(file?),
+        },
+    };
+    if let Some(file) = file {
+        ensure!(
+            args.scan.is_none(),
+            "--scan is for folders, and this is one volume: {path:?}"
         );
+        return Ok(Source {
+            volume: file.volume,
+            format: format!("{}, {}", file.format, file.stored),
+            scaling: file.scaling,
+        });
     }
-    Ok(VolumeFile {
-        volume: read_scan(&args.source, args.scan, args.assume_rescale)?,
-        format: "DICOM",
-        stored: "rescaled integers",
+    ensure!(
+        args.assume_spacing.is_none(),
+        "--assume-spacing is for arrays, DICOM files have their own spacing: {path:?}"
+    );
+    Ok(Source {
+        volume: read_scan(path, args.scan, args.assume_rescale)?,
+        format: "DICOM series".to_owned(),
         scaling: None,
     })
 }

@@ -200,7 +200,7 @@ impl Archive {
         let (list, content) = match &head[..start] {
             [] => return Err(ReadError::Empty { path: path.to_owned() }),
             [b'P', b'K', 3, 4] | [b'P', b'K', 5, 6] => zip::open(At::new(Arc::new(file), length)),
-            [0x1f, 0x8b, ..] => tar::inflate(file, length).and_then(tar::open),
+            [0x1f, 0x8b, ..] => tar::inflate(At::new(Arc::new(file), length)).and_then(tar::open),
             _ => tar::open(file),
         }
         .map_err(|flaw| ReadError::Archive {

@@ -12,7 +12,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use tar::{EntryType, Header};
 
-use super::{ArchiveFlaw, Content, HARMLESS, List, MAX_INFLATED, MAX_RATIO, Member, Refusal};
+use super::{ArchiveFlaw, Content, HARMLESS, List, MAX_INFLATED, MAX_RATIO, Member, Refusal, at::At};
 
 /// Headers and contents begin at multiples of this.
 const BLOCK: u64 = 512;
@@ -21,11 +21,12 @@ const BLOCK: u64 = 512;
 const MAX_EXTENSION: u64 = 64 << 10;
 
 /// Inflates a packed tar into a file without a name.
-pub(super) fn inflate(packed: File, length: u64) -> Result<File, ArchiveFlaw> {
+pub(super) fn inflate(packed: At) -> Result<File, ArchiveFlaw> {
     let no_room = |source| ArchiveFlaw::NoRoom { source };
+    let length = packed.length;
     let most = length.saturating_mul(MAX_RATIO).clamp(HARMLESS, MAX_INFLATED);
     let mut inflated = tempfile::tempfile().map_err(no_room)?;
-    let mut stream = MultiGzDecoder::new(io::BufReader::new(packed));
+    let mut stream = MultiGzDecoder::new(packed);
     let (mut piece, mut total) = (vec![0; 256 << 10], 0);
     loop {
         let read = match stream.read(&mut piece) {

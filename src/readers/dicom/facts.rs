@@ -5,6 +5,7 @@ use dicom_object::InMemDicomObject;
 
 use super::{
     DicomFile, MAX_FRAMES,
+    dataset::PixelData,
     groups::{self, Groups},
     values,
 };
@@ -92,7 +93,10 @@ impl DicomFile {
         let text = |tag| values::text(image, tag);
         let integer = |tag| values::integer(image, tag);
         let side = |tag| integer(tag).and_then(|side| usize::try_from(side).ok());
-        let planes: Vec<Plane> = (0..self.n_planes(groups)).map(|at| self.plane(groups, at)).collect();
+        let frames = self.n_planes(groups);
+        // A stack without groups has one position, and nothing says which frame lies there.
+        let placed = frames == 1 || groups.frames() > 0;
+        let planes: Vec<Plane> = (0..frames).map(|at| self.plane(groups, at, placed)).collect();
         Facts {
             sop_class: text(tags::SOP_CLASS_UID),
             sop_instance: text(tags::SOP_INSTANCE_UID),
@@ -125,21 +129,30 @@ impl DicomFile {
         }
     }
 
-    /// As many as there are groups, or as the file says, within reason: nothing has been held against the pixels yet.
+    /// As many as there are groups, or as the file says, if so many can be there.
     fn n_planes(&self, groups: Groups<'_>) -> usize {
-        let said = values::integer(&self.object, tags::NUMBER_OF_FRAMES).and_then(|n| usize::try_from(n).ok());
+        let number = |tag| values::integer(&self.object, tag).and_then(|n| usize::try_from(n).ok());
+        let possible = match &self.pixels {
+            PixelData::Missing => 1,
+            PixelData::Native { place, .. } => {
+                let factors = [tags::ROWS, tags::COLUMNS, tags::BITS_ALLOCATED].map(|tag| number(tag).unwrap_or(1));
+                let bits = factors.into_iter().fold(1, usize::saturating_mul);
+                place.len() / bits.div_ceil(8).max(1)
+            }
+            PixelData::Encapsulated { fragments, .. } => fragments.len(),
+        };
         match groups.frames() {
-            0 => said.unwrap_or(1).clamp(1, MAX_FRAMES),
+            0 => number(tags::NUMBER_OF_FRAMES).unwrap_or(1).min(possible),
             n => n,
         }
+        .clamp(1, MAX_FRAMES)
     }
 
-    fn plane(&self, groups: Groups<'_>, at: usize) -> Plane {
+    /// What is said of a frame; `placed` if the file says of each where it is.
+    fn plane(&self, groups: Groups<'_>, at: usize, placed: bool) -> Plane {
         let slope = groups.read(at, groups::SLOPE, values::decimal);
         let intercept = groups.read(at, groups::INTERCEPT, values::decimal);
         let rescale = slope.filter(|slope| *slope != 0.0).zip(intercept);
-        // A stack without groups has one position, and nothing says which frame lies there.
-        let placed = groups.frames() > 0 || self.n_planes(groups) == 1;
         Plane {
             position: groups.read(at, groups::POSITION, values::vector).filter(|_| placed),
             orientation: groups.read(at, groups::ORIENTATION, values::vector),

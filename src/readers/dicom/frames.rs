@@ -14,7 +14,6 @@ use super::{
     header::Header,
     meta::NATIVE,
     padding::PADDING_HU,
-    pixels::Word,
     values,
 };
 use crate::{
@@ -175,11 +174,7 @@ impl Frames {
     /// A frame that there is not, a stream that can't be decoded.
     pub fn stored(&self, at: usize) -> Result<Array2<i32>, ReadError> {
         let words = self.words(at)?;
-        let stored = words
-            .iter()
-            .map(|whole| self.header.layout.word(*whole).stored)
-            .collect();
-        self.array(stored)
+        self.array(self.stored_in(&words))
     }
 
     /// Stored values and Hounsfield units of a frame.
@@ -189,41 +184,41 @@ impl Frames {
     /// As for [`Frames::stored`].
     pub fn values(&self, at: usize) -> Result<FrameValues, ReadError> {
         let words = self.words(at)?;
-        let mut stored = Vec::with_capacity(words.len());
-        let mut padded = 0;
-        let mut range = (Hu::INFINITY, Hu::NEG_INFINITY);
-        let hu = self.hu(at, &words, |word, hu| {
-            stored.push(word.stored);
-            match hu {
-                Some(hu) => range = (range.0.min(hu), range.1.max(hu)),
-                None => padded += 1,
-            }
-        });
+        let mut hu = self.hu(at, &words);
+        let padded = hu.iter().filter(|hu| hu.is_nan()).count();
+        let (low, high) = range(&hu);
+        fill(&mut hu);
         Ok(FrameValues {
-            stored: self.array(stored)?,
+            stored: self.array(self.stored_in(&words))?,
             hu: self.array(hu)?,
             padded,
-            range: (range.0 <= range.1).then_some(range),
+            range: (low <= high).then_some((low, high)),
         })
     }
 
-    /// The Hounsfield units of words; `see` is shown every pixel, without a value where it is padding.
-    fn hu(&self, at: usize, words: &[u16], mut see: impl FnMut(Word, Option<Hu>)) -> Vec<Hu> {
+    fn stored_in(&self, words: &[u16]) -> Vec<i32> {
+        let layout = &self.header.layout;
+        words.iter().map(|word| layout.stored(*word)).collect()
+    }
+
+    /// The Hounsfield units of a frame's words; padding is NaN.
+    fn hu(&self, at: usize, words: &[u16]) -> Vec<Hu> {
         let Header {
             layout,
             rescales,
             padding,
         } = &self.header;
         let rescale = &rescales[at];
-        let value = |whole: &u16| {
-            let word = layout.word(*whole);
-            let hu = rescale.hu(word.stored);
-            let padded = padding.may_hold(word, hu) && padding.holds(word, layout, rescale);
-            let hu = (!padded).then_some(hu);
-            see(word, hu);
-            hu.unwrap_or(PADDING_HU)
-        };
-        words.iter().map(value).collect()
+        let marks = padding.marks(layout, rescale);
+        let mut hu = Vec::with_capacity(words.len());
+        // Block by block, so that the passes over it find it in the cache.
+        for block in words.chunks(4096) {
+            let start = hu.len();
+            hu.extend(block.iter().map(|word| rescale.hu(layout.stored(*word))));
+            marks.erase(&mut hu[start..], block, layout);
+        }
+        marks.erase_smeared(&mut hu, words, layout);
+        hu
     }
 
     /// The words of a frame, one a pixel.
@@ -288,13 +283,35 @@ impl Frames {
     }
 }
 
+/// Lowest and highest value that is no NaN; infinite if there is none.
+fn range(hu: &[Hu]) -> (Hu, Hu) {
+    // Of eight neighbours each has its own, so that no comparison waits for another.
+    let (mut lows, mut highs) = ([Hu::INFINITY; 8], [Hu::NEG_INFINITY; 8]);
+    for chunk in hu.chunks(8) {
+        for ((low, high), hu) in lows.iter_mut().zip(&mut highs).zip(chunk) {
+            *low = low.min(*hu);
+            *high = high.max(*hu);
+        }
+    }
+    let low = lows.into_iter().fold(Hu::INFINITY, Hu::min);
+    (low, highs.into_iter().fold(Hu::NEG_INFINITY, Hu::max))
+}
+
+/// Padding gets its Hounsfield units.
+fn fill(hu: &mut [Hu]) {
+    for hu in hu {
+        *hu = if hu.is_nan() { PADDING_HU } else { *hu };
+    }
+}
+
 impl Slices for Frames {
     fn len(&self) -> usize {
         self.header.rescales.len()
     }
 
     fn read(&self, at: usize) -> Result<CtSlice, ReadError> {
-        let hu = self.hu(at, &self.words(at)?, |_, _| ());
+        let mut hu = self.hu(at, &self.words(at)?);
+        fill(&mut hu);
         Ok(CtSlice {
             pixels: Pixels::Hu(self.array(hu)?),
         })

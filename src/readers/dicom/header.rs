@@ -68,12 +68,70 @@ fn overlays(image: &InMemDicomObject) -> bool {
     (0..16).any(|plane| position(plane).is_some_and(|bit| bit != 0))
 }
 
-/// A code as it may stand in a message (PS3.5 6.2, CS); other text may be about the patient.
+/// The defined terms that a message may repeat: modalities (PS3.3 C.7.3.1.1.1), photometric interpretations (C.7.6.3.1.2), rescale
+/// types (C.11.1.1.2).
+const TERMS: &[&str] = &[
+    "ARGB",
+    "BI",
+    "BMD",
+    "CMYK",
+    "CR",
+    "DOC",
+    "DX",
+    "ECG",
+    "ED",
+    "EDW",
+    "ES",
+    "GM",
+    "HSV",
+    "HU_MOD",
+    "IO",
+    "IVUS",
+    "KO",
+    "MG",
+    "MGML",
+    "MR",
+    "NM",
+    "OCT",
+    "OD",
+    "OP",
+    "OT",
+    "PALETTE COLOR",
+    "PCT",
+    "PR",
+    "PT",
+    "PX",
+    "REG",
+    "RF",
+    "RG",
+    "RGB",
+    "RTDOSE",
+    "RTIMAGE",
+    "RTPLAN",
+    "RTRECORD",
+    "RTSTRUCT",
+    "SC",
+    "SEG",
+    "SM",
+    "SR",
+    "US",
+    "XA",
+    "XC",
+    "XYB",
+    "YBR_FULL",
+    "YBR_FULL_422",
+    "YBR_ICT",
+    "YBR_PARTIAL_420",
+    "YBR_PARTIAL_422",
+    "YBR_RCT",
+    "Z_EFF",
+];
+
+/// A term as it may stand in a message; any other text may be about the patient, whatever attribute it stands in.
 fn code(text: &str) -> String {
-    let letters = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '_' | ' ');
-    match text.len() <= 16 && text.chars().all(letters) {
+    match TERMS.contains(&text) {
         true => text.to_owned(),
-        false => "a value that is no code".to_owned(),
+        false => "no known term".to_owned(),
     }
 }
 

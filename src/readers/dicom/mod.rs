@@ -319,7 +319,7 @@ mod tests {
             "LOCALIZER",
             "SamplesPerPixel is 3",
             "NumberOfFrames is 2000000000",
-            "a value that is no code",
+            "no known term",
             "PixelData is missing",
         ];
         // The class outranks the modality, which is why an MR object needs both.

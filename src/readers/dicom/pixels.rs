@@ -1,7 +1,7 @@
 //! Words of a frame and the stored values in them (PS3.5 8.1.1).
 
 /// How a pixel lies in its word.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Layout {
     pub rows: usize,
     pub columns: usize,
@@ -13,13 +13,6 @@ pub(super) struct Layout {
     pub high: u16,
     /// Pixel Representation is 1.
     pub signed: bool,
-}
-
-/// A pixel, as it lies there and as it is meant.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Word {
-    pub whole: u16,
-    pub stored: i32,
 }
 
 impl Layout {
@@ -39,15 +32,21 @@ impl Layout {
     }
 
     /// The stored value in a word: other bits (old files keep overlays there) are dropped, the sign is extended.
-    pub fn word(&self, whole: u16) -> Word {
-        let above = 31 - u32::from(self.high);
+    pub fn stored(&self, word: u16) -> i32 {
+        let upper = u32::from(word) << (31 - u32::from(self.high));
         let unused = 32 - u32::from(self.stored);
-        let upper = u32::from(whole) << above;
-        let stored = match self.signed {
+        match self.signed {
             true => (upper as i32) >> unused,
             false => (upper >> unused) as i32,
-        };
-        Word { whole, stored }
+        }
+    }
+
+    /// The whole word as a number.
+    pub fn written(&self, word: u16) -> i32 {
+        match self.signed {
+            true => i32::from(word as i16),
+            false => i32::from(word),
+        }
     }
 
     /// The words of a frame of uncompressed pixels. Two 8-bit pixels in a big-endian word (`swapped`) stand the other way
@@ -85,13 +84,13 @@ mod tests {
 
     #[test]
     fn bits_around_the_value_are_dropped_and_its_sign_is_kept() {
-        assert_eq!(layout(16, 15, true).word(0xF830).stored, -2000);
-        assert_eq!(layout(16, 15, false).word(0xF830).stored, 63536);
-        assert_eq!(layout(12, 11, true).word(0x5FFF).stored, -1);
-        assert_eq!(layout(12, 11, false).word(0x5FFF).stored, 4095);
-        assert_eq!(layout(12, 15, false).word(0xABCD).stored, 0xABC);
-        assert_eq!(layout(12, 15, true).word(0xABCD).stored, 0xABC - 4096);
-        assert_eq!(layout(1, 0, false).word(3).stored, 1);
+        assert_eq!(layout(16, 15, true).stored(0xF830), -2000);
+        assert_eq!(layout(16, 15, false).stored(0xF830), 63536);
+        assert_eq!(layout(12, 11, true).stored(0x5FFF), -1);
+        assert_eq!(layout(12, 11, false).stored(0x5FFF), 4095);
+        assert_eq!(layout(12, 15, false).stored(0xABCD), 0xABC);
+        assert_eq!(layout(12, 15, true).stored(0xABCD), 0xABC - 4096);
+        assert_eq!(layout(1, 0, false).stored(3), 1);
     }
 
     #[test]

@@ -6,7 +6,14 @@ use dicom_object::InMemDicomObject;
 
 use super::dataset::Encoding;
 
-/// A value as its representation says; an incomplete last number is dropped.
+/// How many parts of a text are looked at: no attribute that is read has more than six.
+const MAX_PARTS: usize = 16;
+
+/// How much of each: the longest representation of parts has 64 letters.
+const MAX_PART: usize = 64;
+
+/// A value as its representation says; an incomplete last number is dropped. Text of several parts stays one, with the
+/// backslashes between them: a megabyte of backslashes would be 24 megabytes of parts.
 pub(super) fn primitive(
     vr: VR,
     bytes: &[u8],
@@ -31,10 +38,10 @@ pub(super) fn primitive(
             let halves: C<u16> = numbers(bytes, big, u16::from_le_bytes);
             PrimitiveValue::Tags(halves.chunks_exact(2).map(|pair| Tag(pair[0], pair[1])).collect())
         }
-        VR::LT | VR::ST | VR::UT => PrimitiveValue::Str(decoded(bytes, characters)),
-        VR::UR => PrimitiveValue::Str(decoded(bytes, None)),
-        VR::LO | VR::PN | VR::SH | VR::UC => parts(&decoded(bytes, characters)),
-        VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI => parts(&decoded(bytes, None)),
+        VR::LO | VR::LT | VR::PN | VR::SH | VR::ST | VR::UC | VR::UT => PrimitiveValue::Str(decoded(bytes, characters)),
+        VR::AE | VR::AS | VR::CS | VR::DA | VR::DS | VR::DT | VR::IS | VR::TM | VR::UI | VR::UR => {
+            PrimitiveValue::Str(decoded(bytes, None))
+        }
     }
 }
 
@@ -44,10 +51,6 @@ fn numbers<T, const N: usize>(bytes: &[u8], big_endian: bool, number: fn([u8; N]
         number(std::array::from_fn(|i| chunk[last.abs_diff(i)]))
     };
     bytes.chunks_exact(N).map(one).collect()
-}
-
-fn parts(text: &str) -> PrimitiveValue {
-    PrimitiveValue::Strs(text.split('\\').map(str::to_owned).collect())
 }
 
 /// Text in the file's characters. What these don't hold is read byte by byte, so that two names stay two.
@@ -62,11 +65,9 @@ fn decoded(bytes: &[u8], characters: Option<&SpecificCharacterSet>) -> String {
 
 /// Specific Character Set: the last one named, which is the one that its escapes lead to.
 pub(super) fn character_set(element: &DataElement<InMemDicomObject>) -> Option<SpecificCharacterSet> {
-    let names = element.value().to_multi_str().ok()?;
-    names
-        .iter()
-        .rev()
-        .find_map(|name| SpecificCharacterSet::from_code(name.trim()))
+    let names = element.to_str().ok()?;
+    let mut last_first = names.rsplit('\\').take(MAX_PARTS);
+    last_first.find_map(|name| SpecificCharacterSet::from_code(name.trim()))
 }
 
 /// The whole text of a value, several parts joined by a backslash, without what it is padded with.
@@ -76,11 +77,13 @@ pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// The parts of a text.
+/// The parts of a text; there are few.
 pub(super) fn texts(object: &InMemDicomObject, tag: Tag) -> Option<Vec<String>> {
     let text = text(object, tag)?;
-    let parts = text.split('\\').map(|part| part.trim_matches(['\0', ' ']).to_owned());
-    Some(parts.collect())
+    let parts = text
+        .split('\\')
+        .map(|part| part.trim_matches(['\0', ' ']).chars().take(MAX_PART).collect());
+    Some(parts.take(MAX_PARTS).collect())
 }
 
 /// All numbers of a value, written as digits or as bytes; none if one of them is no finite number.

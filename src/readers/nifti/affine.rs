@@ -41,7 +41,7 @@ impl Header {
         let [factor, di, dj, dk] = self.pixdim;
         let rest = 1.0 - (b * b + c * c + d * d);
         let spacing = [dk, dj, di];
-        if !(rest >= -ROUNDED) {
+        if rest.is_nan() || rest < -ROUNDED {
             return Err(NiftiError::Quaternion { length: 1.0 - rest });
         }
         if !spacing.iter().all(|length| *length > 0.0) {

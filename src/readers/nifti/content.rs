@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{Header, NiftiError};
-use crate::readers::{MAX_VOLUME, MAX_VOXELS};
+use crate::readers::{MAX_SIDE, MAX_VOLUME, MAX_VOXELS};
 
 /// Deflate makes no more of a byte: the ratio of its longest match to its shortest code (zlib's technical details).
 const DEFLATE: u64 = 1032;
@@ -45,6 +45,10 @@ pub(super) fn content(bytes: Vec<u8>) -> Result<(Header, Vec<u8>), NiftiError> {
 }
 
 fn checked_end(header: &Header) -> Result<u64, NiftiError> {
+    // Before anything is inflated: slices of such a volume are not read in any direction.
+    if header.size.iter().filter(|side| **side > MAX_SIDE as usize).count() > 1 {
+        return Err(NiftiError::Sides { size: header.size });
+    }
     let (voxels, end) = (header.voxels()?, header.end()?);
     if end > MAX_VOLUME || voxels > MAX_VOXELS {
         return Err(NiftiError::TooLarge {

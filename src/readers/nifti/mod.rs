@@ -206,6 +206,12 @@ pub enum NiftiError {
         /// How much they take.
         mebibytes: u64,
     },
+    /// No slice has such sides.
+    #[error("the volume is {} x {} x {} voxels, at most one side may be longer than {MAX_SIDE}", size[0], size[1], size[2])]
+    Sides {
+        /// Along i, j, k.
+        size: [usize; 3],
+    },
     /// Numbers that are no attenuation.
     #[error("voxels are of datatype {code} ({name}), expected integers of 8 to 64 bits or floats of 32 or 64")]
     Datatype {

@@ -26,8 +26,9 @@ const LONGEST: usize = 32767;
 /// Writes a volume as it is ordered: `.nii`, or compressed where the name ends in `.gz`.
 ///
 /// Numbers are 16-bit integers where all of them are whole and fit, else 32-bit floats; the slope is 1. `sform` holds the
-/// geometry, and so does `qform` where the axes are at right angles. It is NIfTI-1, whose geometry has 32 bits, unless an axis is
-/// too long for it or the options ask for NIfTI-2. The header names nobody, and the same volume gives the same bytes.
+/// geometry, and so does `qform` where the axes are at right angles. It is NIfTI-1, whose geometry has 32 bits, unless an
+/// axis is too long for it or the options ask for NIfTI-2. The header names nobody, and the same volume gives the same
+/// bytes.
 ///
 /// # Errors
 ///
