@@ -141,7 +141,7 @@ impl DicomFile {
                 path: self.path.clone(),
             }),
             frames if frames > n => Err(ReadError::SeveralImages {
-                found: format!("pixels of {frames} frames and says {n}"),
+                found: format!("pixels of {frames} frames where NumberOfFrames says {n}"),
                 path: self.path.clone(),
             }),
             _ => Ok(()),
