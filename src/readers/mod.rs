@@ -257,7 +257,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// The transfer syntax has no decoder in this build.
-    #[error("no decoder for transfer syntax {uid} ({name}), convert the file or see `hounsfield doctor`: {}", path.display())]
+    #[error("no build decodes transfer syntax {uid} ({name}): have the archive send it uncompressed, or convert it, e.g. with `gdcmconv --raw`; `hounsfield doctor` lists what is read: {}", path.display())]
     NoCodec {
         /// Its UID.
         uid: String,

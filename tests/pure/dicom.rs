@@ -10,7 +10,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::Tag;
 use hounsfield::{
     ct::{Pixels, Rescale},
-    readers::{DicomFile, FrameValues, PADDING_HU, ReadError, Slices as _, read_slice},
+    readers::{DicomFile, FrameValues, PADDING_HU, ReadError, Slices as _, confidential, read_slice},
 };
 use ndarray::{Array2, array};
 use serde_json::Value;
@@ -193,6 +193,50 @@ fn a_rescale_is_stated_only_where_the_file_has_none() {
 }
 
 #[test]
+fn what_others_read_too_is_read() {
+    let file = CtFile::new(&array![[0, 1], [2, 3]]);
+    let hu = one(&file).hu;
+    let blanks = " ".repeat(64);
+    for file in [
+        file.clone().text(tags::NUMBER_OF_FRAMES, "IS", "0"),
+        file.clone().without(tags::HIGH_BIT),
+        file.clone().text(tags::REFERENCED_STUDY_SEQUENCE, "SQ", &blanks),
+        file.clone().text(tags::RESCALE_TYPE, "LO", "HU"),
+    ] {
+        assert_eq!(one(&file).hu, hu);
+    }
+    let worded = file.text(tags::RESCALE_TYPE, "LO", "HOUNSFIELD UNITS").bytes();
+    let facts = parse(&worded).unwrap().facts();
+    assert_eq!(facts.planes[0].rescale, None);
+    let stated = Rescale {
+        slope: 1.0,
+        intercept: -1024.0,
+    };
+    assert_eq!(values(&worded, Some(stated)).unwrap()[0].hu, hu);
+}
+
+/// A value is looked at once a frame: a long one would take an hour.
+#[test]
+fn long_values_are_no_numbers_but_are_seen() {
+    let long = " ".repeat(1 << 20) + "5 ";
+    let file = CtFile::new(&array![[0, 1], [2, 3]]).text(Tag(0x0019, 0x1001), "UT", &long);
+    let parsed = parse(&file.bytes()).unwrap();
+    let found = confidential(parsed.object());
+    assert!(
+        found.iter().any(|finding| finding.keyword == "private attributes"),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|finding| finding.keyword == "MediaStorageSOPInstanceUID"),
+        "{found:?}"
+    );
+    let message = refusal(&file.text(tags::RESCALE_SLOPE, "UT", &long).bytes());
+    assert!(message.contains("RescaleSlope is missing"), "{message}");
+}
+
+#[test]
 fn what_no_hounsfield_units_can_be_made_of_is_refused_by_name() {
     let file = CtFile::new(&array![[0, 1], [2, 3]]);
     let table: &[(Tag, &str, &str)] = &[(tags::MODALITY_LUT_TYPE, "LO", "HU")];
@@ -227,8 +271,17 @@ fn what_no_hounsfield_units_can_be_made_of_is_refused_by_name() {
             "ModalityLUTSequence",
         ),
         (
-            file.clone().text(tags::NUMBER_OF_FRAMES, "IS", "0"),
-            "NumberOfFrames is 0",
+            file.clone().text(tags::NUMBER_OF_FRAMES, "IS", "-1"),
+            "NumberOfFrames is -1",
+        ),
+        (file.clone().text(tags::RESCALE_SLOPE, "DS", "1e300"), "out of range"),
+        (
+            file.clone().text(tags::RESCALE_TYPE, "LO", "Z_EFF"),
+            "RescaleType is Z_EFF",
+        ),
+        (
+            file.clone().text(tags::RESCALE_TYPE, "LO", "Secret"),
+            "--assume-rescale",
         ),
         (file.clone().text(tags::NUMBER_OF_FRAMES, "IS", "2"), "fewer pixels"),
         (file.clone().number(tags::ROWS, 1), "pixels of 2 frames"),

@@ -21,16 +21,23 @@ use super::values;
 /// How deep sequences may stand in each other; those of CT end at 4.
 const MAX_DEPTH: usize = 32;
 
-/// How many elements and items are read, of some hundred bytes each in memory. 2,000 frames of enhanced CT have about
-/// 200,000.
+/// How many elements are read, of some hundred bytes each in memory. 2,000 frames of enhanced CT have about 200,000.
 const MAX_ELEMENTS: usize = 1_000_000;
 
-/// Longer values are noted and left empty: overlays, spectra, what a vendor stores for itself.
+/// How many elements an item counts for, by the memory that it takes.
+const ITEM_COUNTS: usize = 8;
+
+/// Longer values are noted and not kept: overlays, spectra, what a vendor stores for itself.
 const MAX_VALUE: usize = 1 << 20;
+
+/// What stands for them: text, and no number.
+const LONG: &str = "\u{FFFD}";
 
 const ITEM: Tag = Tag(0xFFFE, 0xE000);
 const ITEM_END: Tag = Tag(0xFFFE, 0xE00D);
 const SEQUENCE_END: Tag = Tag(0xFFFE, 0xE0DD);
+
+const NO_ITEM: &str = "a sequence holds what is no item";
 
 /// Why a data set can't be read.
 #[derive(Debug, PartialEq)]
@@ -151,7 +158,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The next element of a data set that ends at `end` at the latest; nothing for Pixel Data.
     fn element(&mut self, end: usize, encoding: Encoding, depth: usize) -> Result<Option<Element>, Flaw> {
-        self.count()?;
+        self.count(1)?;
         let Header { tag, mut vr, length } = self.header(end, encoding)?;
         let Some(length) = length else {
             return match vr {
@@ -186,12 +193,17 @@ impl Walk<'_> {
         }
         if vr == VR::SQ {
             self.at = place.start;
-            return self
-                .sequence(tag, place.end, Some(place.end), encoding, depth)
-                .map(Some);
+            match self.sequence(tag, place.end, Some(place.end), encoding, depth) {
+                Err(Flaw::Broken(NO_ITEM) | Flaw::Truncated) => {
+                    // Who takes names out of files may write blanks over whole sequences.
+                    self.at = place.end;
+                    vr = VR::UN;
+                }
+                found => return found.map(Some),
+            }
         }
         let value = match &self.bytes[place] {
-            value if value.len() > MAX_VALUE => PrimitiveValue::Empty,
+            value if value.len() > MAX_VALUE => PrimitiveValue::from(LONG),
             value => values::primitive(vr, value, encoding, self.characters.as_ref()),
         };
         Ok(Some(DataElement::new(tag, vr, value)))
@@ -215,7 +227,7 @@ impl Walk<'_> {
             match found {
                 ITEM => items.push(self.item(limit, length, encoding, depth + 1)?),
                 SEQUENCE_END if end.is_none() => break,
-                _ => return Err(Flaw::Broken("a sequence holds what is no item")),
+                _ => return Err(Flaw::Broken(NO_ITEM)),
             }
         }
         Ok(DataElement::new(tag, VR::SQ, DataSetSequence::from(items)))
@@ -228,7 +240,7 @@ impl Walk<'_> {
         encoding: Encoding,
         depth: usize,
     ) -> Result<InMemDicomObject, Flaw> {
-        self.count()?;
+        self.count(ITEM_COUNTS)?;
         let end = match length {
             Some(length) => {
                 let place = self.take(length, limit)?;
@@ -320,10 +332,10 @@ impl Walk<'_> {
         }
     }
 
-    fn count(&mut self) -> Result<(), Flaw> {
+    fn count(&mut self, elements: usize) -> Result<(), Flaw> {
         self.left = self
             .left
-            .checked_sub(1)
+            .checked_sub(elements)
             .ok_or(Flaw::Broken("it has more than a million elements"))?;
         Ok(())
     }

@@ -152,7 +152,9 @@ impl DicomFile {
     fn plane(&self, groups: Groups<'_>, at: usize, placed: bool) -> Plane {
         let slope = groups.read(at, groups::SLOPE, values::decimal);
         let intercept = groups.read(at, groups::INTERCEPT, values::decimal);
-        let rescale = slope.filter(|slope| *slope != 0.0).zip(intercept);
+        let unit = groups.read(at, groups::UNIT, values::text);
+        let hounsfield = unit.is_none_or(|unit| unit == groups::HOUNSFIELD);
+        let rescale = slope.filter(|slope| hounsfield && *slope != 0.0).zip(intercept);
         Plane {
             position: groups.read(at, groups::POSITION, values::vector).filter(|_| placed),
             orientation: groups.read(at, groups::ORIENTATION, values::vector),

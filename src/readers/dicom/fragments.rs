@@ -24,7 +24,11 @@ pub(super) fn frames(
     // Writers that can't seek leave zeros.
     let offsets = offsets.filter(|offsets| offsets.iter().any(|offset| *offset != 0));
     let firsts = match offsets {
-        Some(offsets) => by_offsets(fragments, offsets, n)?,
+        // Where there is one fragment a frame, a wrong table misleads nobody.
+        Some(offsets) => match by_offsets(fragments, offsets, n) {
+            Err(_) if n == fragments.len() => (0..n).collect(),
+            firsts => firsts?,
+        },
         None if n == fragments.len() => (0..n).collect(),
         None => {
             let starts = |at: &usize| {

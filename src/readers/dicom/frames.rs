@@ -114,10 +114,10 @@ impl DicomFile {
             (PixelData::Encapsulated { table, fragments }, Some(codec)) => {
                 let table = self.bytes[table.clone()].chunks_exact(4);
                 let table = table.map(|b| u64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-                let extended = values::decimals(&self.object, tags::EXTENDED_OFFSET_TABLE);
+                let extended = values::offsets(&self.object);
                 let offsets: Vec<u64> = match extended.is_empty() {
                     true => table.collect(),
-                    false => extended.iter().map(|offset| *offset as u64).collect(),
+                    false => extended,
                 };
                 let offsets = (!offsets.is_empty()).then_some(&offsets[..]);
                 let frames = fragments::frames(&self.bytes, fragments, offsets, n).map_err(broken)?;

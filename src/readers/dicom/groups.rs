@@ -14,6 +14,8 @@ pub(super) const THICKNESS: (Tag, Tag) = (tags::PIXEL_MEASURES_SEQUENCE, tags::S
 pub(super) const SLOPE: (Tag, Tag) = (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_SLOPE);
 pub(super) const INTERCEPT: (Tag, Tag) = (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_INTERCEPT);
 pub(super) const UNIT: (Tag, Tag) = (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tags::RESCALE_TYPE);
+/// The rescale type of Hounsfield units.
+pub(super) const HOUNSFIELD: &str = "HU";
 pub(super) const FRAME_TYPE: (Tag, Tag) = (tags::CT_IMAGE_FRAME_TYPE_SEQUENCE, tags::FRAME_TYPE);
 pub(super) const ACQUISITION: (Tag, Tag) = (tags::FRAME_CONTENT_SEQUENCE, tags::FRAME_ACQUISITION_NUMBER);
 pub(super) const KERNEL: (Tag, Tag) = (tags::CT_RECONSTRUCTION_SEQUENCE, tags::CONVOLUTION_KERNEL);

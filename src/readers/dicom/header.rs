@@ -127,6 +127,12 @@ const TERMS: &[&str] = &[
     "Z_EFF",
 ];
 
+/// Rescale types of multi-energy images, whose units are not Hounsfield's whatever a user says (C.11.1.1.2).
+const ENERGY: [&str; 7] = ["ED", "EDW", "HU_MOD", "MGML", "OD", "PCT", "Z_EFF"];
+
+/// No 16 bits of any scanner mean more, not in the scale for metal either.
+const FARTHEST_HU: f32 = 1e6;
+
 /// A term as it may stand in a message; any other text may be about the patient, whatever attribute it stands in.
 fn code(text: &str) -> String {
     match TERMS.contains(&text) {
@@ -201,7 +207,11 @@ impl Ask<'_> {
     fn frames(&self) -> Result<usize, ReadError> {
         let said = match values::text(self.image, tags::NUMBER_OF_FRAMES) {
             None => 1,
-            Some(_) => self.number(tags::NUMBER_OF_FRAMES, "NumberOfFrames")?,
+            // Writers of single frames leave a zero.
+            Some(_) => match self.number(tags::NUMBER_OF_FRAMES, "NumberOfFrames")? {
+                0 => 1,
+                said => said,
+            },
         };
         let frames = usize::try_from(said).ok().filter(|n| (1..=MAX_FRAMES).contains(n));
         let frames = frames.ok_or_else(|| self.wrong("NumberOfFrames", said.to_string(), "1 to 65536"))?;
@@ -246,7 +256,10 @@ impl Ask<'_> {
         let stored = number(tags::BITS_STORED, "BitsStored", "2 to BitsAllocated", 2..=most)?;
         let lowest = i32::from(stored) - 1;
         let expected = "BitsStored - 1 to BitsAllocated - 1";
-        let high = number(tags::HIGH_BIT, "HighBit", expected, lowest..=most - 1)?;
+        let high = match values::text(self.image, tags::HIGH_BIT) {
+            Some(_) => number(tags::HIGH_BIT, "HighBit", expected, lowest..=most - 1)?,
+            None => stored - 1,
+        };
         let signed = number(tags::PIXEL_REPRESENTATION, "PixelRepresentation", "0 or 1", 0..=1)? == 1;
         Ok(Layout {
             rows: rows as usize,
@@ -263,11 +276,21 @@ impl Ask<'_> {
         let groups = Groups::of(self.image);
         let own = |place| groups.read(frame, place, values::decimal);
         let (slope, intercept) = (own(groups::SLOPE), own(groups::INTERCEPT));
-        // US means unspecified, and multi-energy images have units that are not Hounsfield's.
         match groups.read(frame, groups::UNIT, values::text).as_deref() {
-            None | Some("HU") => {}
-            Some("US") if stated.is_some() => {}
-            Some(other) => return Err(self.wrong("RescaleType", code(other), "HU or nothing")),
+            None | Some(groups::HOUNSFIELD) => {}
+            Some(other) if ENERGY.contains(&other) => {
+                return Err(self.wrong("RescaleType", code(other), "HU or nothing"));
+            }
+            // US means unspecified, and many write words of their own.
+            Some(_) if stated.is_some() => {}
+            Some(other) => {
+                return Err(self.wrong(
+                    "RescaleType",
+                    code(other),
+                    "HU or nothing; if its rescale gives Hounsfield units nevertheless, state it: `--assume-rescale \
+                     SLOPE,INTERCEPT`, or `#rescale=SLOPE,INTERCEPT` behind the path",
+                ));
+            }
         }
         if slope == Some(0.0) {
             return Err(self.wrong("RescaleSlope", "0".to_owned(), "a number other than 0"));
@@ -280,7 +303,7 @@ impl Ask<'_> {
                 "RescaleSlope and RescaleIntercept",
             ));
         }
-        match (slope, intercept, stated) {
+        let rescale = match (slope, intercept, stated) {
             (slope, intercept, Some(stated)) => {
                 let same = slope.is_none_or(|slope| slope == stated.slope)
                     && intercept.is_none_or(|intercept| intercept == stated.intercept);
@@ -303,6 +326,15 @@ impl Ask<'_> {
                 "a number, since without it stored values have no Hounsfield units; if you know them, state them: \
                  `--assume-rescale SLOPE,INTERCEPT`, or `#rescale=SLOPE,INTERCEPT` behind the path",
             )),
+        }?;
+        let far = |stored: i32| rescale.hu(stored).abs() > FARTHEST_HU;
+        match far(i32::from(i16::MIN)) || far(i32::from(u16::MAX)) {
+            true => Err(self.wrong(
+                "RescaleSlope or RescaleIntercept",
+                "out of range".to_owned(),
+                "Hounsfield units",
+            )),
+            false => Ok(rescale),
         }
     }
 }

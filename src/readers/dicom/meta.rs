@@ -1,6 +1,6 @@
 //! The start of a DICOM file: preamble, file meta information (PS3.10 7.1) and how the data set behind it is written.
 //!
-//! Of the meta information only the transfer syntax is read, by the lengths of the elements alone, so that flaws which
+//! Of the meta information the transfer syntax and the instance are read, by the lengths of the elements alone, so that flaws which
 //! say nothing of the image (a title that is too long) refuse no file.
 
 use std::io::Read as _;
@@ -31,14 +31,19 @@ const MAX_GROWTH: usize = 100;
 /// What any deflated file may grow to.
 const MIN_INFLATED: usize = 16 << 20;
 
-/// No object may be longer, deflated ones when they are inflated: it is held in memory.
-pub(super) const MAX_OBJECT: usize = 2 << 30;
+/// What no deflated file may grow to.
+const MAX_INFLATED: usize = 512 << 20;
+
+/// No object may be longer: it is held in memory.
+pub(super) const MAX_OBJECT: u64 = 2 << 30;
 
 /// Where the data set starts and how it is written.
 #[derive(Debug, PartialEq)]
 pub(super) struct Start {
     /// Transfer Syntax UID: the file's, or what a data set without meta information looks like.
     pub syntax: String,
+    /// Media Storage SOP Instance UID; empty where there is none.
+    pub instance: String,
     /// Its first byte.
     pub at: usize,
     pub encoding: Encoding,
@@ -52,7 +57,11 @@ pub(super) fn bare_data_set(head: &[u8]) -> bool {
 /// Reads past the meta information, if there is one.
 pub(super) fn start(bytes: &[u8]) -> Result<Start, Flaw> {
     let preamble = if bytes.get(128..132) == Some(b"DICM") { 132 } else { 0 };
-    let (syntax, at) = meta(bytes, preamble)?;
+    let Meta {
+        syntax,
+        instance,
+        end: at,
+    } = meta(bytes, preamble)?;
     let explicit = looks_explicit(&bytes[at..]);
     let (syntax, encoding) = match syntax.as_deref() {
         None if explicit => (uids::EXPLICIT_VR_LITTLE_ENDIAN, Encoding::LITTLE),
@@ -65,26 +74,41 @@ pub(super) fn start(bytes: &[u8]) -> Result<Start, Flaw> {
     };
     Ok(Start {
         syntax: syntax.to_owned(),
+        instance,
         at,
         encoding,
     })
 }
 
-/// The Transfer Syntax UID and where the meta information ends; it is in explicit VR little endian.
-fn meta(bytes: &[u8], mut at: usize) -> Result<(Option<String>, usize), Flaw> {
-    let mut syntax = None;
+/// What is read of the meta information.
+struct Meta {
+    syntax: Option<String>,
+    instance: String,
+    end: usize,
+}
+
+/// A UID has no more letters (PS3.5 6.2).
+const MAX_UID: usize = 64;
+
+/// The meta information, which is in explicit VR little endian.
+fn meta(bytes: &[u8], mut at: usize) -> Result<Meta, Flaw> {
+    let (mut syntax, mut instance) = (None, String::new());
     while let Some([2, 0, element @ ..]) = bytes.get(at..at + 6) {
         let &[low, high, a, b] = element else { break };
-        let long = VR::from_binary([a, b]).is_some_and(super::dataset::has_long_length);
-        let length = match long {
-            true => bytes
-                .get(at + 8..at + 12)
-                .map(|l| u32::from_le_bytes([l[0], l[1], l[2], l[3]]) as usize),
-            false => bytes
-                .get(at + 6..at + 8)
-                .map(|l| usize::from(u16::from_le_bytes([l[0], l[1]]))),
+        let vr = VR::from_binary([a, b]);
+        let long = |at: usize| {
+            let length = bytes.get(at..at + 4)?;
+            Some(u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize)
         };
-        let value = at + if long { 12 } else { 8 };
+        let (length, value) = match vr {
+            Some(vr) if super::dataset::has_long_length(vr) => (long(at + 8), at + 12),
+            Some(_) => {
+                let length = bytes.get(at + 6..at + 8);
+                (length.map(|l| usize::from(u16::from_le_bytes([l[0], l[1]]))), at + 8)
+            }
+            // Some writers have it in implicit VR.
+            None => (long(at + 4), at + 8),
+        };
         let end = length
             .and_then(|length| value.checked_add(length))
             .ok_or(Flaw::Truncated)?;
@@ -93,9 +117,16 @@ fn meta(bytes: &[u8], mut at: usize) -> Result<(Option<String>, usize), Flaw> {
             let text = std::str::from_utf8(value).map_err(|_| Flaw::Broken("TransferSyntaxUID is no UID"))?;
             syntax = Some(text.trim_matches(['\0', ' ']).to_owned());
         }
+        if [low, high] == [3, 0] {
+            instance = String::from_utf8_lossy(&value[..value.len().min(MAX_UID)]).into_owned();
+        }
         at = end;
     }
-    Ok((syntax.filter(|syntax| !syntax.is_empty()), at))
+    Ok(Meta {
+        syntax: syntax.filter(|syntax| !syntax.is_empty()),
+        instance,
+        end: at,
+    })
 }
 
 /// Explicit VR has two letters where implicit VR has the lower half of a length, which is small this early.
@@ -110,7 +141,7 @@ pub(super) fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Flaw> {
     let most = deflated
         .len()
         .saturating_mul(MAX_GROWTH)
-        .clamp(MIN_INFLATED, MAX_OBJECT);
+        .clamp(MIN_INFLATED, MAX_INFLATED);
     let mut inflated = Vec::new();
     DeflateDecoder::new(deflated)
         .take(most as u64 + 1)

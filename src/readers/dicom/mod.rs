@@ -27,6 +27,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, FileMetaTableBuilder};
 
 use self::{
@@ -62,8 +64,8 @@ impl SliceReader for Dicom {
         };
         match head {
             _ if head.get(128..132) == Some(b"DICM") => true,
-            // Group 0002 without a preamble: File Meta Information Group Length.
-            [2, 0, 0, 0, b'U', b'L', ..] => true,
+            // Group 0002 without a preamble.
+            [2, 0, _, 0, b'A'..=b'Z', b'A'..=b'Z', ..] => true,
             _ => meta::bare_data_set(head) && by_name(),
         }
     }
@@ -74,7 +76,7 @@ impl SliceReader for Dicom {
 
     /// A multi-frame object may hold a whole scan.
     fn longest(&self) -> u64 {
-        meta::MAX_OBJECT as u64
+        meta::MAX_OBJECT
     }
 
     fn codecs(&self) -> Vec<(String, String)> {
@@ -112,7 +114,7 @@ impl DicomFile {
         })
     }
 
-    /// All attributes but the pixels. Values of more than a mebibyte are left empty.
+    /// All attributes but the pixels. For a value of more than a mebibyte stands a replacement character.
     pub fn object(&self) -> &DefaultDicomObject {
         &self.object
     }
@@ -121,6 +123,7 @@ impl DicomFile {
 fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<DicomFile, Flaw> {
     let meta::Start {
         syntax,
+        instance,
         mut at,
         encoding,
     } = meta::start(&bytes)?;
@@ -128,7 +131,13 @@ fn parse(mut bytes: Vec<u8>, path: &Path) -> Result<DicomFile, Flaw> {
         bytes = meta::inflate(&bytes[at..])?;
         at = 0;
     }
-    let data_set = dataset::read(&bytes, at, encoding)?;
+    let mut data_set = dataset::read(&bytes, at, encoding)?;
+    if !instance.is_empty() {
+        // Where what identifies is looked for.
+        let tag = tags::MEDIA_STORAGE_SOP_INSTANCE_UID;
+        let value = PrimitiveValue::from(instance);
+        data_set.attributes.put(DataElement::new(tag, VR::UI, value));
+    }
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid("")
         .media_storage_sop_instance_uid("")
@@ -174,8 +183,8 @@ fn guarded<T>(what: &str, path: &Path, read: impl FnOnce() -> Result<T, ReadErro
 
 #[cfg(test)]
 mod tests {
-    use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
-    use dicom_dictionary_std::{tags, uids};
+    use dicom_core::Tag;
+    use dicom_dictionary_std::uids;
     use dicom_object::InMemDicomObject;
 
     use super::*;

@@ -1,6 +1,7 @@
 //! Values of elements: from bytes (PS3.5 6.2), and as what the reader asks for. What can't be read is absent.
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::C};
+use dicom_dictionary_std::tags;
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec as _};
 use dicom_object::InMemDicomObject;
 
@@ -11,6 +12,10 @@ const MAX_PARTS: usize = 16;
 
 /// How much of each: the longest representation of parts has 64 letters.
 const MAX_PART: usize = 64;
+
+/// How much of a value is looked at, in bytes; the longest that is read has six parts of 64 letters. A file may ask for the
+/// same value once a frame.
+const MAX_READ: usize = 4096;
 
 /// A value as its representation says; an incomplete last number is dropped. Text of several parts stays one, with the
 /// backslashes between them: a megabyte of backslashes would be 24 megabytes of parts.
@@ -70,9 +75,15 @@ pub(super) fn character_set(element: &DataElement<InMemDicomObject>) -> Option<S
     last_first.find_map(|name| SpecificCharacterSet::from_code(name.trim()))
 }
 
+/// A value, if it is no longer than one that is read.
+fn short(object: &InMemDicomObject, tag: Tag) -> Option<&PrimitiveValue> {
+    let value = object.get(tag)?.value().primitive()?;
+    (value.calculate_byte_len() <= MAX_READ).then_some(value)
+}
+
 /// The whole text of a value, several parts joined by a backslash, without what it is padded with.
 pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    let value = object.get(tag)?.value().to_str().ok()?;
+    let value = short(object, tag)?.to_str();
     let text = value.trim_matches(['\0', ' ']);
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -88,7 +99,7 @@ pub(super) fn texts(object: &InMemDicomObject, tag: Tag) -> Option<Vec<String>> 
 
 /// All numbers of a value, written as digits or as bytes; none if one of them is no finite number.
 pub(super) fn decimals(object: &InMemDicomObject, tag: Tag) -> Vec<f64> {
-    let numbers = match object.get(tag).and_then(|element| element.value().primitive()) {
+    let numbers = match short(object, tag) {
         Some(PrimitiveValue::Str(_) | PrimitiveValue::Strs(_)) => {
             let parts = texts(object, tag).unwrap_or_default();
             parts.iter().map(|part| part.parse().ok()).collect::<Option<Vec<f64>>>()
@@ -99,6 +110,17 @@ pub(super) fn decimals(object: &InMemDicomObject, tag: Tag) -> Vec<f64> {
     numbers
         .filter(|numbers| numbers.iter().all(|number| number.is_finite()))
         .unwrap_or_default()
+}
+
+/// The offsets of an Extended Offset Table, one a frame.
+pub(super) fn offsets(object: &InMemDicomObject) -> Vec<u64> {
+    let table = object
+        .get(tags::EXTENDED_OFFSET_TABLE)
+        .and_then(|table| table.value().primitive());
+    match table {
+        Some(PrimitiveValue::U64(offsets)) => offsets.to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// The first number.

@@ -22,16 +22,14 @@ const PER_BYTE: usize = 1024;
 
 /// Decodes a frame.
 pub(super) fn decode(stream: &[u8], expected: &Expected) -> Result<Vec<u16>, CodecError> {
-    plausible(
-        FORMAT,
-        stream,
-        expected,
-        PER_BYTE.max(FREE_PIXELS.div_ceil(stream.len().max(1))),
-    )?;
+    let per_byte = |bytes: usize| PER_BYTE.max(FREE_PIXELS.div_ceil(bytes.max(1)));
+    plausible(FORMAT, stream, expected, per_byte(stream.len()))?;
     let codestream = Codestream::read(stream)?;
     let precision = codestream.precision;
     same_frame(FORMAT, (codestream.rows, codestream.columns), precision, expected)?;
     codestream.affordable()?;
+    // Once more, of what is no padding.
+    plausible(FORMAT, &codestream.bytes, expected, per_byte(codestream.bytes.len()))?;
 
     let settings = DecodeSettings {
         resolve_palette_indices: false,
