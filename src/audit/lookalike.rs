@@ -40,7 +40,7 @@ impl Check for NearDuplicateImages {
                 match Fingerprint::read(path) {
                     Ok(fingerprint) => Some((row, fingerprint)),
                     Err(error) => {
-                        tracing::debug!("row {}: {error}", row + 1);
+                        tracing::debug!("row {}: {}", row + 1, error.without_path());
                         None
                     }
                 }

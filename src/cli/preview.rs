@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use hounsfield::{
     cohort::{Cohort, CohortPlan},
     preview::{Preview, PreviewPlan},
@@ -51,6 +51,12 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         per_site: args.per_site,
         seed: args.seed,
     };
+    // Before thousands of slices are read.
+    ensure!(
+        args.out.is_dir() || !args.out.exists(),
+        "--out names a file, give a folder: {:?}",
+        args.out
+    );
     let preview = Preview::draw(&cohort, plan)?;
     for file in preview.write(&args.out)? {
         say!("{}", file.display());

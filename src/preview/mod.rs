@@ -82,7 +82,7 @@ pub enum PreviewError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The folder.
-    #[error("the folder can't be made ({source}): {path:?}")]
+    #[error("the folder can't be made or changed ({source}): {path:?}")]
     Folder {
         /// What the system said.
         source: std::io::Error,
@@ -159,6 +159,25 @@ impl Preview {
         let path = folder.join(SLICES);
         write_csv(&path, &page::list_header(), page::list(&self.sites))?;
         paths.push(path);
+        remove_others(folder, &paths)?;
         Ok(paths)
     }
+}
+
+/// Removes the figures of an earlier page that this one does not have.
+fn remove_others(folder: &Path, kept: &[PathBuf]) -> Result<(), PreviewError> {
+    let failed = |source| PreviewError::Folder {
+        source,
+        path: folder.to_owned(),
+    };
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let figure = name.starts_with("site-") && name.ends_with(".png")
+            || name.starts_with("values-") && name.ends_with(".svg");
+        if figure && !kept.contains(&path) {
+            std::fs::remove_file(&path).map_err(failed)?;
+        }
+    }
+    Ok(())
 }

@@ -84,6 +84,8 @@ impl SliceAddress {
                 path: path.to_owned(),
             };
             match option.split_once('=') {
+                Some(("slice", _)) if address.slice.is_some() => return Err(wrong()),
+                Some(("rescale", _)) if address.rescale.is_some() => return Err(wrong()),
                 Some(("slice", number)) => address.slice = Some(number.parse().map_err(|_| wrong())?),
                 Some(("rescale", numbers)) => address.rescale = Some(numbers.parse().map_err(|_| wrong())?),
                 _ => return Err(wrong()),
@@ -148,6 +150,7 @@ mod tests {
             "a.dcm#frame=1",
             "a.dcm#rescale=0,1",
             "a.dcm#rescale=1",
+            "a.nii#slice=1&slice=2",
         ] {
             let error = SliceAddress::parse(Path::new(text)).unwrap_err();
             assert!(error.to_string().contains("slice=N"), "{error}");

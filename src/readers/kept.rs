@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The `most` last asked for. Each is made once: who asks for it meanwhile waits. What could not be made is tried again by
+/// So many as `most` says of the last asked for. Each is made once: who asks for it meanwhile waits. What could not be made is tried again by
 /// the next who asks.
 ///
 /// Making must not wait for others of this list, nor hand work to rayon: a thread that waits there may be given a piece of
 /// work that waits for this one.
 pub(super) struct Kept<K, V> {
-    most: usize,
+    most: fn() -> usize,
     /// The last asked for first.
     slots: Mutex<Vec<(K, Slot<V>)>>,
 }
@@ -17,7 +17,7 @@ type Slot<V> = Arc<Mutex<Option<V>>>;
 
 impl<K: PartialEq, V: Clone> Kept<K, V> {
     /// Keeps nothing yet.
-    pub(super) const fn new(most: usize) -> Self {
+    pub(super) const fn new(most: fn() -> usize) -> Self {
         Self {
             most,
             slots: Mutex::new(Vec::new()),
@@ -43,7 +43,7 @@ impl<K: PartialEq, V: Clone> Kept<K, V> {
             Some(at) => slots.remove(at),
             None => (key, Slot::default()),
         };
-        slots.truncate(self.most - 1);
+        slots.truncate((self.most)() - 1);
         let asked = Arc::clone(&slot.1);
         slots.insert(0, slot);
         asked
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn many_threads_make_a_thing_once() {
-        let (kept, made) = (Kept::new(2), AtomicUsize::new(0));
+        let (kept, made) = (Kept::new(|| 2), AtomicUsize::new(0));
         let ask = |key: usize| {
             kept.get(key, || {
                 thread::sleep(std::time::Duration::from_millis(20));
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_was_said_and_the_last_asked_for_stays() {
-        let kept = Kept::<_, Arc<usize>>::new(2);
+        let kept = Kept::<_, Arc<usize>>::new(|| 2);
         let make = |key: usize| kept.get(key, || Ok::<_, ()>(Arc::new(key))).unwrap();
         let values: Vec<Arc<usize>> = [1, 2, 1, 3].map(make).into();
         assert!(Arc::ptr_eq(&values[0], &values[2]));
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_failed_or_panicked_is_tried_again() {
-        let kept = Kept::new(1);
+        let kept = Kept::new(|| 1);
         assert_eq!(kept.get("a", || Err("no")), Err("no"));
         let panicked = thread::scope(|scope| {
             scope

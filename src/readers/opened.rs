@@ -1,8 +1,8 @@
 //! Files and members of archives, found by their address: opened, read, hashed.
 //!
 //! Files with many slices and archives stay open for as long as they are among the last that were asked for, since a
-//! cohort's rows name the slices of one file one by one. At most two of the former, whose bytes are in memory (as many
-//! as their reader's `longest`), and four of the latter, of which the lists are.
+//! cohort's rows name the slices of one file one by one. One of the former for each processor is kept, two at least, with its
+//! bytes in memory ([`SliceReader::longest`](super::SliceReader::longest)), and four of the latter, of which the lists are.
 
 use std::{
     fs::{self, File},
@@ -21,10 +21,15 @@ use crate::{
 /// Enough for every signature: a DICOM file's stands behind a preamble of 128 bytes.
 pub(super) const HEAD: usize = 132;
 
-static STACKS: Kept<Key, Arc<dyn Slices>> = Kept::new(2);
-static ARCHIVES: Kept<Key, Arc<Archive>> = Kept::new(4);
-/// Hashes of files with many slices; as long as threads may be.
-static HASHES: Kept<Key, String> = Kept::new(64);
+static STACKS: Kept<Key, Arc<dyn Slices>> = Kept::new(|| threads().max(2));
+static ARCHIVES: Kept<Key, Arc<Archive>> = Kept::new(|| threads().max(4));
+/// Hashes of files with many slices.
+static HASHES: Kept<Key, String> = Kept::new(|| threads().max(64));
+
+/// Each may stand in a file of its own.
+fn threads() -> usize {
+    rayon::current_num_threads()
+}
 
 /// A file or a member of an archive, and what tells that it is still the same.
 #[derive(Debug, PartialEq)]

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "D,H,W", value_parser = counts)]
     size: Option<[usize; 3]>,
     /// What is filled up with, HU
-    #[arg(long, value_name = "HU", default_value_t = PADDING_HU, allow_negative_numbers = true, requires = "size")]
+    #[arg(long, value_name = "HU", default_value_t = PADDING_HU, allow_negative_numbers = true, value_parser = finite, requires = "size")]
     fill: Hu,
     /// Write 32-bit floats even where 16-bit integers hold all values
     #[arg(long)]
@@ -82,4 +82,9 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     };
     write_volume(&volume, &args.target, &options)?;
     Ok(Done::Whole)
+}
+
+fn finite(text: &str) -> Result<Hu, String> {
+    let hu = text.trim().parse().ok().filter(|hu: &Hu| hu.is_finite());
+    hu.ok_or_else(|| "expected Hounsfield units, e.g. `-1024`".to_owned())
 }

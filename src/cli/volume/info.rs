@@ -11,8 +11,7 @@ const TILTED: f64 = 0.01;
 
 pub fn run(args: &SourceArgs) -> anyhow::Result<Done> {
     let file = source(args)?;
-    let volume = &file.volume;
-    let geometry = &volume.geometry;
+    let (volume, geometry) = (&file.volume, &file.volume.geometry);
     say!("format       {}", file.format);
     if let Some((slope, intercept)) = file.scaling {
         say!("scaling      slope {slope}, intercept {intercept}, applied");
@@ -38,13 +37,16 @@ pub fn run(args: &SourceArgs) -> anyhow::Result<Done> {
             geometry.tilt()
         );
     }
-    values(volume)?;
+    values(file.volume)?;
     Ok(Done::Whole)
 }
 
-fn values(volume: &CtVolume) -> anyhow::Result<()> {
-    let mut finite: Vec<Hu> = volume.voxels.iter().copied().filter(|hu| hu.is_finite()).collect();
-    let others = volume.voxels.len() - finite.len();
+fn values(volume: CtVolume) -> anyhow::Result<()> {
+    // In the order of memory and without a copy: a scan may have gigabytes.
+    let (mut finite, _) = volume.voxels.into_raw_vec_and_offset();
+    let voxels = finite.len();
+    finite.retain(|hu| hu.is_finite());
+    let others = voxels - finite.len();
     if others > 0 {
         say!("not finite   {others} voxels");
     }
@@ -57,8 +59,12 @@ fn values(volume: &CtVolume) -> anyhow::Result<()> {
         .fold((Hu::MAX, Hu::MIN), |(low, high), hu| (low.min(*hu), high.max(*hu)));
     say!("values       {low} to {high} HU, mean {mean:.4}");
     let last = finite.len() - 1;
+    // What lies below one rank need not be looked at for the next.
+    let mut below = 0;
     let ranks = PERCENTILES.map(|percent| {
-        let (_, hu, _) = finite.select_nth_unstable_by(last * percent / 100, Hu::total_cmp);
+        let rank = last * percent / 100;
+        let (_, hu, _) = finite[below..].select_nth_unstable_by(rank - below, Hu::total_cmp);
+        below = rank;
         format!("{percent} %: {hu}")
     });
     say!("percentiles  {}", ranks.join(", "));

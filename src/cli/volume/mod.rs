@@ -10,7 +10,7 @@ use anyhow::{bail, ensure};
 use hounsfield::{
     ct::{CtVolume, Rescale},
     index::read_scan,
-    readers::{ReadError, Stated, open_volume},
+    readers::{ReadError, SliceAddress, Stated, open_volume},
 };
 
 use super::Done;
@@ -68,6 +68,9 @@ fn source(args: &SourceArgs) -> anyhow::Result<Source> {
     let file = match path.is_dir() {
         true => None,
         false => match open_volume(path, &stated) {
+            Err(ReadError::NoVolume { .. }) if SliceAddress::parse(path)?.member.is_some() => {
+                bail!("a series in an archive is read as a whole, name the archive alone (and `--scan N`): {path:?}")
+            }
             Err(ReadError::NoVolume { .. }) => None,
             file => Some(file?),
         },
@@ -96,7 +99,8 @@ fn source(args: &SourceArgs) -> anyhow::Result<Source> {
 
 /// Refuses to write over what is read.
 fn keep_source(source: &Path, target: &Path) -> anyhow::Result<()> {
-    match (source.canonicalize(), target.canonicalize()) {
+    let file = SliceAddress::parse(source)?.file;
+    match (file.canonicalize(), target.canonicalize()) {
         (Ok(from), Ok(to)) if from == to => bail!("source and target are one file, name another target: {target:?}"),
         _ => Ok(()),
     }

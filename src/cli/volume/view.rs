@@ -6,6 +6,7 @@ use anyhow::ensure;
 use hounsfield::{
     ct::{CtVolume, HuWindow},
     journal::Sheet,
+    transforms::Window,
     transforms::resample,
 };
 use ndarray::{Array2, Axis, s};
@@ -24,7 +25,7 @@ pub struct Args {
     /// Where the sheet goes
     #[arg(value_name = "OUT.png")]
     target: PathBuf,
-    /// The window: `lung`, `mediastinum`, `wide`, or centre and width in HU
+    /// The window: `lung`, `mediastinum`, `wide`, `bone`, or centre and width in HU
     #[arg(long, value_name = "NAME|C,W", default_value = "lung", value_parser = window, allow_hyphen_values = true)]
     window: HuWindow,
     /// Planes, each in rows of its own
@@ -159,11 +160,9 @@ fn window(text: &str) -> Result<HuWindow, String> {
         let (center, width): (f32, f32) = (center.trim().parse().ok()?, width.trim().parse().ok()?);
         (center.is_finite() && width.is_finite() && width > 0.0).then_some(HuWindow { center, width })
     };
-    match text {
-        "lung" => Some(HuWindow::LUNG),
-        "mediastinum" => Some(HuWindow::MEDIASTINUM),
-        "wide" => Some(HuWindow::WIDE),
-        _ => numbers(),
+    match Window::named(text) {
+        Some(window) => Some(window.0),
+        None => numbers(),
     }
-    .ok_or_else(|| "expected lung, mediastinum, wide, or centre and width in HU, e.g. `-600,1500`".to_owned())
+    .ok_or_else(|| "expected lung, mediastinum, wide, bone, or centre and width in HU, e.g. `-600,1500`".to_owned())
 }

@@ -2,7 +2,6 @@
 
 use std::{ops::Range, path::PathBuf};
 
-use dicom_dictionary_std::tags;
 use dicom_transfer_syntax_registry::{TransferSyntaxIndex as _, TransferSyntaxRegistry};
 use ndarray::Array2;
 

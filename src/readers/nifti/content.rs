@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 
 use super::{Header, NiftiError};
 use crate::readers::{MAX_SIDE, MAX_VOLUME, MAX_VOXELS};
@@ -82,8 +82,19 @@ fn inflate(compressed: &[u8]) -> Result<(Header, Vec<u8>), NiftiError> {
         });
     }
     // What follows is not kept, but its end holds the checksum of all.
-    io::copy(&mut stream.take(MAX_VOLUME), &mut io::sink()).map_err(inflate_error)?;
+    match io::copy(&mut stream.take(MAX_VOLUME), &mut io::sink()) {
+        // Copies that are padded with zeros are whole nevertheless.
+        Err(error) if compressed.ends_with(&[0; 8]) => padded(compressed).then_some(()).ok_or(inflate_error(error))?,
+        copied => copied.map(drop).map_err(inflate_error)?,
+    }
     Ok((header, bytes))
+}
+
+/// Whether zeros and nothing else follow on one whole stream, whose checksum is right.
+fn padded(compressed: &[u8]) -> bool {
+    let mut stream = GzDecoder::new(compressed);
+    let whole = io::copy(&mut stream.by_ref().take(MAX_VOLUME), &mut io::sink()).is_ok();
+    whole && stream.into_inner().iter().all(|byte| *byte == 0)
 }
 
 /// Goes on reading until there are so many bytes, or no more.

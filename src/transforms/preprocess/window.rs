@@ -16,6 +16,12 @@ impl Window {
         ("bone", HuWindow::BONE),
     ];
 
+    /// The window of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let found = Self::NAMED.iter().find(|(known, _)| *known == name);
+        found.map(|(_, window)| Self(*window))
+    }
+
     /// Its name; its ends in HU where it has none.
     pub fn name(&self) -> String {
         match Self::NAMED.iter().find(|(_, window)| *window == self.0) {
@@ -61,10 +67,7 @@ impl<'de> Deserialize<'de> for Window {
             }
 
             fn visit_str<E: de::Error>(self, name: &str) -> Result<Window, E> {
-                match Window::NAMED.iter().find(|(known, _)| *known == name) {
-                    Some((_, window)) => Ok(Window(*window)),
-                    None => Err(E::unknown_variant(name, &["lung", "mediastinum", "wide", "bone"])),
-                }
+                Window::named(name).ok_or_else(|| E::unknown_variant(name, &["lung", "mediastinum", "wide", "bone"]))
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Window, A::Error> {
