@@ -162,6 +162,18 @@ pub enum CodecError {
     },
 }
 
+impl CodecError {
+    fn damaged(format: &'static str, what: &str) -> Self {
+        let what = what.to_owned();
+        Self::Damaged { format, what }
+    }
+
+    fn unsupported(format: &'static str, feature: &str) -> Self {
+        let feature = feature.to_owned();
+        Self::Unsupported { format, feature }
+    }
+}
+
 /// The checks that all formats share; `per_byte` is how many pixels a byte of the stream can hold at most.
 fn plausible(format: &'static str, stream: &[u8], expected: &Expected, per_byte: usize) -> Result<usize, CodecError> {
     let (rows, columns) = (expected.rows, expected.columns);

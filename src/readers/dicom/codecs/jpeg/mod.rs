@@ -118,15 +118,9 @@ const PIXELS_END: CodecError = CodecError::Truncated {
 };
 
 fn damaged(what: &str) -> CodecError {
-    CodecError::Damaged {
-        format: FORMAT,
-        what: what.to_owned(),
-    }
+    CodecError::damaged(FORMAT, what)
 }
 
 fn unsupported(feature: &str) -> CodecError {
-    CodecError::Unsupported {
-        format: FORMAT,
-        feature: feature.to_owned(),
-    }
+    CodecError::unsupported(FORMAT, feature)
 }

@@ -65,15 +65,9 @@ pub(super) fn decode(stream: &[u8], expected: &Expected) -> Result<Vec<u16>, Cod
 }
 
 fn damaged(what: &str) -> CodecError {
-    CodecError::Damaged {
-        format: FORMAT,
-        what: what.to_owned(),
-    }
+    CodecError::damaged(FORMAT, what)
 }
 
 fn unsupported(feature: &str) -> CodecError {
-    CodecError::Unsupported {
-        format: FORMAT,
-        feature: feature.to_owned(),
-    }
+    CodecError::unsupported(FORMAT, feature)
 }
