@@ -300,30 +300,37 @@ impl Labels {
         if alone > 0 {
             let share = format!("{} of {}", count(alone), counted(slices, "slice"));
             warnings.push(format!(
-                "{share} have no row in the labels, joined by {key}, and no label"
+                "{share} {} no row in the labels, joined by {key}, and no label",
+                have(slices)
             ));
         }
         if keys > hit {
             let share = format!("{} of {}", count(keys - hit), counted(keys, &format!("{key} key")));
-            warnings.push(format!("{share} of the labels have no slice"));
+            warnings.push(format!("{share} of the labels {} no slice", have(keys)));
         }
         if empty > 0 {
             warnings.push(format!(
-                "{} have a row in the labels whose `{}` is empty",
+                "{} {} a row in the labels whose `{}` is empty",
                 counted(empty, "slice"),
+                have(empty),
                 self.label_column
             ));
         }
         if keyless > 0 {
             warnings.push(format!(
-                "{} of {} of the labels have nothing in `{}`",
+                "{} of {} of the labels {} nothing in `{}`",
                 count(keyless),
                 counted(self.table.n_rows, "row"),
+                have(self.table.n_rows),
                 self.key_column
             ));
         }
         warnings
     }
+}
+
+fn have(n: usize) -> &'static str {
+    if n == 1 { "has" } else { "have" }
 }
 
 fn cell_text(cell: &Option<String>) -> Option<&str> {

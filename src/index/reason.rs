@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::readers::{Refusal, SliceAddress};
+use crate::{
+    readers::{Refusal, SliceAddress},
+    words::counted,
+};
 
 /// A file, or a slice of one, that is no row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +132,7 @@ impl fmt::Display for Reason {
                 f.write_str("the same SOP Instance UID and position as another file of its series, but other pixels")
             }
             Self::SamePixels => f.write_str("the same pixels at the same position as another slice of the scan"),
-            Self::FewSlices(n) => write!(f, "its scan has {n} slices, fewer than were asked for"),
+            Self::FewSlices(n) => write!(f, "its scan has {}, fewer than were asked for", counted(*n, "slice")),
             Self::NotSelected => f.write_str("not selected"),
             Self::Unreadable(sentence) => f.write_str(sentence),
         }

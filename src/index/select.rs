@@ -131,7 +131,7 @@ impl Selections {
                 }
                 if *rows > hits.rows() {
                     let share = format!("{} of {}", count(rows - hits.rows()), counted(*rows, "name"));
-                    warnings.push(format!("{share} of the list are those of no slice"));
+                    warnings.push(format!("{share} of the list found no slice"));
                 }
             }
             let slices = scans.iter_mut().flat_map(|scan| &mut scan.slices);
