@@ -1,9 +1,6 @@
 //! `hounsfield index`: folders of scans to a cohort's table.
 
-use std::{
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use hounsfield::{
@@ -14,7 +11,7 @@ use hounsfield::{
     },
     progress::Progress,
     study::user_pseudonymizer,
-    words::counted,
+    words::{count, counted},
 };
 
 use super::{Done, device::stop_at_ctrl_c};
@@ -67,9 +64,9 @@ pub struct Args {
     /// Where the list of what was left out goes [default: beside the table]
     #[arg(long, value_name = "FILE")]
     left_out: Option<PathBuf>,
-    /// Threads that read [default: all processors]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
+    /// Threads that read; of them at most two have a volume open [default: all processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    threads: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -85,7 +82,7 @@ enum SiteFrom {
 pub fn run(args: &Args) -> anyhow::Result<Done> {
     // Whatever can be wrong with the question is said before an hour of reading.
     Table::check_name(&args.out)?;
-    let folder = folder_of(&args.out)?;
+    let files = Files::of(args)?;
     let ids = match args.keep_ids {
         true => Pseudonymizer::keep(),
         false => user_pseudonymizer(args.salt.as_deref())?,
@@ -114,18 +111,15 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     if index.burned_in > 0 && !burned_in_scans {
         let files = counted(index.burned_in, "file");
         warnings.push(format!(
-            "{files} that were left out have text in the picture (Burned In Annotation is YES)"
+            "text is in the picture (Burned In Annotation is YES) of {files} left out"
         ));
     }
     for warning in &warnings {
         tracing::warn!("{warning}");
     }
-    let odd = odd(&index.scans, &ids);
+    let (odd, lines) = odd(&index.scans, &ids);
     if args.strict && !odd.is_empty() {
-        bail!(
-            "`--strict`: {} odd about scans, nothing was written",
-            counted(odd.len(), "thing")
-        );
+        bail!(refused(&lines));
     }
 
     let table = Table::of(
@@ -134,20 +128,16 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             ids: &ids,
             site: &args.site(),
             roots: &args.roots,
-            folder: &folder,
+            folder: &folder_of(&args.out)?,
             selection: selections.words.as_deref(),
             labels: joined.as_ref(),
         },
     );
-    let left_out = args.left_out.clone().unwrap_or_else(|| beside(&args.out, "left-out"));
-    write_left_out(&left_out, &index.left_out, &folder_of(&left_out)?)?;
-    say_left_out(&index, &left_out)?;
+    let left_out = &files.left_out;
+    write_left_out(left_out, &index.left_out, &folder_of(left_out)?)?;
+    say_left_out(&index, left_out)?;
     if table.n_rows == 0 {
-        bail!(
-            "no axial CT slice in {}; why is in {}",
-            counted(index.files, "file"),
-            left_out.display()
-        );
+        bail!("{}", files.no_row(&index));
     }
     if let Some(path) = &args.phi_report {
         let rows = write_confidential(path, &index, &table)?;
@@ -157,7 +147,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             path.display()
         );
     }
-    write_checks(&beside(&args.out, "checks"), &odd, &ids)?;
+    write_checks(&files.checks, &odd, &ids)?;
     // Last, so that a table has its neighbours.
     table.write(&args.out)?;
     say_what_was_written(&index, &table, args)?;
@@ -172,6 +162,20 @@ impl Args {
             (None, SiteFrom::Manufacturer) => Site::Manufacturer,
             (None, SiteFrom::Folder) => Site::Folder,
         }
+    }
+}
+
+impl Args {
+    /// The files that are read by name, and the salt, which is kept.
+    fn inputs(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let lists = self.select.iter().filter_map(|selection| match selection {
+            Selection::List(path) => Some(("--select list=", path.as_path())),
+            _ => None,
+        });
+        let labels = self.labels.iter().map(|path| ("--labels", path.as_path()));
+        let salt = self.salt.iter().map(|path| ("--salt", path.as_path()));
+        let roots = self.roots.iter().map(|path| ("a file to be indexed", path.as_path()));
+        lists.chain(labels).chain(salt).chain(roots)
     }
 }
 
@@ -200,9 +204,9 @@ fn quiet_readers() {
     }));
 }
 
-/// All that is odd, each said as a warning.
-fn odd<'a>(scans: &'a [Scan], ids: &Pseudonymizer) -> Vec<(&'a Scan, Check)> {
-    let mut odd = Vec::new();
+/// All that is odd, and the lines that say it, which are warnings too.
+fn odd<'a>(scans: &'a [Scan], ids: &Pseudonymizer) -> (Vec<(&'a Scan, Check)>, Vec<String>) {
+    let (mut odd, mut lines) = (Vec::new(), Vec::new());
     let pseudonyms = scans.iter().map(|scan| scan.pseudonym(ids));
     for (at, (scan, pseudonym)) in scans.iter().zip(pseudonyms).enumerate() {
         // Where identifiers are kept they are kept out of the log.
@@ -212,11 +216,32 @@ fn odd<'a>(scans: &'a [Scan], ids: &Pseudonymizer) -> Vec<(&'a Scan, Check)> {
             pseudonym
         };
         for check in checks(scan) {
-            tracing::warn!("{name}: {}: {check}", check.kind());
+            let line = format!("{name}: {}: {check}", check.kind());
+            tracing::warn!("{line}");
+            lines.push(line);
             odd.push((scan, check));
         }
     }
-    odd
+    (odd, lines)
+}
+
+/// Lines of an error that are read; the log has all of them.
+const SHOWN: usize = 20;
+
+/// What `--strict` says.
+fn refused(lines: &[String]) -> String {
+    let n = counted(lines.len(), "thing");
+    let mut said = format!(
+        "`--strict`: {n} odd about scans, nothing was written; leave these scans out, or leave out `--strict` to get the \
+         table with a list of them"
+    );
+    for line in lines.iter().take(SHOWN) {
+        said += &format!("\n  {line}");
+    }
+    if lines.len() > SHOWN {
+        said += &format!("\n  and {} more", count(lines.len() - SHOWN));
+    }
+    said
 }
 
 fn say_left_out(index: &Index, path: &Path) -> anyhow::Result<()> {
@@ -256,6 +281,77 @@ fn folder_of(file: &Path) -> anyhow::Result<PathBuf> {
     folder
         .canonicalize()
         .with_context(|| format!("the folder can't be written to (create it first): {}", folder.display()))
+}
+
+/// The files that are written, each under a name of its own.
+struct Files {
+    out: PathBuf,
+    checks: PathBuf,
+    left_out: PathBuf,
+}
+
+impl Files {
+    /// Looks whether all of them can be written and none is another one, or one that is read.
+    fn of(args: &Args) -> anyhow::Result<Self> {
+        let files = Self {
+            out: args.out.clone(),
+            checks: beside(&args.out, "checks"),
+            left_out: args.left_out.clone().unwrap_or_else(|| beside(&args.out, "left-out")),
+        };
+        let mut outputs = vec![
+            ("--out", &files.out),
+            ("the checks beside --out", &files.checks),
+            ("--left-out", &files.left_out),
+        ];
+        outputs.extend(args.phi_report.as_ref().map(|path| ("--phi-report", path)));
+        let mut known: Vec<(&str, PathBuf)> = args.inputs().map(|(name, path)| (name, real(path))).collect();
+        for (option, path) in outputs {
+            let folder = folder_of(path)?;
+            // Made and gone: an hour of reading ends with a table.
+            tempfile::tempfile_in(&folder)
+                .with_context(|| format!("{option}: the folder can't be written to: {}", folder.display()))?;
+            let path = real(path);
+            if path.is_dir() {
+                bail!("{option} is a folder, expected the name of a file: {}", path.display());
+            }
+            if let Some((other, _)) = known.iter().find(|(_, known)| *known == path) {
+                bail!(
+                    "{option} and {other} are one file, give each a name of its own: {}",
+                    path.display()
+                );
+            }
+            known.push((option, path));
+        }
+        Ok(files)
+    }
+
+    /// Why there is no table.
+    fn no_row(&self, index: &Index) -> String {
+        let slices: usize = index.scans.iter().map(|scan| scan.slices.len()).sum();
+        let why = match slices {
+            0 => format!("no axial CT slice in {}", counted(index.files, "file")),
+            n => format!("the selection takes none of {}", counted(n, "slice")),
+        };
+        let old = [&self.out, &self.checks].into_iter().filter(|path| path.exists());
+        let old: Vec<String> = old.map(|path| path.display().to_string()).collect();
+        let old = match old.is_empty() {
+            true => String::new(),
+            false => format!("; an earlier run's {} stay as they were", old.join(" and ")),
+        };
+        format!("{why}{old}; the reasons are in {}", self.left_out.display())
+    }
+}
+
+/// A path as other paths are compared with it, whether something is there or not.
+fn real(path: &Path) -> PathBuf {
+    let whole = || {
+        let folder = folder_of(path).ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    path.canonicalize()
+        .ok()
+        .or_else(whole)
+        .unwrap_or_else(|| path.to_owned())
 }
 
 /// `cohort.left-out.csv` beside `cohort.csv`.

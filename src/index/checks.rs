@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     series::{SAME_PLACE, Scan},
-    slice::{Place, cross, dot, minus},
+    slice::{PIXEL, Place, cross, dot, minus},
 };
 use crate::words::counted;
 
@@ -87,6 +87,11 @@ pub enum Check {
         /// The first slice that differs from the one before it, counted from 0 at the head.
         first: usize,
     },
+    /// Pixel Spacing is missing, or no size of a pixel.
+    PixelSpacing {
+        /// How many slices have none.
+        slices: usize,
+    },
     /// Slice Thickness is not the same in all slices.
     Thickness {
         /// The least in mm.
@@ -94,7 +99,7 @@ pub enum Check {
         /// The greatest in mm.
         thickest: f64,
     },
-    /// The series holds several stacks: matrices, pixel spacings or acquisitions.
+    /// The series holds several stacks: matrices, pixel spacings, kernels or phases.
     Parts {
         /// How many stacks it holds.
         parts: usize,
@@ -124,6 +129,7 @@ impl Check {
             Self::Shifted { .. } => "shifted slices",
             Self::Turned { .. } => "changed orientation",
             Self::Rescale { .. } => "changed rescale",
+            Self::PixelSpacing { .. } => "pixel spacing",
             Self::Thickness { .. } => "changed thickness",
             Self::Parts { .. } => "mixed stacks",
             Self::Few { .. } => "few slices",
@@ -168,7 +174,7 @@ impl fmt::Display for Check {
             ),
             Self::SamePosition { slices: n, first } => write!(
                 f,
-                "{} at the position of another, with other pixels, the first at {first:.2} mm",
+                "{} at the position of another, with other pixels, the first at {first:.2} mm: index the files of each phase or reconstruction by themselves",
                 slices(*n)
             ),
             Self::Tilt { degrees, stated } => {
@@ -193,10 +199,17 @@ impl fmt::Display for Check {
                     "{pairs} pairs of rescale slope and intercept, the first change at slice {first}"
                 )
             }
+            Self::PixelSpacing { slices: n } => write!(
+                f,
+                "{} with no Pixel Spacing from {} to {} mm: lengths in them can't be told",
+                slices(*n),
+                PIXEL.start(),
+                PIXEL.end()
+            ),
             Self::Thickness { thinnest, thickest } => write!(f, "slices are {thinnest} to {thickest} mm thick"),
             Self::Parts { parts } => write!(
                 f,
-                "the series holds {parts} stacks of other matrix, pixel spacing or acquisition, each a scan of its own"
+                "the series holds {parts} stacks of other matrix, pixel spacing, kernel or phase, each a scan of its own"
             ),
             Self::Few { slices: n } => write!(f, "{} only", slices(*n)),
             Self::BurnedIn { slices: n } => write!(
@@ -238,6 +251,8 @@ pub fn checks(scan: &Scan) -> Vec<Check> {
     add(shift(scan));
     add((scan.turned > 0).then_some(Check::Turned { slices: scan.turned }));
     add(rescale(scan));
+    let unmeasured = slices().filter(|slice| slice.pixel_spacing.is_none()).count();
+    add((unmeasured > 0).then_some(Check::PixelSpacing { slices: unmeasured }));
     let thickness = || slices().filter_map(|slice| slice.thickness);
     let (thinnest, thickest) = (
         thickness().fold(f64::INFINITY, f64::min),
@@ -256,7 +271,8 @@ pub fn checks(scan: &Scan) -> Vec<Check> {
 pub fn usual_step(scan: &Scan) -> Option<f64> {
     let mut steps: Vec<f64> = gaps(scan).map(|(_, gap)| gap).filter(|gap| *gap > SAME_PLACE).collect();
     steps.sort_by(f64::total_cmp);
-    let median = *steps.get(steps.len() / 2)?;
+    // Of two in the middle the shorter: the longer one may be a gap.
+    let median = *steps.get(steps.len().checked_sub(1)? / 2)?;
     steps.retain(|step| (step - median).abs() <= tolerance(median));
     Some(steps.iter().sum::<f64>() / steps.len() as f64)
 }
@@ -285,7 +301,7 @@ fn steps(scan: &Scan) -> Vec<Check> {
         }
         let times = (gap / step).round();
         if times >= 2.0 && (gap - times * step).abs() <= (MULTIPLE * step).max(ROUNDING) {
-            missing.push((from, times as usize - 1));
+            missing.push((from, (times as usize).saturating_sub(1)));
         } else {
             uneven.push((from, gap));
         }
@@ -293,7 +309,7 @@ fn steps(scan: &Scan) -> Vec<Check> {
     let mut found = Vec::new();
     if let Some((first, _)) = missing.first() {
         found.push(Check::Missing {
-            slices: missing.iter().map(|(_, slices)| slices).sum(),
+            slices: missing.iter().fold(0, |sum, (_, slices)| sum.saturating_add(*slices)),
             gaps: missing.len(),
             first: *first,
             step,
@@ -420,6 +436,20 @@ mod tests {
     }
 
     #[test]
+    fn one_gap_of_two_steps_is_a_gap_and_not_the_usual_step() {
+        assert_eq!(
+            said(&[10.0, 7.5, 2.5], |_, _| ())[0],
+            "missing slices: 1 slice missing in 1 gap of a stack with steps of 2.500 mm, the first below 7.50 mm"
+        );
+    }
+
+    #[test]
+    fn any_positions_are_counted_without_overflow() {
+        let far = [9e4, -9e4, 1e-2, 0.0, -1e-2, 1e16, 9e18, -1e300, 1e300];
+        assert!(!said(&far, |_, _| ()).is_empty());
+    }
+
+    #[test]
     fn uneven_steps_are_counted_and_placed() {
         let mut heights = even();
         heights[3] -= 0.9;
@@ -435,7 +465,10 @@ mod tests {
         heights.push(0.0);
         assert_eq!(
             said(&heights, |_, _| ()),
-            ["same position: 1 slice at the position of another, with other pixels, the first at 0.00 mm"]
+            [
+                "same position: 1 slice at the position of another, with other pixels, the first at 0.00 mm: \
+              index the files of each phase or reconstruction by themselves"
+            ]
         );
         let twins = said(&heights, |at, slice| {
             if at == 4 || at == 13 {
@@ -483,6 +516,14 @@ mod tests {
                 "changed thickness: slices are 1.25 to 5 mm thick",
                 "burned-in text: 1 slice with text in the picture (Burned In Annotation is YES): look for names before it is shared",
             ]
+        );
+    }
+
+    #[test]
+    fn pixels_of_no_size_are_said() {
+        assert_eq!(
+            said(&even(), |_, slice| slice.pixel_spacing = None),
+            ["pixel spacing: 13 slices with no Pixel Spacing from 0.01 to 100 mm: lengths in them can't be told"]
         );
     }
 

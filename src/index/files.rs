@@ -1,20 +1,20 @@
 //! Files by the names that a user's table gives them: a whole path, its end, or the name without its ending.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::Path,
+};
 
 use crate::readers::SliceAddress;
 
-/// What columns of files are called, in lower case.
-pub(super) const COLUMNS: [&str; 8] = [
-    "path",
-    "file",
-    "filename",
-    "file_name",
-    "filepath",
-    "file_path",
-    "image",
-    "dicom",
-];
+/// What columns of files are called, as [`bare`] has it.
+pub(super) const COLUMNS: [&str; 6] = ["path", "file", "filename", "filepath", "image", "dicom"];
+
+/// A column's name as names are compared: `patientid` of `Patient ID` and `patient_id`.
+pub(super) fn bare(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !matches!(letter, ' ' | '_' | '-'));
+    letters.collect::<String>().to_lowercase()
+}
 
 /// Rows of a table that name files.
 #[derive(Debug, Default)]
@@ -33,13 +33,18 @@ struct Name {
 
 impl NamedFiles {
     /// Adds a row. Parts of a name stand between slashes, also backslashes, and behind the `!` of an archive; `#slice=N`
-    /// names one slice of a file.
+    /// names one slice of a file. What a cohort's table says of a slice is found as it stands there.
     pub fn add(&mut self, name: &str, row: usize) {
-        let (place, slice) = match name.rsplit_once("#slice=") {
-            Some((place, number)) if number.parse::<usize>().is_ok() => (place, number.parse().ok()),
-            _ => (name, None),
-        };
-        let mut folders = parts(place);
+        // A file may be called `a#slice=1`.
+        self.put(parts(name), None, row);
+        if let Ok(address) = SliceAddress::parse(Path::new(name))
+            && (address.slice.is_some() || address.rescale.is_some())
+        {
+            self.put(parts_of(&address), address.slice, row);
+        }
+    }
+
+    fn put(&mut self, mut folders: Vec<String>, slice: Option<usize>, row: usize) {
         if let Some(last) = folders.pop() {
             self.rows.entry(last).or_default().push(Name { folders, slice, row });
         }
@@ -47,8 +52,7 @@ impl NamedFiles {
 
     /// The row that names a slice; the longest name where several do.
     pub fn row(&self, address: &SliceAddress) -> Option<usize> {
-        let mut folders = parts(&address.file.to_string_lossy());
-        folders.extend(address.member.iter().flat_map(|member| parts(member)));
+        let mut folders = parts_of(address);
         let last = folders.pop()?;
         let fits = |name: &&Name| {
             folders.ends_with(&name.folders) && name.slice.is_none_or(|slice| Some(slice) == address.slice)
@@ -71,6 +75,12 @@ fn parts(path: &str) -> Vec<String> {
     path.split(['/', '\\', '!']).filter(part).map(str::to_owned).collect()
 }
 
+fn parts_of(address: &SliceAddress) -> Vec<String> {
+    let mut folders = parts(&address.file.to_string_lossy());
+    folders.extend(address.member.iter().flat_map(|member| parts(member)));
+    folders
+}
+
 fn without_ending(name: &str) -> &str {
     let short = name.strip_suffix(".gz").unwrap_or(name);
     match short.rsplit_once('.') {
@@ -81,7 +91,7 @@ fn without_ending(name: &str) -> &str {
 
 /// Files that each row was found to name.
 #[derive(Debug, Default)]
-pub(super) struct Hits<'a>(BTreeMap<usize, BTreeSet<(&'a std::path::Path, Option<&'a str>)>>);
+pub(super) struct Hits<'a>(BTreeMap<usize, BTreeSet<(&'a Path, Option<&'a str>)>>);
 
 impl<'a> Hits<'a> {
     pub fn add(&mut self, row: usize, address: &'a SliceAddress) {
@@ -105,8 +115,6 @@ impl<'a> Hits<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn row(names: &[&str], address: &str) -> Option<usize> {
@@ -133,5 +141,31 @@ mod tests {
         assert_eq!(row(&names, "/data/P.nii.gz#slice=3"), Some(1));
         assert_eq!(row(&names, "/data/P.nii.gz#slice=4"), Some(2));
         assert_eq!(row(&names, "/data/Q.nii.gz#slice=4"), Some(3));
+    }
+
+    #[test]
+    fn what_a_cohorts_table_says_is_found() {
+        let names = [
+            "in/a#rescale=1,-1024",
+            "in/b#slice=2&rescale=1,-1024",
+            "in/z.zip!./p/0#rescale=1,0",
+        ];
+        for (at, name) in names.iter().enumerate() {
+            assert_eq!(row(&names, &format!("/data/{name}")), Some(at), "{name}");
+        }
+        assert_eq!(row(&names, "/data/in/b#slice=3"), None);
+        // A file may have a name that looks like more.
+        let mut files = NamedFiles::default();
+        files.add("in/c#slice=3", 0);
+        assert_eq!(files.row(&SliceAddress::of(Path::new("/data/in/c#slice=3"))), Some(0));
+    }
+
+    #[test]
+    fn columns_are_told_whatever_stands_between_their_words() {
+        assert!(
+            ["Patient ID", "patient_id", "PatientID", "patient-id"]
+                .iter()
+                .all(|name| bare(name) == "patientid")
+        );
     }
 }

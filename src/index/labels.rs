@@ -1,14 +1,17 @@
 //! Labels from the user's table, joined by patient, study or file.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use super::{
     IndexError, Scan,
-    files::{COLUMNS, Hits, NamedFiles},
+    files::{COLUMNS, Hits, NamedFiles, bare},
 };
 use crate::{
     ct::Pseudonymizer,
-    tables::{TextTable, holds_identifiers, looks_identifying, read_table},
+    tables::{TextTable, holds_day, holds_identifiers, holds_names, looks_identifying, read_table},
     words::{count, counted},
 };
 
@@ -54,36 +57,15 @@ impl LabelKey {
     /// The name of its column in a table.
     fn column(&self, table: &TextTable) -> Result<String, IndexError> {
         let (given, usual): (_, &[&str]) = match self {
-            Self::Patient(column) => (
-                column,
-                &[
-                    "patient_id",
-                    "patientid",
-                    "patient",
-                    "pid",
-                    "subject_id",
-                    "subject",
-                    "id",
-                ],
-            ),
-            Self::Study(column) => (
-                column,
-                &[
-                    "study_id",
-                    "studyid",
-                    "study",
-                    "studyinstanceuid",
-                    "study_instance_uid",
-                    "study_uid",
-                ],
-            ),
+            Self::Patient(column) => (column, &["patientid", "patient", "pid", "subjectid", "subject", "id"]),
+            Self::Study(column) => (column, &["studyid", "study", "studyinstanceuid", "studyuid"]),
             Self::File(column) => (column, &COLUMNS),
         };
         if let Some(column) = given {
             table.column(column)?;
             return Ok(column.clone());
         }
-        let named = |usual: &&str| table.names().find(|name| name.to_lowercase() == **usual);
+        let named = |usual: &&str| table.names().find(|name| bare(name) == **usual);
         let found = usual.iter().find_map(named);
         found.map(str::to_owned).ok_or_else(|| IndexError::NoKeyColumn {
             key: self.name(),
@@ -129,7 +111,7 @@ impl Labels {
     fn of(table: TextTable, key: LabelKey, label: Option<&str>) -> Result<Self, IndexError> {
         let key_column = key.column(&table)?;
         let others: Vec<&str> = table.names().filter(|name| *name != key_column).collect();
-        let label_column = match (label, table.names().find(|name| *name == "label")) {
+        let label_column = match (label, table.names().find(|name| bare(name) == "label")) {
             (Some(label), _) => {
                 table.column(label)?;
                 label.to_owned()
@@ -187,7 +169,7 @@ impl Labels {
     ///
     /// # Errors
     ///
-    /// A row that names several files.
+    /// A row that names several files, and no row that names anything.
     pub fn join(&self, scans: &[Scan], ids: &Pseudonymizer) -> Result<Joined, IndexError> {
         let mut by_key = HashMap::new();
         let mut by_file = NamedFiles::default();
@@ -230,6 +212,14 @@ impl Labels {
                 files,
             });
         }
+        if hits.rows() == 0 && !scans.is_empty() {
+            return Err(IndexError::NoMatch {
+                key: self.key.name(),
+                keys: by_key.len(),
+                column: self.key_column.clone(),
+                cased: self.fit_but_for_case(scans, ids),
+            });
+        }
         let cells = |column: &[Option<String>]| -> Vec<Vec<Option<String>>> {
             let cell = |row: &Option<usize>| row.and_then(|row| cell_text(&column[row])).map(str::to_owned);
             rows.iter().map(|rows| rows.iter().map(cell).collect()).collect()
@@ -262,6 +252,27 @@ impl Labels {
         })
     }
 
+    /// How many keys are those of a scan where upper and lower case are one.
+    fn fit_but_for_case(&self, scans: &[Scan], ids: &Pseudonymizer) -> usize {
+        let names = |scan: &Scan| match self.key {
+            LabelKey::Patient(_) => {
+                let raw = scan.series.patient().0;
+                vec![raw.to_lowercase(), ids.patient(raw).to_lowercase()]
+            }
+            LabelKey::Study(_) => vec![scan.series.study().to_lowercase()],
+            LabelKey::File(_) => {
+                let slices = scan.slices.iter().map(|placed| &placed.slice.address.file);
+                let names = slices.filter_map(|file| file.file_name());
+                names.map(|name| name.to_string_lossy().to_lowercase()).collect()
+            }
+        };
+        let names: HashSet<String> = scans.iter().flat_map(names).collect();
+        let last = |key: &str| key.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase();
+        self.keys()
+            .filter(|(_, key)| names.contains(&key.to_lowercase()) || names.contains(&last(key)))
+            .count()
+    }
+
     /// Whether rows of one key differ in a column.
     fn varies(&self, column: &[Option<String>]) -> bool {
         let mut first = HashMap::new();
@@ -289,30 +300,37 @@ impl Labels {
         if alone > 0 {
             let share = format!("{} of {}", count(alone), counted(slices, "slice"));
             warnings.push(format!(
-                "{share} have no row in the labels, joined by {key}, and no label"
+                "{share} {} no row in the labels, joined by {key}, and no label",
+                have(slices)
             ));
         }
         if keys > hit {
             let share = format!("{} of {}", count(keys - hit), counted(keys, &format!("{key} key")));
-            warnings.push(format!("{share} of the labels have no slice"));
+            warnings.push(format!("{share} of the labels {} no slice", have(keys)));
         }
         if empty > 0 {
             warnings.push(format!(
-                "{} have a row in the labels whose `{}` is empty",
+                "{} {} a row in the labels whose `{}` is empty",
                 counted(empty, "slice"),
+                have(empty),
                 self.label_column
             ));
         }
         if keyless > 0 {
             warnings.push(format!(
-                "{} of {} of the labels have nothing in `{}`",
+                "{} of {} of the labels {} nothing in `{}`",
                 count(keyless),
                 counted(self.table.n_rows, "row"),
+                have(self.table.n_rows),
                 self.key_column
             ));
         }
         warnings
     }
+}
+
+fn have(n: usize) -> &'static str {
+    if n == 1 { "has" } else { "have" }
 }
 
 fn cell_text(cell: &Option<String>) -> Option<&str> {
@@ -321,30 +339,27 @@ fn cell_text(cell: &Option<String>) -> Option<&str> {
 
 /// Whether a column tells who its rows are, by its name, by dates and UIDs, or by holding what files say of patients.
 fn identifies(name: &str, cells: &[Vec<Option<String>>], scans: &[Scan]) -> bool {
-    if looks_identifying(name) || name.to_lowercase().contains("date") {
+    if looks_identifying(name) {
         return true;
     }
     let flat: Vec<Option<String>> = cells.iter().flatten().cloned().collect();
-    if flat.iter().flatten().any(|cell| is_uid(cell) || is_date(cell)) {
+    if flat.iter().flatten().any(|cell| is_uid(cell) || holds_day(cell)) {
         return true;
     }
-    let slices = || {
+    let facts = || {
         scans
             .iter()
             .flat_map(|scan| scan.slices.iter().map(|placed| &placed.slice.series))
     };
-    let nothing = "\u{0}nothing";
-    let patients: Vec<&str> = slices().map(|series| series.patient().0).collect();
-    let persons: Vec<&str> = slices()
-        .map(|series| {
-            series
-                .person
-                .as_deref()
-                .and_then(|person| person.split(['^', '\u{1f}']).next())
-        })
-        .map(|name| name.filter(|name| !name.is_empty()).unwrap_or(nothing))
+    let patients: Vec<&str> = facts().map(|facts| facts.patient().0).collect();
+    let accessions: Vec<&str> = facts()
+        .map(|facts| facts.accession.as_deref().unwrap_or_default())
         .collect();
-    holds_identifiers(&flat, &patients) || holds_identifiers(&flat, &persons)
+    let persons: Vec<&str> = facts()
+        .map(|facts| facts.person.as_deref().unwrap_or_default())
+        .map(|person| person.split('\u{1f}').next().unwrap_or_default())
+        .collect();
+    holds_identifiers(&flat, &patients) || holds_identifiers(&flat, &accessions) || holds_names(&flat, &persons)
 }
 
 /// Numbers between points, four or more.
@@ -354,25 +369,6 @@ fn is_uid(cell: &str) -> bool {
         && parts
             .iter()
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// A day as ISO 8601 or DICOM writes it, whatever follows.
-fn is_date(cell: &str) -> bool {
-    let digits: Vec<u8> = cell.bytes().filter(u8::is_ascii_digit).take(8).collect();
-    let shape = match cell.as_bytes() {
-        [_, _, _, _, b'-' | b'/' | b'.', _, _, b'-' | b'/' | b'.', ..] => true,
-        _ => cell.len() == 8 && cell.bytes().all(|byte| byte.is_ascii_digit()),
-    };
-    let number = |range: std::ops::Range<usize>| {
-        digits[range]
-            .iter()
-            .fold(0, |n, digit| n * 10 + u32::from(digit - b'0'))
-    };
-    shape
-        && digits.len() == 8
-        && (1900..2100).contains(&number(0..4))
-        && (1..=12).contains(&number(4..6))
-        && (1..=31).contains(&number(6..8))
 }
 
 #[cfg(test)]
@@ -469,6 +465,42 @@ mod tests {
     }
 
     #[test]
+    fn labels_of_others_are_an_error_that_says_how_they_are_compared() {
+        let of = |key: &str| {
+            let labels = table(&[&["Patient ID", "Label", "n"], &[key, "a", "1"]]);
+            let labels = Labels::of(labels, LabelKey::Patient(None), None).unwrap();
+            labels.join(&patients(&["Pat1"]), &ids()).unwrap_err().to_string()
+        };
+        let error = of("X9");
+        assert!(
+            error.starts_with("none of the 1 patient keys of the labels in `Patient ID`"),
+            "{error}"
+        );
+        assert!(
+            error.contains("pseudonyms") && !error.contains("upper and lower") && !error.contains("X9"),
+            "{error}"
+        );
+        assert!(of("PAT1").ends_with("some are but for upper and lower case"));
+    }
+
+    #[test]
+    fn a_name_an_accession_and_days_are_withheld_however_they_are_written() {
+        let names = ["who", "number", "when", "grade", "free"];
+        let labels = table(&[
+            &[&["patient", "label"], &names[..]].concat(),
+            &["P1", "a", "Ms DOE", "acc 77A", "5.3.2020", "3", "none"],
+        ]);
+        let mut scans = patients(&["P1"]);
+        for placed in &mut scans[0].slices {
+            Arc::make_mut(&mut placed.slice.series).accession = Some("77a".to_owned());
+        }
+        let labels = Labels::of(labels, LabelKey::Patient(None), None).unwrap();
+        let joined = labels.join(&scans, &ids()).unwrap();
+        let names: Vec<&str> = joined.carried.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["grade", "free"]);
+    }
+
+    #[test]
     fn columns_that_identify_or_vary_are_withheld() {
         let table = table(&[
             &[
@@ -528,9 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn days_and_identities_are_told_from_numbers() {
-        assert!(is_date("2020-03-05") && is_date("20200305") && is_date("2020/03/05 14:00"));
-        assert!(!is_date("20209305") && !is_date("12345678") && !is_date("0.12-34"));
+    fn identities_are_told_from_numbers() {
         assert!(is_uid("1.2.840.113.7") && !is_uid("1.2.3") && !is_uid("1.2.x.4.5"));
     }
 }

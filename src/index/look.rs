@@ -5,7 +5,10 @@ use std::{
     io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use ndarray::{ArrayView2, Axis};
@@ -13,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     LeftOut, Reason, kind,
-    slice::{Held, Image, Place, SeriesFacts, Slice},
+    slice::{Held, Image, PIXEL, Place, SeriesFacts, Slice},
 };
 use crate::{
     ct::{CtVolume, Hu, Rescale, lung_fraction},
@@ -26,11 +29,17 @@ use crate::{
 /// Air around a body is below this in any CT, however noisy; a volume without it is a mask, or no CT.
 pub(super) const NO_AIR: Hu = -200.0;
 
+/// No Hounsfield unit is as far from 0: dense metal has some 30,000, on extended scales.
+const FARTHEST: Hu = 1e6;
+
+/// Volumes that are in memory at once, however many threads there are: one of 512 x 512 x 1000 takes a gigabyte.
+const VOLUMES: usize = 2;
+
 /// Enough for every signature (the preamble of a DICOM file and its four letters).
 const HEAD: u64 = 132;
 
 /// How files are looked into.
-pub(super) struct Look {
+pub(super) struct Look<'a> {
     /// What stored values mean where a file does not say it.
     pub rescale: Option<Rescale>,
     /// Whether pixels are decoded; else volumes are passed over.
@@ -41,6 +50,47 @@ pub(super) struct Look {
     pub series: Held<SeriesFacts>,
     /// Lists of attributes with identifying content, each held once.
     pub findings: Held<Vec<Finding>>,
+    /// Places for volumes.
+    pub volumes: Places,
+    /// Set when the user wants no more; what was seen of a file is then not whole.
+    pub stop: &'a AtomicBool,
+}
+
+/// Places that threads take in turn.
+pub(super) struct Places {
+    free: Mutex<usize>,
+    given_back: Condvar,
+}
+
+impl Places {
+    /// As many as volumes may be in memory at once.
+    pub fn for_volumes() -> Self {
+        Self {
+            free: Mutex::new(VOLUMES),
+            given_back: Condvar::new(),
+        }
+    }
+
+    /// Waits for a place; it is free again when what is given is dropped.
+    fn take(&self) -> Taken<'_> {
+        // A count is whole after any panic of another thread.
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .given_back
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Taken(self)
+    }
+}
+
+struct Taken<'a>(&'a Places);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.given_back.notify_one();
+    }
 }
 
 /// What a file holds.
@@ -59,7 +109,7 @@ pub(super) fn sentence(error: &ReadError) -> String {
     error.without_path()
 }
 
-impl Look {
+impl Look<'_> {
     /// Looks into a file or a member of an archive, which may be broken in any way.
     pub fn file(&self, address: &SliceAddress, root: usize) -> Seen {
         // Nothing that is looked into outlives a panic in it, and what is held is whole after one.
@@ -152,12 +202,17 @@ impl Look {
                     continue;
                 }
             };
+            if let Some(reason) = image.as_ref().and_then(|image| beyond(image.range?)) {
+                seen.leave(&address, reason);
+                continue;
+            }
             seen.slices.push(Slice {
                 instance: facts.sop_instance.as_deref().map(|uid| (mark(uid), at)),
                 number: facts.instance_number,
                 acquisition: plane.acquisition,
                 place,
-                pixel_spacing: plane.pixel_spacing,
+                temporal: plane.temporal_position,
+                pixel_spacing: usable(plane.pixel_spacing),
                 thickness: plane.thickness,
                 rescale: plane.rescale.or(stated),
                 kvp: facts.kvp,
@@ -174,8 +229,16 @@ impl Look {
 
     /// A volume of a file that knows no patient.
     fn volume(&self, address: &SliceAddress, root: usize) -> Result<Seen, ReadError> {
+        let _place = self.volumes.take();
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(Seen::default());
+        }
         let volume = readers::read_volume(Path::new(&address.to_string()))?.axial();
-        let lowest = volume.voxels.iter().copied().fold(Hu::INFINITY, Hu::min);
+        // What is no number is padding to some writers.
+        let (lowest, highest) = extent(volume.voxels.iter().copied().filter(|hu| !hu.is_nan()));
+        if let Some(reason) = beyond((lowest, highest)).filter(|_| lowest <= highest) {
+            return Ok(Seen::left_out(address, reason));
+        }
         if lowest > NO_AIR {
             return Ok(Seen::left_out(address, Reason::NoHu(lowest)));
         }
@@ -185,7 +248,9 @@ impl Look {
             volume: true,
             ..SeriesFacts::default()
         });
-        let slices = (0..volume.voxels.dim().0).map(|at| of_volume(&volume, at, address, root, &series));
+        let slices = (0..volume.voxels.dim().0)
+            .take_while(|_| !self.stop.load(Ordering::Relaxed))
+            .map(|at| of_volume(&volume, at, address, root, &series));
         Ok(Seen {
             slices: slices.collect(),
             ..Seen::default()
@@ -263,6 +328,7 @@ fn series_facts(facts: &Facts, address: &SliceAddress) -> SeriesFacts {
     SeriesFacts {
         patient_id: facts.patient_id.clone(),
         person,
+        accession: facts.accession_number.clone(),
         study: facts.study.clone(),
         series_is_folder: facts.series.is_none(),
         series: facts.series.clone().unwrap_or_else(folder),
@@ -270,6 +336,7 @@ fn series_facts(facts: &Facts, address: &SliceAddress) -> SeriesFacts {
         manufacturer: facts.manufacturer.clone(),
         model: facts.model.clone(),
         kernel: facts.kernel.clone(),
+        image_type: facts.image_type.join("\\"),
         institution: facts.institution.clone(),
         transfer_syntax: facts.transfer_syntax.clone(),
     }
@@ -304,7 +371,7 @@ fn of_volume(volume: &CtVolume, at: usize, address: &SliceAddress, root: usize, 
     Slice {
         number: i32::try_from(at).ok(),
         place: Place::of(position, [w[0], w[1], w[2], h[0], h[1], h[2]]),
-        pixel_spacing: Some([geometry.spacing[1], geometry.spacing[2]]),
+        pixel_spacing: usable(Some([geometry.spacing[1], geometry.spacing[2]])),
         rows,
         columns,
         image: Some(of_hu(volume.voxels.index_axis(Axis(0), at))),
@@ -317,9 +384,7 @@ fn of_hu(hu: ArrayView2<Hu>) -> Image {
     let finite = || hu.iter().copied().filter(|hu| hu.is_finite());
     let n = finite().count();
     let sum: f64 = finite().map(f64::from).sum();
-    let range = finite().fold((Hu::INFINITY, Hu::NEG_INFINITY), |(low, high), hu| {
-        (low.min(hu), high.max(hu))
-    });
+    let range = extent(finite());
     Image {
         sha256: hash(hu.dim(), hu.iter().map(|hu| hu.to_le_bytes())),
         range: (n > 0).then_some(range),
@@ -327,6 +392,24 @@ fn of_hu(hu: ArrayView2<Hu>) -> Image {
         padded: 0.0,
         lung: lung_fraction(hu),
     }
+}
+
+/// The lowest and the highest value.
+fn extent(values: impl Iterator<Item = Hu>) -> (Hu, Hu) {
+    values.fold((Hu::INFINITY, Hu::NEG_INFINITY), |(low, high), hu| {
+        (low.min(hu), high.max(hu))
+    })
+}
+
+/// Why values of this range are none that a CT has, if they are none.
+fn beyond((lowest, highest): (Hu, Hu)) -> Option<Reason> {
+    let near = |hu: Hu| hu.abs() <= FARTHEST;
+    (!near(lowest) || !near(highest)).then_some(Reason::BeyondHu(lowest, highest))
+}
+
+/// A pixel spacing that can be one.
+fn usable(spacing: Option<[f64; 2]>) -> Option<[f64; 2]> {
+    spacing.filter(|spacing| spacing.iter().all(|mm| PIXEL.contains(mm)))
 }
 
 /// See [`Image::sha256`].
@@ -341,6 +424,8 @@ fn hash((rows, columns): (usize, usize), values: impl Iterator<Item = [u8; 4]>) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use ndarray::Array2;
 
     use super::*;
@@ -375,6 +460,35 @@ mod tests {
             "78130e4d7cb757829032985cc9f4107a3748516e722428f637ea7a0fb0dc5dd1"
         );
         assert_ne!(found, hash((2, 1), stored.iter().map(|value| value.to_le_bytes())));
+    }
+
+    #[test]
+    fn values_and_spacings_that_no_scanner_makes_are_told() {
+        assert!(beyond((-32_768.0, 65_535.0)).is_none());
+        for range in [(0.0, Hu::INFINITY), (-1e38, 0.0), (Hu::NAN, 0.0)] {
+            assert!(beyond(range).is_some(), "{range:?}");
+        }
+        assert!(usable(Some([0.7, 0.7])).is_some());
+        for spacing in [[f64::NAN, 0.7], [-0.7, 0.7], [0.0, 0.7], [1e308, 1e-308]] {
+            assert!(usable(Some(spacing)).is_none(), "{spacing:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_volumes_than_places_are_open() {
+        let places = Places::for_volumes();
+        let (open, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let _place = places.take();
+                    most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        assert!((1..=VOLUMES).contains(&most.into_inner()));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod files;
 mod kind;
 mod labels;
 mod look;
+mod patients;
 mod reason;
 mod select;
 mod series;
@@ -47,7 +48,7 @@ pub use self::{
     volume::read_scan,
 };
 use self::{
-    look::{Look, Seen},
+    look::{Look, Places, Seen},
     slice::Held,
 };
 use crate::{
@@ -96,7 +97,7 @@ pub struct Index {
 impl Index {
     /// Walks the folders, looks into all files and puts slices into scans.
     ///
-    /// Memory holds a few hundred bytes a slice, and one file a thread.
+    /// Memory holds some 2 KB a slice (191 MB for 20,000, measured with the table), one file a thread, and two volumes.
     ///
     /// ```
     /// use std::sync::atomic::AtomicBool;
@@ -126,6 +127,8 @@ impl Index {
             confidential: plan.confidential,
             series: Held::new(),
             findings: Held::new(),
+            volumes: Places::for_volumes(),
+            stop,
         };
         let mut index = Self {
             left_out: walk.left_out,
@@ -146,9 +149,11 @@ impl Index {
                 .extend(seen.confidential.map(|list| (walk.files[file].0.clone(), list)));
         }
         name_volumes_apart(&mut slices, &mut index.warnings);
+        index.warnings.extend(patients::agree(&mut slices));
         index.scans = series::scans(slices, &mut index.left_out);
         index.drop_short_scans(plan.min_slices);
         index.warn_of_patients();
+        index.warnings.extend(patients::copies(&index.scans));
         index.sort_left_out();
         Ok(index)
     }
@@ -369,6 +374,22 @@ pub enum IndexError {
         /// The columns there are.
         columns: String,
     },
+    /// Labels of others, or by other names.
+    #[error(
+        "none of the {keys} {key} keys of the labels in `{column}` is that of a slice: they are compared letter by letter, {}{}",
+        compared_with(.key),
+        but_for_case(.cased)
+    )]
+    NoMatch {
+        /// `patient`, `study` or `file`.
+        key: &'static str,
+        /// How many there are.
+        keys: usize,
+        /// Their column.
+        column: String,
+        /// How many would fit but for upper and lower case.
+        cased: usize,
+    },
     /// One key with two labels.
     #[error(
         "rows {first} and {second} of the labels are of one {key} and differ in `{column}`: remove one, or join by another key"
@@ -437,6 +458,20 @@ pub enum IndexError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+fn compared_with(key: &str) -> &'static str {
+    match key {
+        "file" => "with the ends of paths, with or without the name's ending",
+        _ => "with the files' own identifiers and with their pseudonyms",
+    }
+}
+
+fn but_for_case(cased: &usize) -> &'static str {
+    match cased {
+        0 => "",
+        _ => "; some are but for upper and lower case",
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::readers::{Refusal, SliceAddress};
+use crate::{
+    readers::{Refusal, SliceAddress},
+    words::counted,
+};
 
 /// A file, or a slice of one, that is no row of the table.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +26,8 @@ pub enum Reason {
     Hidden,
     /// A link that leads out of the folder, or to another folder.
     Link,
+    /// A file that was reached before, by a link or below another folder that was asked for.
+    SameFile,
     /// A member of an archive that is never read.
     Refused(Refusal),
     /// DICOMDIR: a list of other files.
@@ -33,6 +38,8 @@ pub enum Reason {
     Picture,
     /// A volume whose values are no Hounsfield units of a body; its lowest value.
     NoHu(f32),
+    /// Values that are no Hounsfield units of anything: the lowest and the highest.
+    BeyondHu(f32, f32),
     /// DICOM, but not CT.
     NotCt,
     /// A localizer (scout, topogram).
@@ -78,16 +85,16 @@ impl Reason {
             Self::NotAxial(_) => "not axial",
             Self::Turned => "mixed orientation",
             Self::NoPlace => "no position",
-            Self::SameInstance(_) | Self::SamePixels => "duplicate",
+            Self::SameFile | Self::SameInstance(_) | Self::SamePixels => "duplicate",
             Self::FewSlices(_) => "few slices",
             Self::NotSelected => "not selected",
-            Self::Unreadable(_) => "unreadable",
+            Self::BeyondHu(..) | Self::Unreadable(_) => "unreadable",
         }
     }
 
     /// Whether something went wrong, rather than that something else lay there.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Unreadable(_) | Self::Name)
+        matches!(self, Self::BeyondHu(..) | Self::Unreadable(_) | Self::Name)
     }
 }
 
@@ -97,6 +104,7 @@ impl fmt::Display for Reason {
             Self::NoImage => f.write_str("no CT file by its first bytes"),
             Self::Hidden => f.write_str("its name, or its folder's, starts with a dot"),
             Self::Link => f.write_str("a link to another folder: name its target to read it"),
+            Self::SameFile => f.write_str("a file that was read before, by a link or below another folder"),
             Self::Refused(why) => write!(f, "a member of the archive {why}"),
             Self::Directory => f.write_str("a list of other files"),
             Self::Name => f.write_str("its name is no text that a table could hold: rename it"),
@@ -105,6 +113,10 @@ impl fmt::Display for Reason {
                 f,
                 "a volume whose lowest value is {lowest}: a mask, or not CT, since air around a body is below {} HU",
                 super::look::NO_AIR
+            ),
+            Self::BeyondHu(lowest, highest) => write!(
+                f,
+                "its values reach from {lowest} to {highest}, which are no Hounsfield units: look at its rescale slope and intercept"
             ),
             Self::NotCt => f.write_str("a DICOM object that is no CT image"),
             Self::Localizer => f.write_str("a localizer by Image Type"),
@@ -120,7 +132,7 @@ impl fmt::Display for Reason {
                 f.write_str("the same SOP Instance UID and position as another file of its series, but other pixels")
             }
             Self::SamePixels => f.write_str("the same pixels at the same position as another slice of the scan"),
-            Self::FewSlices(n) => write!(f, "its scan has {n} slices, fewer than were asked for"),
+            Self::FewSlices(n) => write!(f, "its scan has {}, fewer than were asked for", counted(*n, "slice")),
             Self::NotSelected => f.write_str("not selected"),
             Self::Unreadable(sentence) => f.write_str(sentence),
         }

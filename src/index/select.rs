@@ -3,11 +3,16 @@
 //! A rule that is the same for all scans can't tell classes apart. A list can: slices with lesions of the ill, any slices
 //! of the healthy, is a known way to results that are too good. So the table says for every row what it was chosen by.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use super::{
     Index, IndexError, Joined, LeftOut, Reason,
-    files::{COLUMNS, Hits, NamedFiles},
+    files::{COLUMNS, Hits, NamedFiles, bare},
     series::Placed,
 };
 use crate::{
@@ -84,7 +89,8 @@ impl Selections {
                     let names = names.filter_map(|(row, name)| Some((row, name.as_deref()?.trim())));
                     names.clone().for_each(|(row, name)| files.add(name, row));
                     let word = format!("list={}", &sha256_file(path)?[..12]);
-                    let rows = names.count();
+                    // A name that stands twice is one.
+                    let rows = names.map(|(_, name)| name).collect::<HashSet<_>>().len();
                     (Rule::List { files, rows }, word)
                 }
             };
@@ -125,7 +131,7 @@ impl Selections {
                 }
                 if *rows > hits.rows() {
                     let share = format!("{} of {}", count(rows - hits.rows()), counted(*rows, "name"));
-                    warnings.push(format!("{share} of the list are those of no slice"));
+                    warnings.push(format!("{share} of the list found no slice"));
                 }
             }
             let slices = scans.iter_mut().flat_map(|scan| &mut scan.slices);
@@ -196,7 +202,7 @@ fn list(path: &std::path::Path) -> Result<(TextTable, String), IndexError> {
     let table = read_table(path)?;
     let named = COLUMNS
         .iter()
-        .find_map(|usual| table.names().find(|name| name.to_lowercase() == *usual));
+        .find_map(|usual| table.names().find(|name| bare(name) == *usual));
     if let Some(column) = named.map(str::to_owned) {
         return Ok((table, column));
     }

@@ -1,7 +1,7 @@
 //! Slices to scans: which belong together, and in which order they lie from head to foot.
 //!
-//! A scan is what one would stack into a volume: slices of one patient, study and series with one matrix and one pixel
-//! spacing, all axial and parallel. A series that holds several such stacks, as phases or matrices, gives several scans.
+//! A scan is what one would stack into a volume: slices of one patient, study and series with one matrix, pixel spacing
+//! and kernel, all axial and parallel. A series that holds several such stacks, as phases or matrices, gives several scans.
 //! Slices are ordered by Image Position (Patient) along the normal, never by file name or Instance Number, which follow
 //! the table, the reconstruction or the archive as often as the patient.
 
@@ -113,7 +113,7 @@ fn stacks(slices: Vec<Slice>, leave: &mut impl FnMut(Slice, Reason)) -> Vec<Scan
         let n = turned.len();
         turned.into_iter().for_each(|slice| leave(slice, Reason::Turned));
         let first = stacks.len();
-        stacks.extend(by_acquisition(slices).into_iter().map(|slices| stack(slices, leave)));
+        stacks.extend(by_phase(slices).into_iter().map(|slices| stack(slices, leave)));
         stacks[first].turned = n;
     }
     let n = stacks.len();
@@ -123,14 +123,14 @@ fn stacks(slices: Vec<Slice>, leave: &mut impl FnMut(Slice, Reason)) -> Vec<Scan
     stacks
 }
 
-/// One group for each size and pixel spacing, in the order in which they occur.
+/// One group for each size, pixel spacing and kernel, in the order in which they occur.
 fn by_matrix(slices: Vec<Slice>) -> Vec<Vec<Slice>> {
     let matrix = |slice: &Slice| {
         // To a ten-thousandth of a millimetre: writers round differently.
         let spacing = slice
             .pixel_spacing
             .map(|spacing| spacing.map(|mm| (mm * 1e4).round() as i64));
-        (slice.rows, slice.columns, spacing)
+        (slice.rows, slice.columns, spacing, slice.series.kernel.clone())
     };
     split(slices, matrix)
 }
@@ -176,30 +176,51 @@ fn parallel(slices: Vec<Slice>) -> (Vec<Slice>, Vec<Slice>) {
     (kept, turned)
 }
 
-/// One group for each acquisition where that takes repeated positions apart, as it does with the phases of a contrast
-/// study; else one group, since step-and-shoot scanners count an acquisition for each step.
-fn by_acquisition(slices: Vec<Slice>) -> Vec<Vec<Slice>> {
-    let repeats = |slices: &mut dyn Iterator<Item = &Slice>| {
-        let mut heights: Vec<f64> = slices.filter_map(height).collect();
-        heights.sort_by(f64::total_cmp);
-        heights.windows(2).filter(|pair| pair[1] - pair[0] < SAME_PLACE).count()
-    };
-    let all = repeats(&mut slices.iter());
-    if all == 0 || slices.iter().any(|slice| slice.acquisition.is_none()) {
+/// A way to tell apart what lies at one place.
+type Key = fn(&Slice) -> (Option<i32>, &str);
+
+/// What phases and reconstructions differ in, in the order in which it is tried.
+const KEYS: [Key; 3] = [
+    |slice| (slice.acquisition, ""),
+    |slice| (slice.temporal, ""),
+    |slice| (None, &slice.series.image_type),
+];
+
+/// One group for each phase or reconstruction, where something takes repeated positions apart; else one group.
+fn by_phase(slices: Vec<Slice>) -> Vec<Vec<Slice>> {
+    KEYS.iter().fold(vec![slices], |groups, key| {
+        groups.into_iter().flat_map(|slices| apart(slices, *key)).collect()
+    })
+}
+
+/// One group for each value of the key where that takes half of the repeated positions apart or more, as acquisitions do with the
+/// phases of a contrast study; else one group, since step-and-shoot scanners count an acquisition for each step.
+fn apart(slices: Vec<Slice>, key: Key) -> Vec<Vec<Slice>> {
+    let all = repeats(slices.iter());
+    if all == 0 {
         return vec![slices];
     }
-    let mut acquisitions = BTreeMap::<_, Vec<&Slice>>::new();
+    let mut groups = BTreeMap::<_, Vec<&Slice>>::new();
     for slice in &slices {
-        acquisitions.entry(slice.acquisition).or_default().push(slice);
+        groups.entry(key(slice)).or_default().push(slice);
     }
-    let apart: usize = acquisitions
-        .values()
-        .map(|slices| repeats(&mut slices.iter().copied()))
-        .sum();
-    match acquisitions.len() > 1 && apart == 0 {
-        true => split(slices, |slice| slice.acquisition),
+    let left: usize = groups.values().map(|slices| repeats(slices.iter().copied())).sum();
+    // Each phase repeats a place of another one; steps have places of their own, but for a copy here and there.
+    let phases = groups.len() > 1 && groups.len() - 1 <= all;
+    match phases && 2 * left <= all {
+        true => split(slices, |slice| {
+            let (number, text) = key(slice);
+            (number, text.to_owned())
+        }),
         false => vec![slices],
     }
+}
+
+/// How many slices lie at the place of another one.
+fn repeats<'a>(slices: impl Iterator<Item = &'a Slice>) -> usize {
+    let mut heights: Vec<f64> = slices.filter_map(height).collect();
+    heights.sort_by(f64::total_cmp);
+    heights.windows(2).filter(|pair| pair[1] - pair[0] < SAME_PLACE).count()
 }
 
 /// How far a slice lies towards the head along its own normal.
@@ -317,6 +338,57 @@ mod tests {
             slice.acquisition = Some(at as i32);
         }
         assert_eq!(sorted(steps).0.len(), 1);
+    }
+
+    /// Three phases of three slices, told apart by `change`.
+    fn phases(change: impl Fn(usize, &mut Slice)) -> Vec<Slice> {
+        let heights = [10.0, 5.0, 0.0].into_iter().cycle().take(9);
+        let mut slices: Vec<Slice> = heights.map(testing::slice).collect();
+        for (at, slice) in slices.iter_mut().enumerate() {
+            change(at / 3, slice);
+        }
+        slices
+    }
+
+    fn sizes(slices: Vec<Slice>) -> Vec<usize> {
+        sorted(slices).0.iter().map(|scan| scan.slices.len()).collect()
+    }
+
+    #[test]
+    fn phases_and_reconstructions_are_told_by_whatever_tells_them() {
+        let facts = |slice: &mut Slice, change: &dyn Fn(&mut SeriesFacts)| {
+            change(Arc::make_mut(&mut slice.series));
+        };
+        let temporal = phases(|phase, slice| slice.temporal = Some(phase as i32));
+        assert_eq!(sizes(temporal), [3, 3, 3]);
+        let kernels = phases(|phase, slice| facts(slice, &|facts| facts.kernel = Some(format!("B{phase}0f"))));
+        assert_eq!(sizes(kernels), [3, 3, 3]);
+        let types = phases(|phase, slice| facts(slice, &|facts| facts.image_type = format!("ORIGINAL\\{phase}")));
+        assert_eq!(sizes(types), [3, 3, 3]);
+        assert_eq!(sizes(phases(|_, _| ())), [9]);
+        // Two acquisitions, of which the second was made twice.
+        let both = phases(|phase, slice| {
+            slice.acquisition = Some(phase.min(1) as i32);
+            slice.temporal = Some(phase as i32);
+        });
+        assert_eq!(sizes(both), [3, 3, 3]);
+    }
+
+    #[test]
+    fn an_odd_slice_does_not_mix_phases() {
+        let mut slices = phases(|phase, slice| slice.acquisition = Some(phase as i32));
+        slices.push(Slice {
+            acquisition: Some(1),
+            ..testing::slice(5.0)
+        });
+        slices.push(testing::slice(-5.0));
+        assert_eq!(sizes(slices), [3, 4, 3, 1]);
+        // Steps of an acquisition each stay together where one of them was made again.
+        let mut steps: Vec<Slice> = [10.0, 5.0, 0.0, 0.0].into_iter().map(testing::slice).collect();
+        for (at, slice) in steps.iter_mut().enumerate() {
+            slice.acquisition = Some(at as i32);
+        }
+        assert_eq!(sizes(steps), [4]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{
     collections::HashSet,
     hash::Hash,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -29,9 +30,11 @@ pub struct Slice {
     pub number: Option<i32>,
     /// Acquisition Number: tells the phases of a series apart.
     pub acquisition: Option<i32>,
+    /// Temporal Position Index: tells phases apart where all are one acquisition.
+    pub temporal: Option<i32>,
     /// Where the slice lies in the patient; `None` where the file does not say it usably.
     pub place: Option<Place>,
-    /// From row to row and from column to column, in mm.
+    /// From row to row and from column to column, in mm; `None` where the file does not say it usably.
     pub pixel_spacing: Option<[f64; 2]>,
     /// Slice Thickness in mm.
     pub thickness: Option<f64>,
@@ -62,6 +65,7 @@ impl Slice {
             reused: false,
             number: None,
             acquisition: None,
+            temporal: None,
             place: None,
             pixel_spacing: None,
             thickness: None,
@@ -110,6 +114,8 @@ pub struct SeriesFacts {
     pub patient_id: Option<String>,
     /// Patient's Name and Patient's Birth Date, together.
     pub person: Option<String>,
+    /// Accession Number.
+    pub accession: Option<String>,
     /// Study Instance UID.
     pub study: Option<String>,
     /// Series Instance UID; where a file has none, the folder that holds it.
@@ -124,6 +130,8 @@ pub struct SeriesFacts {
     pub model: Option<String>,
     /// Convolution Kernel.
     pub kernel: Option<String>,
+    /// Image Type, its values joined by backslashes.
+    pub image_type: String,
     /// Institution Name.
     pub institution: Option<String>,
     /// Transfer Syntax UID; empty for volumes.
@@ -195,13 +203,13 @@ impl<T: Eq + Hash> Held<T> {
 }
 
 impl Place {
-    /// A place of what a file states; `None` where the directions are no two perpendicular unit vectors or a number is
-    /// not finite.
+    /// A place of what a file states; `None` where the directions are no two perpendicular unit vectors or a position is
+    /// a hundred metres away or more, which is no number of a scanner.
     pub fn of(position: [f64; 3], orientation: [f64; 6]) -> Option<Self> {
         let [a, b, c, d, e, f] = orientation;
         let (row, column) = (unit([a, b, c])?, unit([d, e, f])?);
         let square = dot(row, column).abs() < SQUARE;
-        (square && position.iter().all(|number| number.is_finite())).then_some(Self { position, row, column })
+        (square && position.iter().all(|mm| mm.abs() < FARTHEST)).then_some(Self { position, row, column })
     }
 
     /// The slice's normal, on the side of the head.
@@ -214,6 +222,12 @@ impl Place {
         }
     }
 }
+
+/// What pixels of a CT may measure, in mm.
+pub(super) const PIXEL: RangeInclusive<f64> = 0.01..=100.0;
+
+/// No position is as far from the origin, in mm.
+const FARTHEST: f64 = 1e5;
 
 /// Two directions are perpendicular when their product is below this: three decimals of a direction are usual.
 const SQUARE: f64 = 0.02;
@@ -269,6 +283,7 @@ mod tests {
         assert!(Place::of([0.0; 3], [0.0; 6]).is_none());
         assert!(Place::of([0.0; 3], [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]).is_none());
         assert!(Place::of([f64::NAN, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]).is_none());
+        assert!(Place::of([0.0, 0.0, 1e300], [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]).is_none());
         let prone = Place::of([0.0; 3], [-1.0, 0.0, 0.0, 0.0, 1.0, 0.0]).unwrap();
         assert_eq!(prone.up(), [0.0, 0.0, 1.0]);
     }

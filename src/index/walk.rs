@@ -1,6 +1,7 @@
 //! Which files lie in a folder: in order, archives looked into, links not followed out.
 
 use std::{
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -15,12 +16,14 @@ pub(super) struct Walk {
     pub files: Vec<(SliceAddress, usize)>,
     /// What was not even looked at.
     pub left_out: Vec<LeftOut>,
+    /// Files that were reached, where they really lie.
+    reached: HashSet<PathBuf>,
 }
 
 /// Walks folders, files and archives.
 ///
 /// Names are sorted. A link to a file is followed where its target lies under the same folder; links to folders never are, so
-/// that no walk goes in circles. What starts with a dot is passed over, and a DICOMDIR is.
+/// that no walk goes in circles. A file that is reached twice is looked into once. What starts with a dot is passed over, and a DICOMDIR is.
 pub(super) fn walk(roots: &[PathBuf]) -> Result<Walk, IndexError> {
     let mut walk = Walk::default();
     for (at, root) in roots.iter().enumerate() {
@@ -83,8 +86,15 @@ impl Walk {
         else {
             return self.leave(&path, Reason::Name);
         };
+        // Folders are walked by their real paths, so that only a link has another one.
+        let real = match path.is_symlink() {
+            true => path.canonicalize().unwrap_or_else(|_| path.clone()),
+            false => path.clone(),
+        };
         if path.to_str().is_none() {
             self.leave(&path, Reason::Name);
+        } else if !self.reached.insert(real) {
+            self.leave(&path, Reason::SameFile);
         } else if name == "dicomdir" {
             self.leave(&path, Reason::Directory);
         } else if Archive::is_named_like_one(&path) {
@@ -115,7 +125,9 @@ impl Walk {
                 ..SliceAddress::of(&path)
             };
             let parts = || name.split('/');
-            let reason = if parts().any(|part| part.starts_with('.') || part == "__MACOSX") {
+            // `tar czf x.tar.gz .` writes `./a/b`.
+            let hidden = |part: &str| part.starts_with('.') && part != "." || part == "__MACOSX";
+            let reason = if parts().any(hidden) {
                 Reason::Hidden
             } else if parts()
                 .next_back()
@@ -191,9 +203,43 @@ mod tests {
         symlink(root.path(), root.path().join("in/circle")).unwrap();
         symlink("/no/such/file", root.path().join("d")).unwrap();
         let walk = walk(&[root.path().to_owned()]).unwrap();
-        assert_eq!(names(&walk, root.path()), ["b", "in/a"]);
-        assert!(walk.left_out.iter().all(|left| left.reason == Reason::Link));
-        assert_eq!(walk.left_out.len(), 3);
+        // `b` leads to `in/a`: one of both is enough.
+        assert_eq!(names(&walk, root.path()), ["b"]);
+        let left_out = |reason| walk.left_out.iter().filter(|left| left.reason == reason).count();
+        assert_eq!((left_out(Reason::Link), left_out(Reason::SameFile)), (3, 1));
+    }
+
+    #[test]
+    fn folders_within_each_other_are_read_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("in")).unwrap();
+        fs::write(root.path().join("in/a"), "x").unwrap();
+        let walk = walk(&[root.path().to_owned(), root.path().join("in"), root.path().join("in/a")]).unwrap();
+        assert_eq!(names(&walk, root.path()), ["in/a"]);
+        assert_eq!(walk.left_out.len(), 2);
+    }
+
+    /// `tar czf scans.tar.gz .` names its members so.
+    #[test]
+    fn members_below_the_folder_dot_are_not_hidden() {
+        let root = tempfile::tempdir().unwrap();
+        let mut tar = tar::Builder::new(fs::File::create(root.path().join("scans.tar")).unwrap());
+        for name in ["./p/0", "./.hidden/1"] {
+            let mut header = tar::Header::new_gnu();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_size(4);
+            header.set_cksum();
+            tar.append(&header, &b"some"[..]).unwrap();
+        }
+        tar.finish().unwrap();
+        let walk = walk(&[root.path().to_owned()]).unwrap();
+        let [(address, _)] = &walk.files[..] else {
+            panic!("{:?}", walk.files)
+        };
+        assert!(address.to_string().ends_with("scans.tar!./p/0"), "{address}");
+        let again = SliceAddress::parse(Path::new(&address.to_string())).unwrap();
+        assert_eq!(readers::content(&again).unwrap(), b"some");
+        assert_eq!(walk.left_out.len(), 1);
     }
 
     #[test]

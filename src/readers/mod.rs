@@ -309,7 +309,8 @@ impl ReadError {
             (Self::Address { found, .. }, _) if !found.is_empty() => {
                 message.replace(found.as_str(), "the part behind `#`")
             }
-            (_, Some(source)) => format!("{message} ({source})"),
+            // Some sentences hold their source already.
+            (_, Some(source)) if !message.contains(&source.to_string()) => format!("{message} ({source})"),
             _ => message,
         }
     }

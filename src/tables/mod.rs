@@ -24,7 +24,7 @@ pub use self::{
     digest::{sha256_bytes, sha256_file},
     error::TableError,
     excel::read_sheet,
-    identifying::{holds_identifiers, looks_identifying},
+    identifying::{holds_day, holds_identifiers, holds_names, looks_identifying},
     parquet_read::{ParquetColumn, ParquetKind, ParquetTable},
     parquet_write::{Column, ColumnData, ColumnKind, ParquetWriter, write_parquet},
 };

@@ -338,6 +338,172 @@ fn what_is_odd_is_said_with_numbers_and_strict_writes_nothing() {
     assert_eq!(even.said.code, Some(0), "{}", even.said.err);
 }
 
+#[test]
+fn strict_says_what_is_odd_in_its_error() {
+    let fill = |folder: &Path| {
+        for at in 0..25 {
+            put(&scan(&format!("PAT{at:02}"), 3), &folder.join(format!("{at:02}")));
+        }
+    };
+    let said = index(fill, &["--strict"]).said;
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    let error = said.err.split("`--strict`: 25 things odd").nth(1).unwrap();
+    assert!(error.contains("leave out `--strict`"), "{error}");
+    assert_eq!(error.matches("few slices: 3 slices only").count(), 20, "{error}");
+    assert!(error.contains("and 5 more"), "{error}");
+}
+
+#[test]
+fn files_that_are_one_and_folders_that_are_none_are_said_before_anything_is_read() {
+    let indexed = index(|folder| put(&scan("A", 12), folder), &[]);
+    let path = |name: &str| indexed.shop.path(name).to_str().unwrap().to_owned();
+    indexed.shop.write("labels.csv", "patient,label\nA,1\n");
+    let labels = ["--labels".to_owned(), path("labels.csv")];
+    let list = format!("list={}", path("labels.csv"));
+    let cases: [(&[&str], &str, &str); 6] = [
+        (&["--left-out", &path("cohort.csv")], "--left-out", "--out"),
+        (
+            &["--left-out", &path("in/../cohort.checks.csv")],
+            "--left-out",
+            "the checks beside --out",
+        ),
+        (
+            &["--phi-report", &path("cohort.left-out.csv")],
+            "--phi-report",
+            "--left-out",
+        ),
+        (
+            &[&labels[0], &labels[1], "--phi-report", &path("labels.csv")],
+            "--phi-report",
+            "--labels",
+        ),
+        (
+            &["--select", &list, "--left-out", &path("labels.csv")],
+            "--left-out",
+            "--select",
+        ),
+        (
+            &["--salt", &path("salt"), "--left-out", &path("salt")],
+            "--left-out",
+            "--salt",
+        ),
+    ];
+    for (more, option, other) in cases {
+        let said = again(&indexed.shop, more);
+        assert_eq!(said.code, Some(2), "{more:?}: {}", said.err);
+        assert!(
+            said.err.contains(&format!("{option} and {other}")),
+            "{more:?}: {}",
+            said.err
+        );
+    }
+    let before = fs::read_to_string(indexed.shop.path("labels.csv")).unwrap();
+    assert_eq!(before, "patient,label\nA,1\n");
+    for option in ["--left-out", "--phi-report"] {
+        let said = again(&indexed.shop, &[option, &path("none/x.csv")]);
+        assert!(
+            said.code == Some(2) && said.err.contains("create it first"),
+            "{}",
+            said.err
+        );
+    }
+}
+
+#[test]
+fn a_selection_of_nothing_says_so_and_what_is_left_of_an_earlier_run() {
+    let indexed = index(|folder| put(&scan("A", 12), folder), &[]);
+    indexed.shop.write("list.txt", "no-such\nno-such\n");
+    let list = format!("list={}", indexed.shop.path("list.txt").display());
+    let said = again(&indexed.shop, &["--select", &list]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.err.contains("the selection takes none of 12 slices"),
+        "{}",
+        said.err
+    );
+    assert!(
+        said.err.contains("an earlier run's") && said.err.contains("cohort.csv"),
+        "{}",
+        said.err
+    );
+    assert!(
+        said.err.contains("1 of 1 name of the list found no slice"),
+        "{}",
+        said.err
+    );
+    indexed.shop.write("labels.csv", "Patient ID,Label\na,1\n");
+    let said = again(
+        &indexed.shop,
+        &["--labels", indexed.shop.path("labels.csv").to_str().unwrap()],
+    );
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("upper and lower case"), "{}", said.err);
+}
+
+#[test]
+fn kernels_and_phases_of_one_series_are_scans_and_copies_are_said() {
+    let indexed = index(
+        |folder| {
+            let files = scan("AAAA", 12);
+            put(&files, &folder.join("a"));
+            let again = |folder: &Path, at: i32, change: &dyn Fn(CtFile) -> CtFile| {
+                let changed: Vec<CtFile> = scan("AAAA", 12)
+                    .into_iter()
+                    .enumerate()
+                    .map(|(slice, file)| {
+                        change(file).text(tags::SOP_INSTANCE_UID, "UI", &format!("2.25.9{at}.{slice}"))
+                    })
+                    .collect();
+                put(&changed, folder);
+            };
+            again(&folder.join("b"), 1, &|file| {
+                file.text(tags::CONVOLUTION_KERNEL, "SH", "B70f")
+            });
+            // Half of a study's files have lost their Patient ID.
+            let mut half = scan("HALF", 12);
+            for file in half.iter_mut().step_by(2) {
+                *file = file.clone().without(tags::PATIENT_ID);
+            }
+            put(&half, &folder.join("half"));
+            // A copy under another patient.
+            again(&folder.join("copy"), 2, &|file| {
+                file.text(tags::PATIENT_ID, "LO", "BBBB")
+                    .text(tags::STUDY_INSTANCE_UID, "UI", "2.25.66")
+            });
+            // Positions that no scanner has, and values that are none.
+            let odd = |name: &str| {
+                files[0]
+                    .clone()
+                    .text(tags::SOP_INSTANCE_UID, "UI", &format!("2.25.8.{}", name.len()))
+            };
+            odd("far")
+                .text(tags::IMAGE_POSITION_PATIENT, "DS", r"0\0\1e300")
+                .write(&folder.join("far"));
+            odd("steep")
+                .text(tags::RESCALE_SLOPE, "DS", "1e30")
+                .write(&folder.join("steep"));
+        },
+        &[],
+    );
+    let (err, scans) = (&indexed.said.err, indexed.column("scan_id"));
+    let sizes = scans.iter().fold(BTreeMap::<_, usize>::new(), |mut sizes, scan| {
+        *sizes.entry(scan.clone()).or_default() += 1;
+        sizes
+    });
+    assert_eq!(sizes.into_values().collect::<Vec<_>>(), [12, 12, 12, 12], "{err}");
+    let left_out = indexed.left_out();
+    assert_eq!(
+        (left_out["no position"], left_out["unreadable"]),
+        (1, 1),
+        "{left_out:?}"
+    );
+    assert!(err.contains("6 slices without Patient ID in 1 study"), "{err}");
+    assert!(
+        err.contains("12 slices with the pixels of another patient's slice, among 2 patients"),
+        "{err}"
+    );
+}
+
 /// Nothing that names a patient, a day or an examination stands in any output but the paths that the user gave.
 #[test]
 fn nobody_is_named_in_any_output() {
@@ -637,6 +803,7 @@ fn a_folder_without_a_slice_is_an_error_that_says_what_lies_there() {
         &["--on", "file"],
         &["--labels", "/none.csv"],
         &["--threads", "0"],
+        &["--threads", "100000"],
     ] {
         let said = again(&indexed.shop, wrong);
         assert_eq!(said.code, Some(2), "{wrong:?}: {}", said.err);

@@ -2,7 +2,8 @@
 
 use std::{
     borrow::Cow,
-    io::{self, Read as _},
+    collections::HashSet,
+    io::{self, Read as _, Seek as _, SeekFrom},
 };
 
 use zip::{CompressionMethod, ZipArchive, read::ZipFileEntry, result::ZipError};
@@ -15,8 +16,12 @@ const KIND: u32 = 0o170_000;
 /// Lists a zip.
 pub(super) fn open(at: At) -> Result<(List, Content), ArchiveFlaw> {
     let length = at.length;
-    let zip = ZipArchive::new(at).map_err(|error| flaw(&error))?;
-    if zip.has_duplicate_names() {
+    let zip = ZipArchive::new(at.clone()).map_err(|error| flaw(&error))?;
+    let twice = match zip.has_duplicate_names() {
+        true => repeated(at, zip.central_directory_start()).map_err(|error| damaged(&error))?,
+        false => HashSet::new(),
+    };
+    if zip.has_duplicate_names() && twice.is_empty() {
         return Err(broken("two members have one name"));
     }
     let (mut list, mut packed) = (List::default(), 0_u64);
@@ -31,9 +36,33 @@ pub(super) fn open(at: At) -> Result<(List, Content), ArchiveFlaw> {
             continue;
         }
         let name = entry.name().ok().map(Cow::into_owned);
-        list.add(name, entry.size(), at as u64, refusal(&entry))?;
+        let why = twice.contains(entry.name_raw()).then_some(Refusal::Twice);
+        list.add(name, entry.size(), at as u64, why.or_else(|| refusal(&entry)))?;
     }
     Ok((list, Content::Zip(zip)))
+}
+
+/// The names that stand more than once in the list (APPNOTE 4.3.12), of which the crate keeps the last.
+fn repeated(mut at: At, start: u64) -> io::Result<HashSet<Vec<u8>>> {
+    let (mut known, mut twice) = (HashSet::new(), HashSet::new());
+    at.seek(SeekFrom::Start(start))?;
+    loop {
+        let mut header = [0; 46];
+        let (signature, rest) = header.split_at_mut(4);
+        at.read_exact(signature)?;
+        // Behind the last entry stands the end of the list, which is shorter.
+        if signature != b"PK\x01\x02" {
+            return Ok(twice);
+        }
+        at.read_exact(rest)?;
+        let length = |place: usize| u16::from_le_bytes([header[place], header[place + 1]]);
+        let mut name = vec![0; usize::from(length(28))];
+        at.read_exact(&mut name)?;
+        at.seek(SeekFrom::Current(i64::from(length(30)) + i64::from(length(32))))?;
+        if let Some(name) = known.replace(name.clone()) {
+            twice.insert(name);
+        }
+    }
 }
 
 fn refusal(entry: &ZipFileEntry<'_>) -> Option<Refusal> {
@@ -93,5 +122,32 @@ fn flaw(error: &ZipError) -> ArchiveFlaw {
         ZipError::InvalidArchive(Cow::Borrowed(reason)) | ZipError::UnsupportedArchive(reason) => broken(reason),
         ZipError::Io(error) => damaged(error),
         _ => broken("its structure is wrong"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::super::{Archive, Refusal};
+
+    #[test]
+    fn a_name_that_stands_twice_costs_no_other_member() {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for name in ["a", "b", "c"] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(name.as_bytes()).unwrap();
+        }
+        let mut bytes = zip.finish().unwrap().into_inner();
+        let last = bytes.iter().rposition(|byte| *byte == b'c').unwrap();
+        bytes[last] = b'a';
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.zip");
+        std::fs::write(&path, bytes).unwrap();
+        let archive = Archive::open(&path).unwrap();
+        assert_eq!(archive.read("b").unwrap(), b"b");
+        let error = archive.read("a").unwrap_err().to_string();
+        assert!(error.contains("has the name of another member"), "{error}");
+        assert!(archive.refused().iter().all(|refused| refused.why == Refusal::Twice));
     }
 }

@@ -28,6 +28,7 @@ pub struct Facts {
     pub patient_id: Option<String>,
     pub patient_name: Option<String>,
     pub patient_birth_date: Option<String>,
+    pub accession_number: Option<String>,
     pub modality: Option<String>,
     pub image_type: Vec<String>,
     pub series_number: Option<i32>,
@@ -73,6 +74,8 @@ pub struct Plane {
     pub image_type: Vec<String>,
     /// Acquisition Number, or Frame Acquisition Number.
     pub acquisition: Option<i32>,
+    /// Temporal Position Index, or Temporal Position Identifier.
+    pub temporal_position: Option<i32>,
 }
 
 impl std::fmt::Debug for Facts {
@@ -106,6 +109,7 @@ impl DicomFile {
             patient_id: text(tags::PATIENT_ID),
             patient_name: text(tags::PATIENT_NAME),
             patient_birth_date: text(tags::PATIENT_BIRTH_DATE),
+            accession_number: text(tags::ACCESSION_NUMBER),
             modality: text(tags::MODALITY),
             image_type: values::texts(image, tags::IMAGE_TYPE).unwrap_or_else(|| planes[0].image_type.clone()),
             series_number: integer(tags::SERIES_NUMBER),
@@ -168,6 +172,9 @@ impl DicomFile {
             acquisition: groups
                 .read(at, groups::ACQUISITION, values::integer)
                 .or_else(|| values::integer(&self.object, tags::ACQUISITION_NUMBER)),
+            temporal_position: groups
+                .read(at, groups::TEMPORAL, values::integer)
+                .or_else(|| values::integer(&self.object, tags::TEMPORAL_POSITION_IDENTIFIER)),
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) const UNIT: (Tag, Tag) = (tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, 
 pub(super) const HOUNSFIELD: &str = "HU";
 pub(super) const FRAME_TYPE: (Tag, Tag) = (tags::CT_IMAGE_FRAME_TYPE_SEQUENCE, tags::FRAME_TYPE);
 pub(super) const ACQUISITION: (Tag, Tag) = (tags::FRAME_CONTENT_SEQUENCE, tags::FRAME_ACQUISITION_NUMBER);
+pub(super) const TEMPORAL: (Tag, Tag) = (tags::FRAME_CONTENT_SEQUENCE, tags::TEMPORAL_POSITION_INDEX);
 pub(super) const KERNEL: (Tag, Tag) = (tags::CT_RECONSTRUCTION_SEQUENCE, tags::CONVOLUTION_KERNEL);
 pub(super) const KVP: (Tag, Tag) = (tags::CTX_RAY_DETAILS_SEQUENCE, tags::KVP);
 pub(super) const TILT: (Tag, Tag) = (tags::CT_ACQUISITION_DETAILS_SEQUENCE, tags::GANTRY_DETECTOR_TILT);
