@@ -4,14 +4,14 @@ use std::{
     fs::File,
     io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::ArrayView2;
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     slice::{Held, Image, PIXEL, Place, SeriesFacts, Slice},
 };
 use crate::{
-    ct::{CtVolume, Hu, Rescale, lung_fraction},
+    ct::{Geometry, Hu, Pixels, Rescale, lung_fraction},
     readers::{
         self, Dicom, DicomFile, Facts, Finding, FrameValues, PADDING_HU, READERS, ReadError, SliceAddress,
         SliceReader as _, confidential,
@@ -233,28 +233,37 @@ impl Look<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Seen::default());
         }
-        let volume = readers::read_volume(Path::new(&address.to_string()))?.axial();
-        // What is no number is padding to some writers.
-        let (lowest, highest) = extent(volume.voxels.iter().copied().filter(|hu| !hu.is_nan()));
-        if let Some(reason) = beyond((lowest, highest)).filter(|_| lowest <= highest) {
-            return Ok(Seen::left_out(address, reason));
-        }
-        if lowest > NO_AIR {
-            return Ok(Seen::left_out(address, Reason::NoHu(lowest)));
-        }
+        let path = PathBuf::from(address.to_string());
+        let volume = readers::open_bytes(readers::content(address)?, address.rescale, &path)?;
+        let Some(geometry) = volume.geometry() else {
+            return Err(ReadError::NoPlace { path });
+        };
         let series = self.series.one(SeriesFacts {
             patient_id: Some(stem(named(address))),
             series: address.to_string(),
             volume: true,
             ..SeriesFacts::default()
         });
-        let slices = (0..volume.voxels.dim().0)
-            .take_while(|_| !self.stop.load(Ordering::Relaxed))
-            .map(|at| of_volume(&volume, at, address, root, &series));
-        Ok(Seen {
-            slices: slices.collect(),
-            ..Seen::default()
-        })
+        let (mut lowest, mut highest) = (Hu::INFINITY, Hu::NEG_INFINITY);
+        let mut seen = Seen::default();
+        // One slice after the other: of the volume no more is in memory than its file's own numbers.
+        for at in (0..volume.len()).take_while(|_| !self.stop.load(Ordering::Relaxed)) {
+            let Pixels::Hu(hu) = volume.read(at)?.pixels else {
+                return Ok(Seen::left_out(address, Reason::Picture));
+            };
+            // What is no number is padding to some writers.
+            let (low, high) = extent(hu.iter().copied().filter(|hu| !hu.is_nan()));
+            (lowest, highest) = (lowest.min(low), highest.max(high));
+            seen.slices
+                .push(of_volume(hu.view(), &geometry, at, address, root, &series));
+        }
+        if let Some(reason) = beyond((lowest, highest)).filter(|_| lowest <= highest) {
+            return Ok(Seen::left_out(address, reason));
+        }
+        if lowest > NO_AIR {
+            return Ok(Seen::left_out(address, Reason::NoHu(lowest)));
+        }
+        Ok(seen)
     }
 }
 
@@ -358,9 +367,15 @@ fn of_frame(values: &FrameValues) -> Image {
     }
 }
 
-fn of_volume(volume: &CtVolume, at: usize, address: &SliceAddress, root: usize, series: &Arc<SeriesFacts>) -> Slice {
-    let (_, rows, columns) = volume.voxels.dim();
-    let geometry = &volume.geometry;
+fn of_volume(
+    hu: ArrayView2<Hu>,
+    geometry: &Geometry,
+    at: usize,
+    address: &SliceAddress,
+    root: usize,
+    series: &Arc<SeriesFacts>,
+) -> Slice {
+    let (rows, columns) = hu.dim();
     let [d, h, w] = geometry.directions;
     let along = at as f64 * geometry.spacing[0];
     let position = [0, 1, 2].map(|axis| geometry.origin[axis] + along * d[axis]);
@@ -374,7 +389,7 @@ fn of_volume(volume: &CtVolume, at: usize, address: &SliceAddress, root: usize, 
         pixel_spacing: usable(Some([geometry.spacing[1], geometry.spacing[2]])),
         rows,
         columns,
-        image: Some(of_hu(volume.voxels.index_axis(Axis(0), at))),
+        image: Some(of_hu(hu)),
         ..Slice::at(address, root, series)
     }
 }

@@ -93,7 +93,16 @@ fn reasons(left_out: &[LeftOut]) -> String {
     let kinds: Vec<String> = kinds.collect();
     match kinds.is_empty() {
         true => "the folder is empty".to_owned(),
-        false => format!("left out were {}", kinds.join(", ")),
+        false => format!("left out were {}{}", kinds.join(", "), detail(left_out)),
+    }
+}
+
+/// The reason in full, if there is only one.
+fn detail(left_out: &[LeftOut]) -> String {
+    let mut details = left_out.iter().map(|left| left.reason.to_string());
+    match details.next() {
+        Some(first) if details.all(|detail| detail == first) => format!(" ({first})"),
+        _ => String::new(),
     }
 }
 
@@ -180,6 +189,9 @@ mod tests {
             address: SliceAddress::of(Path::new("a")),
             reason: Reason::Localizer,
         };
-        assert_eq!(reasons(&[left.clone(), left]), "left out were 2 localizer");
+        assert_eq!(
+            reasons(&[left.clone(), left]),
+            format!("left out were 2 localizer ({})", Reason::Localizer)
+        );
     }
 }

@@ -31,7 +31,7 @@ pub use self::{
     opened::{archive, content, open_bytes, read_slice, sha256, stamp},
     volume::{Stated, VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
-use crate::ct::{CtSlice, Rescale};
+use crate::ct::{CtSlice, Geometry, Rescale};
 
 /// Reads slices of one kind of file.
 pub trait SliceReader: Sync {
@@ -66,6 +66,11 @@ pub trait Slices: Send + Sync {
 
     /// The slice with this number, counted from 0: in a volume from the head, in a multi-frame object in its own order.
     fn read(&self, at: usize) -> Result<CtSlice, ReadError>;
+
+    /// Where they lie as one volume, the first slice at index 0 of D. `None` where the file says it slice by slice, or not.
+    fn geometry(&self) -> Option<Geometry> {
+        None
+    }
 }
 
 /// All readers; the first that recognises a file reads it.
@@ -238,6 +243,12 @@ pub enum ReadError {
         /// The file.
         path: PathBuf,
     },
+    /// An array without a sidecar.
+    #[error("nothing says where the slices lie, expected a `.json` beside the array as `hounsfield volume convert` writes it: {}", path.display())]
+    NoPlace {
+        /// The file.
+        path: PathBuf,
+    },
     /// The user states another rescale than the file has.
     #[error("file's own rescale is {own} and {stated} was stated, leave the statement out if the file is right: {}", path.display())]
     Restated {
@@ -289,6 +300,7 @@ impl ReadError {
             | Self::Nifti { path, .. }
             | Self::Npy { path, .. }
             | Self::NoVolume { path }
+            | Self::NoPlace { path }
             | Self::SliceOfVolume { path, .. }
             | Self::Archive { path, .. }
             | Self::NoCodec { path, .. } => path,

@@ -193,6 +193,8 @@ fn real_manifests_are_read_with_their_encodings_and_line_breaks() {
         [
             "File name",
             "Patient ID",
+            "Date",
+            "Date of Last Calibration",
             "Distance Source to Patient",
             "mask_file",
             "study_file"

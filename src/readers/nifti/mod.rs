@@ -131,6 +131,7 @@ pub(super) fn read(bytes: Vec<u8>, stated: Stated, path: &Path) -> Result<Volume
 struct AxialSlices {
     stored: Stored,
     order: AxisOrder,
+    geometry: Geometry,
 }
 
 impl AxialSlices {
@@ -145,6 +146,7 @@ impl AxialSlices {
             });
         }
         Ok(Self {
+            geometry: file.geometry.reordered(file.stored.size, &order),
             stored: file.stored,
             order,
         })
@@ -160,6 +162,10 @@ impl Slices for AxialSlices {
         Ok(CtSlice {
             pixels: Pixels::Hu(self.stored.slice(&self.order, at)),
         })
+    }
+
+    fn geometry(&self) -> Option<Geometry> {
+        Some(self.geometry)
     }
 }
 

@@ -57,7 +57,10 @@ impl SliceReader for Npy {
                 path: path.to_owned(),
             });
         }
-        Ok(Box::new(array))
+        // What is wrong with a sidecar matters to those who ask for the volume.
+        let beside = sidecar(path).ok().flatten();
+        let geometry = beside.filter(|geometry| geometry.check().is_ok());
+        Ok(Box::new(ArraySlices { array, geometry }))
     }
 
     fn longest(&self) -> u64 {
@@ -81,6 +84,12 @@ enum Unit {
 struct NpyArray {
     stored: Stored,
     unit: Unit,
+}
+
+/// The slices of an array, in its order.
+struct ArraySlices {
+    array: NpyArray,
+    geometry: Option<Geometry>,
 }
 
 impl NpyArray {
@@ -141,18 +150,23 @@ impl NpyArray {
     }
 }
 
-impl Slices for NpyArray {
+impl Slices for ArraySlices {
     fn len(&self) -> usize {
-        self.stored.size[0]
+        self.array.stored.size[0]
     }
 
     fn read(&self, at: usize) -> Result<CtSlice, ReadError> {
-        let pixels = match self.unit {
-            Unit::Hu => Pixels::Hu(self.stored.slice(&AxisOrder::SAME, at)),
-            Unit::Grey8 => Pixels::Grey8(self.stored.small(&AxisOrder::SAME, at).mapv(|grey| grey as u8)),
-            Unit::Grey16 => Pixels::Grey16(self.stored.small(&AxisOrder::SAME, at)),
+        let stored = &self.array.stored;
+        let pixels = match self.array.unit {
+            Unit::Hu => Pixels::Hu(stored.slice(&AxisOrder::SAME, at)),
+            Unit::Grey8 => Pixels::Grey8(stored.small(&AxisOrder::SAME, at).mapv(|grey| grey as u8)),
+            Unit::Grey16 => Pixels::Grey16(stored.small(&AxisOrder::SAME, at)),
         };
         Ok(CtSlice { pixels })
+    }
+
+    fn geometry(&self) -> Option<Geometry> {
+        self.geometry
     }
 }
 
@@ -314,8 +328,9 @@ mod tests {
         [MAGIC, &[1, 0], &length.to_le_bytes(), text.as_bytes(), numbers].concat()
     }
 
-    fn open(bytes: Vec<u8>, rescale: Option<&str>) -> Result<NpyArray, NpyError> {
-        NpyArray::parse(bytes, rescale.map(|text| text.parse().unwrap()))
+    fn open(bytes: Vec<u8>, rescale: Option<&str>) -> Result<ArraySlices, NpyError> {
+        let array = NpyArray::parse(bytes, rescale.map(|text| text.parse().unwrap()))?;
+        Ok(ArraySlices { array, geometry: None })
     }
 
     #[test]
