@@ -77,7 +77,7 @@ impl Cohort {
         });
         let scan_id = (0..n).map(|row| match raw_scan.and_then(|scan| scan[row].as_deref()) {
             // Scan numbers such as "1" are often unique within a patient only.
-            Some(scan) if plan.ids.keeps() => scan.to_owned(),
+            Some(scan) if ids.keeps() || ids.scan(scan) == scan => scan.to_owned(),
             Some(scan) => ids.scan(&format!("{}\u{1f}{scan}", raw_patient[row])),
             None => ids.scan(raw_patient[row]),
         });

@@ -267,7 +267,7 @@ mod tests {
         for dim in [(0, 0), (0, 5), (1, 1), (1, 700), (700, 1), (3, 3)] {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3000.0, -850.0, 40.0, 3e38] {
                 let hu = Array2::from_elem(dim, value);
-                let everything = (value > TISSUE && !hu.is_empty()).then(|| [0..dim.0, 0..dim.1]);
+                let everything = (value > TISSUE && !hu.is_empty()).then_some([0..dim.0, 0..dim.1]);
                 assert_eq!(body_box(hu.view()), everything, "{dim:?} of {value}");
                 assert_eq!(lung_fraction(hu.view()), 0.0, "{dim:?} of {value}");
             }
@@ -286,7 +286,7 @@ mod tests {
             let get = |mask: &Array2<bool>, i: isize, j: isize| mask.get((i as usize, j as usize)).copied();
             let all = |mask: &Array2<bool>, i: usize, j: usize, missing: bool| {
                 let around = |at: usize| at as isize - radius..=at as isize + radius;
-                around(i).all(|i| around(j).all(|j| get(mask, i, j).map_or(true, |set| set != missing)))
+                around(i).all(|i| around(j).all(|j| get(mask, i, j) != Some(missing)))
             };
             let eroded = Array2::from_shape_fn(noise.dim(), |(i, j)| all(&noise, i, j, false));
             let expected = Array2::from_shape_fn(noise.dim(), |(i, j)| !all(&eroded, i, j, true));

@@ -5,13 +5,15 @@ use sha2::{Digest as _, Sha256};
 /// Turns identifiers into pseudonyms by a salted hash.
 ///
 /// The same identifier and salt give the same pseudonym, so that tables of one user join; without the salt a pseudonym
-/// can't be traced back by trying all identifiers.
+/// can't be traced back by trying all identifiers. What is a pseudonym of its kind already stays as it is, so that tables made
+/// from one another join too.
 ///
 /// ```
 /// use hounsfield::ct::Pseudonymizer;
 /// let ids = Pseudonymizer::new(b"a secret of 16+ bytes");
 /// assert_eq!(ids.patient("Jane Doe"), ids.patient("Jane Doe"));
 /// assert!(ids.patient("Jane Doe").starts_with("pat-"));
+/// assert_eq!(ids.patient(&ids.patient("Jane Doe")), ids.patient("Jane Doe"));
 /// ```
 #[derive(Clone)]
 pub struct Pseudonymizer {
@@ -62,7 +64,9 @@ impl Pseudonymizer {
     }
 
     fn pseudonym(&self, kind: &str, id: &str) -> String {
-        let Some(salt) = &self.salt else { return id.to_owned() };
+        let Some(salt) = self.salt.as_ref().filter(|_| !is_pseudonym(kind, id)) else {
+            return id.to_owned();
+        };
         let hash = Sha256::new()
             .chain_update((salt.len() as u64).to_le_bytes())
             .chain_update(salt)
@@ -72,6 +76,14 @@ impl Pseudonymizer {
         let hex: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("{kind}-{hex}")
     }
+}
+
+/// Whether it was made by a pseudonymizer, with whatever salt.
+fn is_pseudonym(kind: &str, id: &str) -> bool {
+    let digits = id.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-'));
+    digits.is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 impl std::fmt::Debug for Pseudonymizer {
@@ -93,6 +105,9 @@ mod tests {
         let (a, b) = (Pseudonymizer::new(b"one"), Pseudonymizer::new(b"two"));
         assert_ne!(a.patient("7"), b.patient("7"));
         assert_ne!(a.patient("7")[4..], a.scan("7")[4..]);
+        assert_eq!(b.patient(&a.patient("7")), a.patient("7"));
+        assert_ne!(b.scan(&a.patient("7")), a.patient("7"));
+        assert_ne!(a.patient("pat-7"), "pat-7");
         assert_eq!(Pseudonymizer::keep().patient("7"), "7");
         assert!(!format!("{a:?}").contains("one"));
     }

@@ -84,7 +84,7 @@ impl LabelKey {
             return Ok(column.clone());
         }
         let named = |usual: &&str| table.names().find(|name| name.to_lowercase() == **usual);
-        let found = usual.iter().find_map(|usual| named(&usual));
+        let found = usual.iter().find_map(named);
         found.map(str::to_owned).ok_or_else(|| IndexError::NoKeyColumn {
             key: self.name(),
             columns: columns(table),

@@ -61,7 +61,7 @@ pub(super) fn sentence(error: &ReadError) -> String {
 
 impl Look {
     /// Looks into a file or a member of an archive, which may be broken in any way.
-    pub fn into_file(&self, address: &SliceAddress, root: usize) -> Seen {
+    pub fn file(&self, address: &SliceAddress, root: usize) -> Seen {
         // Nothing that is looked into outlives a panic in it, and what is held is whole after one.
         catch_unwind(AssertUnwindSafe(|| self.slices(address, root))).unwrap_or_else(|_| {
             let sentence = "its decoder gave up on broken content".to_owned();
@@ -70,7 +70,7 @@ impl Look {
     }
 
     fn slices(&self, address: &SliceAddress, root: usize) -> Seen {
-        let named = address.member.as_ref().map_or(address.file.as_path(), Path::new);
+        let named = named(address);
         let looked = || -> Result<Seen, ReadError> {
             let (head, content) = start(address)?;
             let Some(reader) = READERS.iter().find(|reader| reader.can_read(&head, named)) else {
@@ -174,17 +174,13 @@ impl Look {
 
     /// A volume of a file that knows no patient.
     fn volume(&self, address: &SliceAddress, root: usize) -> Result<Seen, ReadError> {
-        if address.member.is_some() {
-            let sentence = "volumes in archives aren't read, unpack it".to_owned();
-            return Ok(Seen::left_out(address, Reason::Unreadable(sentence)));
-        }
         let volume = readers::read_volume(Path::new(&address.to_string()))?.axial();
         let lowest = volume.voxels.iter().copied().fold(Hu::INFINITY, Hu::min);
         if lowest > NO_AIR {
             return Ok(Seen::left_out(address, Reason::NoHu(lowest)));
         }
         let series = self.series.one(SeriesFacts {
-            patient_id: Some(stem(&address.file)),
+            patient_id: Some(stem(named(address))),
             series: address.to_string(),
             volume: true,
             ..SeriesFacts::default()
@@ -231,6 +227,11 @@ fn start(address: &SliceAddress) -> Result<(Vec<u8>, Option<Vec<u8>>), ReadError
             path: address.file.clone(),
         }),
     }
+}
+
+/// The file, or the one in the archive.
+fn named(address: &SliceAddress) -> &Path {
+    address.member.as_ref().map_or(address.file.as_path(), Path::new)
 }
 
 /// A file's name without its endings: `P001` of `P001.nii.gz`.

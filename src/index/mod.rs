@@ -297,7 +297,7 @@ fn all(
         while !stop.load(Ordering::Relaxed) {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some((address, root)) = files.get(at) else { break };
-            seen.push((at, look.into_file(address, *root)));
+            seen.push((at, look.file(address, *root)));
             progress.tick(1);
         }
         seen

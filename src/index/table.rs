@@ -240,7 +240,7 @@ impl Table {
                 .iter()
                 .any(|known| ending.eq_ignore_ascii_case(known))
         };
-        match path.extension().filter(|ending| known(&ending)) {
+        match path.extension().filter(|ending| known(ending)) {
             Some(_) => Ok(()),
             None => Err(IndexError::Format { path: path.to_owned() }),
         }

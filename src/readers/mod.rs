@@ -161,7 +161,7 @@ pub enum ReadError {
         path: PathBuf,
     },
     /// More than one picture in a file that should hold one slice.
-    #[error("file holds {found}, expected one slice (volumes and multi-frame objects aren't read yet): {}", path.display())]
+    #[error("file holds {found}, expected one slice: {}", path.display())]
     SeveralImages {
         /// What it holds, e.g. `24 frames`.
         found: String,

@@ -92,7 +92,7 @@ pub fn open_bytes(bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Resu
     open_named(bytes, rescale, path, path)
 }
 
-/// The whole file or member of an archive that an address names, at most `MAX_BYTES`.
+/// The whole file, as long as files of its kind may be, or member of an archive, at most `MAX_BYTES`.
 ///
 /// # Errors
 ///
@@ -100,7 +100,15 @@ pub fn open_bytes(bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Resu
 pub fn content(address: &SliceAddress) -> Result<Vec<u8>, ReadError> {
     match &address.member {
         Some(member) => archive(&address.file)?.read(member),
-        None => read_bytes(&address.file, MAX_BYTES),
+        None => {
+            let path = &address.file;
+            let head = read_head(path).map_err(|source| ReadError::Io {
+                source,
+                path: path.to_owned(),
+            })?;
+            let reader = READERS.iter().find(|reader| reader.can_read(&head, path));
+            read_bytes(path, reader.map_or(MAX_BYTES, |reader| reader.longest()))
+        }
     }
 }
 

@@ -567,6 +567,12 @@ kind = "bigbigan-resnet50"
 #[test]
 fn members_of_archives_are_rows_and_what_leads_out_of_one_is_not() {
     use std::io::Write as _;
+
+    use hounsfield::{
+        ct::{CtVolume, Geometry},
+        readers::{WriteOptions, write_volume},
+    };
+    use ndarray::Array3;
     let indexed = index(
         |folder| {
             let mut zip = zip::ZipWriter::new(fs::File::create(folder.join("scans.zip")).unwrap());
@@ -578,6 +584,14 @@ fn members_of_archives_are_rows_and_what_leads_out_of_one_is_not() {
             for (at, file) in scan("A", 12).iter().enumerate() {
                 add(&format!("x/{:02}", at * 5 % 12), &file.bytes());
             }
+            let volume = CtVolume {
+                voxels: Array3::from_elem((3, 8, 8), -900.0),
+                geometry: Geometry::axial([5.0, 1.0, 1.0]),
+            };
+            let file = folder.join("C.nii.gz");
+            write_volume(&volume, &file, &WriteOptions::default()).unwrap();
+            add("y/C.nii.gz", &fs::read(&file).unwrap());
+            fs::remove_file(&file).unwrap();
             add("x/.hidden", b"x");
             add("notes.txt", b"words");
             add("../../escaped", &scan("B", 1)[0].bytes());
@@ -587,12 +601,15 @@ fn members_of_archives_are_rows_and_what_leads_out_of_one_is_not() {
     );
     assert_eq!(indexed.said.code, Some(0), "{}", indexed.said.err);
     let paths = indexed.column("path");
-    assert_eq!(paths.len(), 12);
+    assert_eq!(paths.len(), 15);
     assert!(
-        paths.iter().all(|path| path.starts_with("in/scans.zip!x/")),
+        paths[..12].iter().all(|path| path.starts_with("in/scans.zip!x/")),
         "{paths:?}"
     );
-    assert!(read_slice(&indexed.shop.path("").join(&paths[0])).is_ok());
+    assert_eq!(paths[14], "in/scans.zip!y/C.nii.gz#slice=2");
+    for path in [&paths[0], &paths[14]] {
+        assert!(read_slice(&indexed.shop.path("").join(path)).is_ok(), "{path}");
+    }
     let expected = [("hidden file", 1), ("no image", 1), ("refused member", 1)];
     assert_eq!(
         indexed.left_out(),

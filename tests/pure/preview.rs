@@ -6,7 +6,7 @@ use hounsfield::{
     cohort::synthetic::SyntheticCohort,
     ct::{body_box, lung_fraction},
     progress::Progress,
-    readers::read_slice,
+    readers::{read_slice, read_volume},
     tables::read_table,
 };
 
@@ -194,5 +194,33 @@ fn phantoms_have_lungs_and_the_table_is_not_their_body() {
         assert!((0.1..0.6).contains(&lung), "{lung}");
         let [rows, columns] = body_box(hu.view()).unwrap();
         assert!(rows.end < 170 && columns.len() > 96, "{rows:?} {columns:?}");
+    }
+}
+
+/// Three real patients from head to feet: no lung at the ends, most of it between, and no jumps from slice to slice, which a
+/// mattress or a stomach that came and went would make.
+#[test]
+fn lungs_of_patients_begin_and_end_within_the_scan() {
+    let Some(data) = std::env::var_os("HOUNSFIELD_DATA").filter(|data| !data.is_empty()) else {
+        eprintln!("skipped: HOUNSFIELD_DATA is not set");
+        return;
+    };
+    let volumes = Path::new(&data).join("covid-ct-md/volumes");
+    for (patient, most) in [("P001", 0.46), ("cap001", 0.61), ("normal001", 0.27)] {
+        let volume = read_volume(&volumes.join(format!("{patient}.nii.gz"))).unwrap().axial();
+        let lung: Vec<f32> = volume.voxels.outer_iter().map(lung_fraction).collect();
+        let n = lung.len();
+        for end in [&lung[..3], &lung[n - 3..]] {
+            assert!(end.iter().all(|share| *share < 0.03), "{patient}: {end:?} at an end");
+        }
+        let largest = lung.iter().copied().fold(0.0, f32::max);
+        assert!((largest - most).abs() < 0.02, "{patient}: {largest}");
+        let middle = &lung[n / 4..n / 2];
+        assert!(middle.iter().all(|share| *share > 0.15), "{patient}: {middle:?}");
+        let jump = lung
+            .windows(2)
+            .map(|pair| (pair[0] - pair[1]).abs())
+            .fold(0.0, f32::max);
+        assert!(jump < 0.08, "{patient}: {jump} between two slices");
     }
 }

@@ -1,4 +1,4 @@
-//! Table E.1-1 of DICOM PS3.15 2026c, basic profile. Made by `tests/oracles/dicom/make_confidential.py`.
+//! Table E.1-1 of DICOM PS3.15 2026c, basic profile. Made by `tests/oracles/make_confidential.py`.
 
 /// Attributes of groups that occur many times: tag, the bits of it that count, keyword, action.
 #[rustfmt::skip]
@@ -10,7 +10,7 @@ pub(super) const REPEATED: [(u32, u32, &str, &str); 3] = [
 
 /// Tag, keyword, and what the profile does with the attribute; sorted by tag.
 #[rustfmt::skip]
-pub(super) const PROFILE: [(u32, &str, &str); 652] = [
+pub(super) static PROFILE: [(u32, &str, &str); 652] = [
     (0x0000_1000, "AffectedSOPInstanceUID", "X"),
     (0x0000_1001, "RequestedSOPInstanceUID", "U"),
     (0x0002_0003, "MediaStorageSOPInstanceUID", "U"),

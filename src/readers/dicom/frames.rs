@@ -141,7 +141,7 @@ impl DicomFile {
                 path: self.path.clone(),
             }),
             frames if frames > n => Err(ReadError::SeveralImages {
-                found: format!("pixels of {frames} frames and says {n}"),
+                found: format!("pixels of {frames} frames where NumberOfFrames says {n}"),
                 path: self.path.clone(),
             }),
             _ => Ok(()),
@@ -209,8 +209,15 @@ impl Frames {
             padding,
         } = &self.header;
         let rescale = &rescales[at];
-        let mut hu: Vec<Hu> = words.iter().map(|word| rescale.hu(layout.stored(*word))).collect();
-        padding.marks(layout, rescale).erase(&mut hu, words, layout);
+        let marks = padding.marks(layout, rescale);
+        let mut hu = Vec::with_capacity(words.len());
+        // Block by block, so that the passes over it find it in the cache.
+        for block in words.chunks(4096) {
+            let start = hu.len();
+            hu.extend(block.iter().map(|word| rescale.hu(layout.stored(*word))));
+            marks.erase(&mut hu[start..], block, layout);
+        }
+        marks.erase_smeared(&mut hu, words, layout);
         hu
     }
 

@@ -31,8 +31,8 @@ const MAX_GROWTH: usize = 100;
 /// What any deflated file may grow to.
 const MIN_INFLATED: usize = 16 << 20;
 
-/// What no deflated file may grow to.
-const MAX_INFLATED: usize = 2 << 30;
+/// No object may be longer, deflated ones when they are inflated: it is held in memory.
+pub(super) const MAX_OBJECT: usize = 2 << 30;
 
 /// Where the data set starts and how it is written.
 #[derive(Debug, PartialEq)]
@@ -110,7 +110,7 @@ pub(super) fn inflate(deflated: &[u8]) -> Result<Vec<u8>, Flaw> {
     let most = deflated
         .len()
         .saturating_mul(MAX_GROWTH)
-        .clamp(MIN_INFLATED, MAX_INFLATED);
+        .clamp(MIN_INFLATED, MAX_OBJECT);
     let mut inflated = Vec::new();
     DeflateDecoder::new(deflated)
         .take(most as u64 + 1)

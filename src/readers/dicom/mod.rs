@@ -72,6 +72,11 @@ impl SliceReader for Dicom {
         Ok(Box::new(DicomFile::parse(bytes, path)?.frames(rescale)?))
     }
 
+    /// A multi-frame object may hold a whole scan.
+    fn longest(&self) -> u64 {
+        meta::MAX_OBJECT as u64
+    }
+
     fn codecs(&self) -> Vec<(String, String)> {
         let compressed = CODECS.iter().map(|codec| (codec.uid, codec.name));
         let mut codecs: Vec<_> = meta::NATIVE

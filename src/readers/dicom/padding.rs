@@ -102,6 +102,10 @@ impl Marks {
         for range in &self.words {
             erase_where(hu, words, range, |word| layout.written(word));
         }
+    }
+
+    /// Turns what a lossy codec made of padding into NaN, where any has been found in the frame.
+    pub fn erase_smeared(&self, hu: &mut [Hu], words: &[u16], layout: &Layout) {
         if let Some(range) = self.smeared.as_ref().filter(|_| hu.iter().any(|hu| hu.is_nan())) {
             erase_where(hu, words, range, |word| layout.stored(word));
         }
@@ -135,6 +139,7 @@ mod tests {
         let mut hu = vec![0.0; words.len()];
         let marks = padding.marks(&layout, &Rescale { slope, intercept });
         marks.erase(&mut hu, words, &layout);
+        marks.erase_smeared(&mut hu, words, &layout);
         hu.iter().map(|hu| hu.is_nan()).collect()
     }
 

@@ -1,7 +1,7 @@
 """Writes the table of attributes that name a patient (DICOM PS3.15, table E.1-1, basic profile) and a file to test it with.
 
     pip install pydicom==3.0.2 dicom-anonymizer==2.1.0
-    python tests/oracles/dicom/make_confidential.py
+    python tests/oracles/make_confidential.py
 
 The table is that of dicom-anonymizer for DICOM 2026c, keywords are pydicom's; it goes to src/readers/confidential/profile.rs.
 The file has no patient: every value is made. What is expected of it is counted by this program, by a walk of pydicom's.
@@ -16,7 +16,7 @@ from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as f
 from pydicom import Dataset, Sequence, datadict, uid
 from pydicom.dataset import FileDataset, FileMetaDataset
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "dicom"
 TABLE = HERE.parents[2] / "src/readers/confidential/profile.rs"
 ACTIONS = {
     "D_TAGS": "D",
@@ -57,7 +57,7 @@ def write_table(table):
     hexadecimal = lambda number: f"0x{number >> 16:04x}_{number & 0xFFFF:04x}"
     single = [row for row in table if row[0] not in REPEATED]
     lines = [
-        "//! Table E.1-1 of DICOM PS3.15 2026c, basic profile. Made by `tests/oracles/dicom/make_confidential.py`.",
+        "//! Table E.1-1 of DICOM PS3.15 2026c, basic profile. Made by `tests/oracles/make_confidential.py`.",
         "",
         "/// Attributes of groups that occur many times: tag, the bits of it that count, keyword, action.",
         "#[rustfmt::skip]",
@@ -71,7 +71,7 @@ def write_table(table):
         "",
         "/// Tag, keyword, and what the profile does with the attribute; sorted by tag.",
         "#[rustfmt::skip]",
-        f"pub(super) const PROFILE: [(u32, &str, &str); {len(single)}] = [",
+        f"pub(super) static PROFILE: [(u32, &str, &str); {len(single)}] = [",
         *(f'    ({hexadecimal(n)}, "{keyword}", "{action}"),' for n, _, keyword, action in single),
         "];",
         "",
