@@ -17,8 +17,8 @@ use std::{
 
 use hounsfield::{ct::Rescale, readers};
 
-/// What may be held for one file of at most 192 KiB, which deflate can make 193 MiB of: that, and what is made of it.
-pub const MOST: usize = 512 << 20;
+/// What may be held for one file of at most 64 KiB, which deflate can make 66 MiB of: that, and what is made of it.
+pub const MOST: usize = 256 << 20;
 
 #[global_allocator]
 static BOUNDED: Bounded = Bounded;
