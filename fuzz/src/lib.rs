@@ -6,6 +6,7 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    backtrace::Backtrace,
     collections::BTreeSet,
     panic,
     path::Path,
@@ -33,7 +34,8 @@ impl Bounded {
         if held > MOST {
             // Room for the message itself.
             HELD.store(0, Ordering::Relaxed);
-            eprintln!("memory: {bytes} bytes are asked for, {held} would be held, at most {MOST} are");
+            let place = Backtrace::force_capture();
+            eprintln!("memory: {bytes} bytes are asked for, {held} would be held, at most {MOST} are\n{place}");
             std::process::abort();
         }
     }

@@ -283,7 +283,8 @@ fn check_jpeg(bytes: &[u8]) -> Result<(), Flaw> {
     }
 }
 
-/// Counts the directories (TIFF 6.0, section 2): the decoder would read the first page and be silent about the rest.
+/// Counts the directories (TIFF 6.0, section 2): the decoder would read the first page and be silent about the rest. Values that
+/// a directory speaks of must lie in the file: the decoder makes room for them before it looks, up to 256 MiB.
 fn check_tiff(bytes: &[u8]) -> Result<(), Flaw> {
     const CUT: Flaw = Flaw::Truncated("a directory is cut off");
     let little = bytes[0] == b'I';
@@ -308,7 +309,18 @@ fn check_tiff(bytes: &[u8]) -> Result<(), Flaw> {
         let size = entries
             .checked_mul(entry)
             .and_then(|size| size.checked_add(directory + count));
-        directory = number(size.ok_or(CUT)?, offset)?;
+        let next = number(size.ok_or(CUT)?, offset)?;
+        for at in (directory + count..).step_by(entry).take(entries) {
+            let values = number(at + 4, offset)?
+                .checked_mul(tiff_size(number(at + 2, 2)?))
+                .ok_or(CUT)?;
+            // Short values stand in the entry itself.
+            if values > offset {
+                let end = number(at + 4 + offset, offset)?.checked_add(values);
+                end.filter(|end| *end <= bytes.len()).ok_or(CUT)?;
+            }
+        }
+        directory = next;
         pages += 1;
         if pages > 1 {
             return Err(Flaw::Several("several pages".to_owned()));
@@ -318,5 +330,16 @@ fn check_tiff(bytes: &[u8]) -> Result<(), Flaw> {
         Err(Flaw::Broken("no page"))
     } else {
         Ok(())
+    }
+}
+
+/// Bytes of a value of a field's type (TIFF 6.0, section 2, and BigTIFF); 0 for types that no decoder reads.
+fn tiff_size(kind: usize) -> usize {
+    match kind {
+        1 | 2 | 6 | 7 => 1,
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => 0,
     }
 }

@@ -160,6 +160,17 @@ fn a_decompression_bomb_is_refused_by_its_header() {
     }
 }
 
+/// The decoder made room for as many values as a directory claims, 32 bytes each; found by fuzzing.
+#[test]
+fn a_directory_that_speaks_of_more_values_than_the_file_holds_is_cut_off() {
+    let mut bytes = bomb_tiff(9);
+    // The count of the first entry, ImageWidth.
+    bytes[14..18].copy_from_slice(&(8_u32 << 20).to_le_bytes());
+    let slices = hounsfield::readers::open_bytes(bytes, None, Path::new("bomb"));
+    let error = slices.and_then(|slices| slices.read(0)).unwrap_err().to_string();
+    assert!(error.contains("a directory is cut off"), "{error}");
+}
+
 fn bomb_png(side: u32) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let header = [&side.to_be_bytes()[..], &side.to_be_bytes(), &[16, 6, 0, 0, 0]].concat();
