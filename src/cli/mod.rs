@@ -149,12 +149,11 @@ impl From<Done> for ExitCode {
 }
 
 /// The crates that parse DICOM, as targets of logs.
-const DICOM_LOGS: [&str; 6] = [
+const DICOM_LOGS: [&str; 5] = [
     "dicom_core",
     "dicom_encoding",
     "dicom_object",
     "dicom_parser",
-    "dicom_pixeldata",
     "dicom_transfer_syntax_registry",
 ];
 
