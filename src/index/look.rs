@@ -1,8 +1,6 @@
 //! Looks into one file: which slices it holds, and why not if none.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
@@ -21,7 +19,7 @@ use super::{
 use crate::{
     ct::{Geometry, Hu, Pixels, Rescale, lung_fraction},
     readers::{
-        self, Dicom, DicomFile, Facts, Finding, FrameValues, PADDING_HU, READERS, ReadError, SliceAddress,
+        self, Begun, Dicom, DicomFile, Facts, Finding, FrameValues, PADDING_HU, ReadError, SliceAddress,
         SliceReader as _, confidential,
     },
 };
@@ -34,9 +32,6 @@ const FARTHEST: Hu = 1e6;
 
 /// Volumes that are in memory at once, however many threads there are: one of 512 x 512 x 1000 takes a gigabyte.
 const VOLUMES: usize = 2;
-
-/// Enough for every signature (the preamble of a DICOM file and its four letters).
-const HEAD: u64 = 132;
 
 /// How files are looked into.
 pub(super) struct Look<'a> {
@@ -120,10 +115,9 @@ impl Look<'_> {
     }
 
     fn slices(&self, address: &SliceAddress, root: usize) -> Seen {
-        let named = named(address);
         let looked = || -> Result<Seen, ReadError> {
-            let (head, content) = start(address)?;
-            let Some(reader) = READERS.iter().find(|reader| reader.can_read(&head, named)) else {
+            let begun = readers::begin(address)?;
+            let Some(reader) = begun.reader else {
                 return Ok(Seen::left_out(address, Reason::NoImage));
             };
             if reader.name() == readers::Image.name() {
@@ -132,16 +126,12 @@ impl Look<'_> {
             if reader.name() != Dicom.name() {
                 // Without pixels only series of DICOM files are asked for.
                 return if self.pixels {
-                    self.volume(address, root)
+                    self.volume(begun, address, root)
                 } else {
                     Ok(Seen::default())
                 };
             }
-            let content = match content {
-                Some(content) => content,
-                None => readers::content(address)?,
-            };
-            self.dicom(content, address, root)
+            self.dicom(begun.content()?, address, root)
         };
         looked().unwrap_or_else(|error| Seen::left_out(address, Reason::Unreadable(sentence(&error))))
     }
@@ -228,14 +218,14 @@ impl Look<'_> {
     }
 
     /// A volume of a file that knows no patient.
-    fn volume(&self, address: &SliceAddress, root: usize) -> Result<Seen, ReadError> {
+    fn volume(&self, begun: Begun, address: &SliceAddress, root: usize) -> Result<Seen, ReadError> {
         let _place = self.volumes.take();
         if self.stop.load(Ordering::Relaxed) {
             return Ok(Seen::default());
         }
-        let path = PathBuf::from(address.to_string());
-        let volume = readers::open_bytes(readers::content(address)?, address.rescale, &path)?;
+        let volume = begun.open()?;
         let Some(geometry) = volume.geometry() else {
+            let path = PathBuf::from(address.to_string());
             return Err(ReadError::NoPlace { path });
         };
         let series = self.series.one(SeriesFacts {
@@ -280,26 +270,6 @@ impl Seen {
             self.left_out.reserve_exact(1);
         }
         self.left_out.push(LeftOut { address, reason });
-    }
-}
-
-/// The first bytes of a file, and all of it where that is a member of an archive.
-fn start(address: &SliceAddress) -> Result<(Vec<u8>, Option<Vec<u8>>), ReadError> {
-    if address.member.is_some() {
-        let content = readers::content(address)?;
-        return Ok((content[..content.len().min(HEAD as usize)].to_vec(), Some(content)));
-    }
-    let head = || -> io::Result<Vec<u8>> {
-        let mut head = Vec::new();
-        File::open(&address.file)?.take(HEAD).read_to_end(&mut head)?;
-        Ok(head)
-    };
-    match head() {
-        Ok(head) => Ok((head, None)),
-        Err(source) => Err(ReadError::Io {
-            source,
-            path: address.file.clone(),
-        }),
     }
 }
 

@@ -230,17 +230,22 @@ impl Index {
 
     /// How many files and slices were left out, by the reason's word.
     pub fn left_out_by_kind(&self) -> BTreeMap<&'static str, usize> {
-        let mut kinds = BTreeMap::new();
-        for left in &self.left_out {
-            *kinds.entry(left.reason.kind()).or_default() += 1;
-        }
-        kinds
+        by_kind(&self.left_out)
     }
 
     /// How many files and slices were left out since something went wrong.
     pub fn failures(&self) -> usize {
         self.left_out.iter().filter(|left| left.reason.is_failure()).count()
     }
+}
+
+/// How many were left out, by the reason's word.
+fn by_kind(left_out: &[LeftOut]) -> BTreeMap<&'static str, usize> {
+    let mut kinds = BTreeMap::new();
+    for left in left_out {
+        *kinds.entry(left.reason.kind()).or_default() += 1;
+    }
+    kinds
 }
 
 /// `patients` of `patient`, `studies` of `study`.

@@ -8,7 +8,7 @@ use std::{
 use ndarray::{Array3, Axis};
 
 use super::{
-    Index, IndexError, IndexPlan, LeftOut, Scan, Slice,
+    Index, IndexError, IndexPlan, LeftOut, Scan, Slice, by_kind,
     checks::{Check, checks},
     slice::{dot, minus},
 };
@@ -82,15 +82,8 @@ pub fn read_scan(folder: &Path, scan: Option<usize>, rescale: Option<Rescale>) -
 
 /// How many files were left out, by reason.
 fn reasons(left_out: &[LeftOut]) -> String {
-    let index = Index {
-        left_out: left_out.to_vec(),
-        ..Index::default()
-    };
-    let kinds = index
-        .left_out_by_kind()
-        .into_iter()
-        .map(|(kind, n)| format!("{n} {kind}"));
-    let kinds: Vec<String> = kinds.collect();
+    let kinds = by_kind(left_out).into_iter();
+    let kinds: Vec<String> = kinds.map(|(kind, n)| format!("{n} {kind}")).collect();
     match kinds.is_empty() {
         true => "the folder is empty".to_owned(),
         false => format!("left out were {}{}", kinds.join(", "), detail(left_out)),

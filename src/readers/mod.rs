@@ -28,7 +28,7 @@ pub use self::{
     image::Image,
     nifti::{Nifti, NiftiError, NiftiVersion, write_nifti},
     npy::{Npy, NpyError, write_npy},
-    opened::{archive, content, open_bytes, read_slice, sha256, stamp},
+    opened::{Begun, archive, begin, content, open_bytes, read_slice, sha256, stamp},
     volume::{Stated, VolumeFile, WriteOptions, WriteVolumeError, open_volume, read_volume, write_volume},
 };
 use crate::ct::{CtSlice, Geometry, Rescale};

@@ -12,7 +12,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Archive, MAX_BYTES, READERS, ReadError, SliceAddress, Slices, kept::Kept};
+use super::{Archive, MAX_BYTES, READERS, ReadError, SliceAddress, SliceReader, Slices, kept::Kept};
 use crate::{
     ct::{CtSlice, Rescale},
     tables::{sha256_bytes, sha256_file},
@@ -74,8 +74,8 @@ impl Key {
 pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
     let address = SliceAddress::parse(path)?;
     let slices = match address.slice {
-        Some(_) => STACKS.get(Key::of(&address)?, || open(&address).map(Arc::from))?,
-        None => Arc::from(open(&address)?),
+        Some(_) => STACKS.get(Key::of(&address)?, || begin(&address)?.open().map(Arc::from))?,
+        None => Arc::from(begin(&address)?.open()?),
     };
     match (address.slice, slices.len()) {
         (None, 1) => slices.read(0),
@@ -94,27 +94,91 @@ pub fn read_slice(path: &Path) -> Result<CtSlice, ReadError> {
 ///
 /// Bytes of no known format, and whatever a reader refuses by the header.
 pub fn open_bytes(bytes: Vec<u8>, rescale: Option<Rescale>, path: &Path) -> Result<Box<dyn Slices>, ReadError> {
-    open_named(bytes, rescale, path, path)
+    let head = &bytes[..bytes.len().min(HEAD)];
+    match READERS.iter().find(|reader| reader.can_read(head, path)) {
+        Some(reader) => reader.open(bytes, rescale, path),
+        None if bytes.is_empty() => Err(ReadError::Empty { path: path.to_owned() }),
+        None => Err(ReadError::UnknownFormat { path: path.to_owned() }),
+    }
 }
 
-/// The whole file, as long as files of its kind may be, or member of an archive, at most `MAX_BYTES`.
+/// A file or a member of an archive, of which so much was read as tells what it is.
+pub struct Begun {
+    /// Who reads it; `None` where nobody knows its first bytes.
+    pub reader: Option<&'static dyn SliceReader>,
+    address: SliceAddress,
+    empty: bool,
+    /// A member is in memory anyway; of a file no more is read than tells what it is.
+    content: Option<Vec<u8>>,
+}
+
+/// Looks at the first bytes of what an address names.
 ///
 /// # Errors
 ///
-/// What can't be read, and what is longer.
-pub fn content(address: &SliceAddress) -> Result<Vec<u8>, ReadError> {
-    match &address.member {
-        Some(member) => archive(&address.file)?.read(member),
+/// What can't be read.
+pub fn begin(address: &SliceAddress) -> Result<Begun, ReadError> {
+    let (head, content, name) = match &address.member {
+        Some(member) => {
+            let content = archive(&address.file)?.read(member)?;
+            let head = content[..content.len().min(HEAD)].to_vec();
+            (head, Some(content), Path::new(member))
+        }
         None => {
             let path = &address.file;
             let head = read_head(path).map_err(|source| ReadError::Io {
                 source,
                 path: path.to_owned(),
             })?;
-            let reader = READERS.iter().find(|reader| reader.can_read(&head, path));
-            read_bytes(path, reader.map_or(MAX_BYTES, |reader| reader.longest()))
+            (head, None, path.as_path())
+        }
+    };
+    Ok(Begun {
+        reader: READERS.iter().copied().find(|reader| reader.can_read(&head, name)),
+        address: address.clone(),
+        empty: head.is_empty(),
+        content,
+    })
+}
+
+impl Begun {
+    /// All of it: a file as long as files of its kind may be, or a member, at most `MAX_BYTES`.
+    ///
+    /// # Errors
+    ///
+    /// What can't be read, and what is longer.
+    pub fn content(self) -> Result<Vec<u8>, ReadError> {
+        match self.content {
+            Some(content) => Ok(content),
+            None => read_bytes(&self.address.file, self.reader.map_or(MAX_BYTES, SliceReader::longest)),
         }
     }
+
+    /// Its slices.
+    ///
+    /// # Errors
+    ///
+    /// No known format, and whatever its reader refuses by the header.
+    pub fn open(self) -> Result<Box<dyn Slices>, ReadError> {
+        let path = shown(&self.address);
+        match self.reader {
+            Some(reader) => {
+                let rescale = self.address.rescale;
+                reader.open(self.content()?, rescale, &path)
+            }
+            None if self.empty => Err(ReadError::Empty { path }),
+            None => Err(ReadError::UnknownFormat { path }),
+        }
+    }
+}
+
+/// All of what an address names; see [`Begun::content`].
+///
+/// # Errors
+///
+/// What can't be read, and what is longer.
+pub fn content(address: &SliceAddress) -> Result<Vec<u8>, ReadError> {
+    begin(address)?.content()
 }
 
 /// An archive, opened once and shared by all who ask while it is among the last four.
@@ -173,39 +237,6 @@ pub fn stamp(path: &Path) -> Option<(u64, u128)> {
     let facts = fs::metadata(SliceAddress::parse(path).ok()?.file).ok()?;
     let changed = facts.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some((facts.len(), changed.as_nanos()))
-}
-
-/// Opens the file or the member of an archive that an address names.
-fn open(address: &SliceAddress) -> Result<Box<dyn Slices>, ReadError> {
-    let path = shown(address);
-    if let Some(member) = &address.member {
-        return open_named(content(address)?, address.rescale, Path::new(member), &path);
-    }
-    // Whatever is no slice is not read to its end.
-    let head = read_head(&path).map_err(|source| ReadError::Io {
-        source,
-        path: path.clone(),
-    })?;
-    match READERS.iter().find(|reader| reader.can_read(&head, &path)) {
-        Some(reader) => reader.open(read_bytes(&path, reader.longest())?, address.rescale, &path),
-        None if head.is_empty() => Err(ReadError::Empty { path }),
-        None => Err(ReadError::UnknownFormat { path }),
-    }
-}
-
-/// `name` decides where the content leaves it open, `path` is for messages.
-fn open_named(
-    bytes: Vec<u8>,
-    rescale: Option<Rescale>,
-    name: &Path,
-    path: &Path,
-) -> Result<Box<dyn Slices>, ReadError> {
-    let head = &bytes[..bytes.len().min(HEAD)];
-    match READERS.iter().find(|reader| reader.can_read(head, name)) {
-        Some(reader) => reader.open(bytes, rescale, path),
-        None if bytes.is_empty() => Err(ReadError::Empty { path: path.to_owned() }),
-        None => Err(ReadError::UnknownFormat { path: path.to_owned() }),
-    }
 }
 
 /// The file, or the archive and its member: what a message ends with where no slice is meant.
