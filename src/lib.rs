@@ -20,6 +20,7 @@
 #![warn(missing_docs)]
 
 pub mod audit;
+pub mod baseline;
 pub mod card;
 pub mod claims;
 pub mod cohort;
@@ -42,6 +43,7 @@ pub mod progress;
 pub mod readers;
 pub mod recipe;
 pub mod report;
+pub mod scans;
 pub mod seed;
 pub mod stats;
 pub mod study;
@@ -49,6 +51,8 @@ pub mod tables;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod transforms;
+#[cfg(feature = "torch")]
+pub mod volumes;
 pub mod words;
 
 pub use crate::{

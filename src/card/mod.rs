@@ -21,9 +21,11 @@ use crate::{
 
 mod error;
 mod fetch;
+mod volume;
 
 pub use error::CardError;
 pub use fetch::FetchedCard;
+pub use volume::{CLASSIFIER, ClassifierCard};
 
 /// The card's name in the folder of its weights.
 pub const FILE: &str = "encoder.toml";

@@ -7,6 +7,7 @@ mod bigbigan;
 mod lejepa;
 mod network;
 mod optimizer;
+mod plateau;
 
 use std::path::Path;
 
@@ -17,6 +18,7 @@ pub use self::{
     lejepa::LeJepa,
     network::{BOTTOM, Discriminator, Generator},
     optimizer::{Adam, Schedule},
+    plateau::{Plateau, PlateauMetric, ThresholdMode},
 };
 use crate::encoder::{Architecture, EncoderError};
 

@@ -29,12 +29,16 @@ mod fetched;
 mod overrides;
 mod pretrain;
 mod preview;
+mod volume;
 
 pub use pretrain::{Best, CheckpointSection, DataSection, Pretrain, StartFiles, TrainSection, WatchSection};
 
 pub use encoder::{CardOrigin, CardSection, EncoderSection};
 pub use fetched::FetchedFrom;
 pub use preview::Preview;
+pub use volume::{
+    ClassWeights, ClassifierCheckpoints, ClassifierSection, MapsSection, ScanWeights, TrainVolume, VolumeEvaluation,
+};
 
 /// A whole study, as its file says it. `E` is what its encoder may be: an [`EncoderSection`] in the file, where a card may
 /// stand for the network, and the network once the card was read.

@@ -5,6 +5,7 @@
 //! LeJEPA. [`settle`] finds out which graph converted weights belong to, [`export`] writes encoders for other programs.
 //! [`ffi`] reaches what tch lacks.
 
+pub mod baselines;
 pub mod device;
 pub mod doctor;
 pub mod encoders;

@@ -1,0 +1,69 @@
+//! SHELF: classifiers of whole scans, in words: which network, its sizes, the names of its tensors, what it keeps in memory.
+//! Knows no tensors; `torch::baselines` computes what stands here.
+//!
+//! Every network takes scans `[N, 1, D, H, W]` and gives two numbers a scan, `[N, 2]`, for the negative and the positive class; their
+//! softmax is the probability.
+
+mod covnet;
+mod pu;
+mod resnet3d;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{covnet::CovNet, pu::Pu, resnet3d::ResNet3d};
+
+/// A network and its sizes, as the `[network]` table of a recipe names them.
+///
+/// ```
+/// use hounsfield::baseline::BaselineConfig;
+/// let network: BaselineConfig = toml::from_str("kind = 'pu-a'\nfilters = [8, 16]")?;
+/// assert_eq!(network.kind(), "pu-a");
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub enum BaselineConfig {
+    /// Model A of Pu et al. 2020.
+    #[serde(rename = "pu-a", deserialize_with = "Pu::model_a")]
+    PuA(Pu),
+    /// Model B of Pu et al. 2020: fewer filters.
+    #[serde(rename = "pu-b", deserialize_with = "Pu::model_b")]
+    PuB(Pu),
+    /// Model C of Pu et al. 2020: no dropout.
+    #[serde(rename = "pu-c", deserialize_with = "Pu::model_c")]
+    PuC(Pu),
+    /// COVNet of Li et al. 2020: a 2D encoder shared over the slices, the largest of each feature over the scan, one linear layer.
+    #[serde(rename = "covnet")]
+    CovNet(CovNet),
+    /// A residual network of 3D convolutions with 18 layers.
+    #[serde(rename = "resnet3d-18")]
+    ResNet3d(ResNet3d),
+}
+
+impl BaselineConfig {
+    /// All kinds, as recipes name them.
+    pub const KINDS: [&str; 5] = ["pu-a", "pu-b", "pu-c", "covnet", "resnet3d-18"];
+
+    /// The network of this name with its default sizes.
+    pub fn named(kind: &str) -> Option<Self> {
+        match kind {
+            "pu-a" => Some(Self::PuA(Pu::a())),
+            "pu-b" => Some(Self::PuB(Pu::b())),
+            "pu-c" => Some(Self::PuC(Pu::c())),
+            "covnet" => Some(Self::CovNet(CovNet::default())),
+            "resnet3d-18" => Some(Self::ResNet3d(ResNet3d::default())),
+            _ => None,
+        }
+    }
+
+    /// The name in a recipe.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PuA(_) => "pu-a",
+            Self::PuB(_) => "pu-b",
+            Self::PuC(_) => "pu-c",
+            Self::CovNet(_) => "covnet",
+            Self::ResNet3d(_) => "resnet3d-18",
+        }
+    }
+}

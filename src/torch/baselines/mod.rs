@@ -1,0 +1,60 @@
+//! SHELF: classifiers of whole scans. Each file is one network, in plain operators, built on the tensors that `crate::baseline` names.
+
+use tch::Tensor;
+
+use super::{TorchError, train::Tape};
+
+/// How a network is run.
+#[derive(Debug, Clone, Copy)]
+pub enum Mode {
+    /// To score: stored statistics, nothing dropped.
+    Score,
+    /// To train: statistics of the batch, which the stored ones follow, and dropout.
+    Train(Dropout),
+}
+
+/// Which numbers are dropped: each draw has a stream of its own name, so that there is no state to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropout {
+    /// Seed of the training.
+    pub seed: u64,
+    /// Step of the optimiser.
+    pub step: u64,
+    /// Which part of the step's batch.
+    pub part: usize,
+}
+
+/// A network that classifies scans.
+pub trait VolumeClassifier: std::fmt::Debug {
+    /// Two numbers a scan; their softmax is the probability of the negative and the positive class.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[N, 1, D, H, W]` in `[-1, 1]`
+    /// - output: `[N, 2]`
+    ///
+    /// # Errors
+    ///
+    /// When the scans have another size, or libtorch fails.
+    fn forward<'a>(&'a self, x: &Tensor, mode: Mode, tape: &Tape<'a>) -> Result<Tensor, TorchError>;
+
+    /// The last maps that know where things are, with stored statistics: what Grad-CAM looks at.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[N, 1, D, H, W]` in `[-1, 1]`
+    /// - output: `[N, C, d, h, w]`; of a network of slices `d` counts the slices that it looks at
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::forward`].
+    fn maps(&self, x: &Tensor) -> Result<Tensor, TorchError>;
+
+    /// From [`Self::maps`] to the two numbers a scan, with stored statistics and nothing dropped.
+    ///
+    /// # Shapes
+    ///
+    /// - `maps`: `[N, C, d, h, w]`
+    /// - output: `[N, 2]`
+    fn head(&self, maps: &Tensor) -> Tensor;
+}
