@@ -51,7 +51,6 @@ pub mod tables;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub mod transforms;
-#[cfg(feature = "torch")]
 pub mod volumes;
 pub mod words;
 

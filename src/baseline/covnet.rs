@@ -1,5 +1,6 @@
 //! COVNet, Li et al. 2020 (doi:10.1148/radiol.2020200905).
 
+use super::{BaselineError, LayerFacts, Shapes};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{EncoderConfig, ResNet50ImageNet};
@@ -21,5 +22,21 @@ impl Default for CovNet {
             trunk: EncoderConfig::ResNet50ImageNet(ResNet50ImageNet::default()),
             every: 1,
         }
+    }
+}
+
+impl CovNet {
+    pub(super) fn check(&self, size: [usize; 3]) -> Result<(), BaselineError> {
+        let _ = size;
+        Ok(())
+    }
+
+    pub(super) fn tensors(&self) -> Result<Shapes, BaselineError> {
+        Ok(Shapes::new())
+    }
+
+    pub(super) fn layers(&self, size: [usize; 3]) -> Result<Vec<LayerFacts>, BaselineError> {
+        let _ = size;
+        Ok(Vec::new())
     }
 }

@@ -5,12 +5,17 @@
 //! softmax is the probability.
 
 mod covnet;
+mod error;
+mod layers;
 mod pu;
 mod resnet3d;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{covnet::CovNet, pu::Pu, resnet3d::ResNet3d};
+pub use self::{covnet::CovNet, error::BaselineError, layers::LayerFacts, pu::Pu, resnet3d::ResNet3d};
+
+/// Names of tensors and their shapes.
+pub type Shapes = Vec<(String, Vec<usize>)>;
 
 /// A network and its sizes, as the `[network]` table of a recipe names them.
 ///
@@ -64,6 +69,47 @@ impl BaselineConfig {
             Self::PuC(_) => "pu-c",
             Self::CovNet(_) => "covnet",
             Self::ResNet3d(_) => "resnet3d-18",
+        }
+    }
+
+    /// Whether the sizes make a network of scans of this size.
+    ///
+    /// # Errors
+    ///
+    /// A sentence with both numbers.
+    pub fn check(&self, size: [usize; 3]) -> Result<(), BaselineError> {
+        match self {
+            Self::PuA(config) | Self::PuB(config) | Self::PuC(config) => config.check(size),
+            Self::CovNet(config) => config.check(size),
+            Self::ResNet3d(config) => config.check(size),
+        }
+    }
+
+    /// The tensors of the network for scans `[D, H, W]` of this size, by PyTorch's names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn expected_tensors(&self, size: [usize; 3]) -> Result<Shapes, BaselineError> {
+        self.check(size)?;
+        match self {
+            Self::PuA(config) | Self::PuB(config) | Self::PuC(config) => Ok(config.tensors(size)),
+            Self::CovNet(config) => config.tensors(),
+            Self::ResNet3d(config) => Ok(config.tensors()),
+        }
+    }
+
+    /// What each layer gives and keeps, from the first to the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn layers(&self, size: [usize; 3]) -> Result<Vec<LayerFacts>, BaselineError> {
+        self.check(size)?;
+        match self {
+            Self::PuA(config) | Self::PuB(config) | Self::PuC(config) => Ok(config.layers(size)),
+            Self::CovNet(config) => config.layers(size),
+            Self::ResNet3d(config) => Ok(config.layers(size)),
         }
     }
 }

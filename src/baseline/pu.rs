@@ -1,5 +1,6 @@
 //! Models A, B and C of Pu et al. 2020 (doi:10.1007/s00330-020-06956-w, section "Deep learning models").
 
+use super::{BaselineError, LayerFacts, Shapes};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Levels of convolution, batch norm, ReLU and max pooling, then fully connected layers with dropout between them, and two
@@ -76,5 +77,22 @@ impl Stated {
             fully_connected: self.fully_connected.unwrap_or(model.fully_connected),
             dropout: self.dropout.unwrap_or(model.dropout),
         }
+    }
+}
+
+impl Pu {
+    pub(super) fn check(&self, size: [usize; 3]) -> Result<(), BaselineError> {
+        let _ = size;
+        Ok(())
+    }
+
+    pub(super) fn tensors(&self, size: [usize; 3]) -> Shapes {
+        let _ = size;
+        Shapes::new()
+    }
+
+    pub(super) fn layers(&self, size: [usize; 3]) -> Vec<LayerFacts> {
+        let _ = size;
+        Vec::new()
     }
 }
