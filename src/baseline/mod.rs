@@ -15,6 +15,8 @@ mod trunk;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "torch")]
+pub(crate) use self::resnet3d::Block;
 pub use self::{
     covnet::{CovNet, TRUNK},
     error::BaselineError,
@@ -25,6 +27,9 @@ pub use self::{
     resnet3d::ResNet3d,
     trunk::encoder_layers,
 };
+
+/// Numbers a scan that every network gives: for the negative and the positive class.
+pub const CLASSES: usize = 2;
 
 /// Names of tensors and their shapes.
 pub type Shapes = Vec<(String, Vec<usize>)>;
