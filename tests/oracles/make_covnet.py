@@ -37,6 +37,8 @@ def fill(name, shape):
         return torch.from_numpy(1.0 + 0.1 * s).float()
     if parents[-2:] == ["downsample", "1"] and leaf == "bias":
         return torch.from_numpy(0.1 * s).float()
+    if parents[-1:] in (["bn1"], ["bn2"]) and leaf == "bias" and len(parents) > 1:
+        return torch.from_numpy(0.7 + 0.1 * s).float()
     if parents[-1:] == ["bn3"] and leaf == "weight":
         return 0.2 * torch.from_numpy(1.0 + 0.1 * s).float()
     return torch.from_numpy(det_fill(name, shape)).float()
