@@ -16,6 +16,7 @@ pub mod ffi;
 pub mod generator;
 pub mod layers;
 pub mod methods;
+pub mod scans;
 pub mod settle;
 pub mod sigreg;
 pub mod train;
