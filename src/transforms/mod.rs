@@ -11,5 +11,5 @@ pub use self::{
     augment_scan::ScanAugment,
     preprocess::{Cropping, Preprocess, PreprocessError, Song2020, Squaring, Standard, Window, Windows},
     resample::resample,
-    scan::{AIR, Fit, ScanInput},
+    scan::{AIR, Fit, ScanInput, ScanInputError},
 };
