@@ -31,6 +31,7 @@ mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod plateau;
 mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
