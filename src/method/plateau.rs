@@ -162,12 +162,20 @@ impl Plateau {
         match self.metric {
             PlateauMetric::Auc => {
                 let best = best.unwrap_or(f64::NEG_INFINITY);
-                let least = if rel { best * (threshold + 1.0) } else { best + threshold };
+                let least = if rel {
+                    best * (threshold + 1.0)
+                } else {
+                    best + threshold
+                };
                 number > least
             }
             PlateauMetric::Loss => {
                 let best = best.unwrap_or(f64::INFINITY);
-                let most = if rel { best * (1.0 - threshold) } else { best - threshold };
+                let most = if rel {
+                    best * (1.0 - threshold)
+                } else {
+                    best - threshold
+                };
                 number < most
             }
         }
@@ -203,7 +211,10 @@ mod tests {
         let mut state = plateau.start(1.0);
         let heard: Vec<Heard> = (0..4).map(|_| plateau.hear(&mut state, f64::NAN)).collect();
         assert!(heard.iter().all(|heard| !heard.better));
-        assert_eq!(heard.iter().map(|heard| heard.fell).collect::<Vec<_>>(), [false, true, false, true]);
+        assert_eq!(
+            heard.iter().map(|heard| heard.fell).collect::<Vec<_>>(),
+            [false, true, false, true]
+        );
         assert!(heard[3].ended);
     }
 

@@ -27,7 +27,12 @@ fn learning_rates_and_ends_are_those_of_pytorch() {
         for (epoch, (metric, rate)) in metrics.iter().zip(rates).enumerate() {
             let heard = plateau.hear(&mut state, number(metric));
             falls += usize::from(heard.fell);
-            assert_eq!(state.lr, rate.as_f64().unwrap(), "sequence {at}, epoch {}: {plateau:?}", epoch + 1);
+            assert_eq!(
+                state.lr,
+                rate.as_f64().unwrap(),
+                "sequence {at}, epoch {}: {plateau:?}",
+                epoch + 1
+            );
             if heard.ended && ended.is_none() {
                 ended = Some(epoch as u64 + 1);
             }
