@@ -6,6 +6,7 @@
 //! [`ffi`] reaches what tch lacks.
 
 pub mod baselines;
+pub mod classifier;
 pub mod device;
 pub mod doctor;
 pub mod encoders;
