@@ -17,6 +17,7 @@ pub mod ffi;
 pub mod generator;
 pub mod layers;
 pub mod methods;
+mod saliency;
 pub mod settle;
 pub mod sigreg;
 pub mod train;
