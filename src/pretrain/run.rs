@@ -127,7 +127,7 @@ impl Pretraining {
 
     /// The recipe with all its defaults, and who is trained on.
     fn write_facts(&self) -> Result<(), PretrainError> {
-        let head: String = self.fetched.iter().map(fetched_line).collect();
+        let head: String = self.fetched.iter().map(FetchedFrom::line).collect();
         write_resolved(&self.recipe, &head, &self.folder.join("recipe.toml"))?;
         let rows = &self.data.cohort.rows;
         let mut cells: Vec<(usize, &str, &str)> = Vec::new();
@@ -210,7 +210,7 @@ impl Pretraining {
                 checkpoint.check_same(&self.recipe_value(), &self.data.sha256, "slices")?;
                 trainer.restore(&checkpoint)?;
                 notes = serde_json::from_value(checkpoint.stamp.notes.clone()).unwrap_or_default();
-                self.check_start(notes.started_from.as_deref(), &trainer)?;
+                checkpoint.check_start(notes.started_from.as_deref(), trainer.started_from())?;
                 let step = trainer.steps();
                 tracing::info!("goes on after step {step} of {}", recipe.train.steps);
                 RunLog::resume(&self.folder, RATE, step)?
@@ -230,19 +230,6 @@ impl Pretraining {
             alarms: Alarms::default(),
             notes,
         })
-    }
-
-    /// Refuses to go on where the weights at the start are others by now: a branch on the hub moves, a file is replaced. The card
-    /// would name weights that the training never saw.
-    fn check_start(&self, began: Option<&str>, trainer: &Trainer) -> Result<(), PretrainError> {
-        match (began, trainer.started_from()) {
-            (Some(began), Some(found)) if began != found => Err(PretrainError::OtherStart {
-                found: found.to_owned(),
-                began: began.to_owned(),
-                path: self.folder.clone(),
-            }),
-            _ => Ok(()),
-        }
     }
 
     fn recipe_value(&self) -> serde_json::Value {
@@ -459,13 +446,4 @@ fn shown(numbers: &[(&'static str, f64)]) -> String {
         .filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
     let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
     words.join("  ")
-}
-
-/// What an address of the recipe was when this run began.
-fn fetched_line(from: &FetchedFrom) -> String {
-    let files = from.sha256.iter();
-    let files: Vec<String> = files
-        .map(|(name, hash)| format!("{name} with SHA-256 {hash}"))
-        .collect();
-    format!("{} was at commit {}: {}\n", from.address, from.commit, files.join(", "))
 }

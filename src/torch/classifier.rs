@@ -1,5 +1,7 @@
 //! A classifier of scans in training, as those see it who know no tensors: voxels in, numbers out, checkpoints in between.
 
+use std::path::Path;
+
 use ndarray::ArrayView3;
 use tch::{Device, Kind, Tensor};
 
@@ -9,6 +11,7 @@ use super::{
     device::{self, DeviceChoice, autocast},
     methods::trained::{Trained, check_state, for_use, on_cpu},
     scans,
+    scorer::VolumeScorer,
     train::{Checkpoint, Checkpoints, Stamp, Tape},
     weights::{self, WeightMap},
 };
@@ -47,25 +50,36 @@ pub struct Classifier {
     trained: Trained,
     device: Device,
     steps: u64,
+    /// SHA-256 of the file that COVNet's trunk started from.
+    started_from: Option<String>,
+}
+
+/// Bytes of memory that are free on a device; `None` where that can't be known.
+///
+/// # Errors
+///
+/// A device that is not there.
+pub fn free_memory(device: DeviceChoice) -> Result<Option<u64>, TorchError> {
+    Ok(device::free_memory(device.resolve()?))
 }
 
 impl Classifier {
-    /// A network from the seed, or one that starts from tensors.
+    /// A network from the seed; `trunk` is a file of weights that the trunk of COVNet starts from.
     ///
     /// # Errors
     ///
-    /// Settings that make no network, tensors that do not fit, a device that is not there.
-    pub fn new(config: ClassifierConfig, start: Option<&WeightMap>) -> Result<Self, TorchError> {
+    /// Settings that make no network, weights that do not fit, a device that is not there.
+    pub fn new(config: ClassifierConfig, trunk: Option<&Path>) -> Result<Self, TorchError> {
         let device = config.device.resolve()?;
-        let drawn;
-        let tensors = match start {
-            Some(tensors) => tensors,
-            None => {
-                drawn = baselines::random(&config.network, config.input.size, config.seed)?;
-                &drawn
+        let (tensors, started_from) = match (&config.network, trunk) {
+            (BaselineConfig::CovNet(covnet), Some(path)) => {
+                let loaded = weights::load(&covnet.trunk, path)?;
+                let tensors = baselines::covnet::start(covnet, config.seed, &loaded.tensors)?;
+                (tensors, Some(loaded.sha256))
             }
+            _ => (baselines::random(&config.network, config.input.size, config.seed)?, None),
         };
-        let trained = Trained::new(tensors, config.adam, config.clip, device)?;
+        let trained = Trained::new(&tensors, config.adam, config.clip, device)?;
         let network = baselines::build(&config.network, config.input.size, trained.tensors())?;
         Ok(Self {
             config,
@@ -73,7 +87,13 @@ impl Classifier {
             trained,
             device,
             steps: 0,
+            started_from,
         })
+    }
+
+    /// SHA-256 of the file that it started from.
+    pub fn started_from(&self) -> Option<&str> {
+        self.started_from.as_deref()
     }
 
     /// Steps that were made.
@@ -92,11 +112,6 @@ impl Classifier {
             Device::Cpu => format!("cpu, {} threads", tch::get_num_threads()),
             device => format!("{device:?}"),
         }
-    }
-
-    /// Bytes of memory that are free where it runs; `None` where that can't be known.
-    pub fn free_memory(&self) -> Option<u64> {
-        device::free_memory(self.device)
     }
 
     /// Adds the gradient of a part of a step's batch: of the sum of the scans' cross entropies, each times its weight. Weights of a step
@@ -217,12 +232,28 @@ impl Classifier {
         on_cpu(&for_use(self.trained.parameters().views(), self.trained.buffers())?)
     }
 
+    /// The network as it is now, ready to score.
+    ///
+    /// # Errors
+    ///
+    /// When libtorch refuses.
+    pub fn scorer(&self) -> Result<VolumeScorer, TorchError> {
+        let config = &self.config;
+        VolumeScorer::new(
+            config.network.clone(),
+            config.input.clone(),
+            &self.weights()?,
+            self.device,
+            config.precision,
+        )
+    }
+
     /// Writes the network's tensors; gives the SHA-256 of the file.
     ///
     /// # Errors
     ///
     /// A disk that is full.
-    pub fn save_weights(&self, path: &std::path::Path) -> Result<String, TorchError> {
+    pub fn save_weights(&self, path: &Path) -> Result<String, TorchError> {
         weights::save(&self.weights()?, path)
     }
 }
@@ -252,7 +283,11 @@ fn pairs(outputs: &Tensor) -> Result<Vec<[f64; 2]>, TorchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volumes::weighting::cross_entropy;
+
+    fn cross_entropy([negative, positive]: [f32; 2], class: bool) -> f64 {
+        let margin = f64::from(if class { positive - negative } else { negative - positive });
+        (-margin).exp().ln_1p()
+    }
 
     #[test]
     fn the_loss_is_the_weighted_cross_entropy_and_does_not_see_the_parts() {
@@ -260,7 +295,7 @@ mod tests {
         let (positive, weights) = ([true, false, true, false], [0.1, 0.2, 0.3, 0.4]);
         let outputs = || Tensor::from_slice2(&rows).set_requires_grad(true);
         let expected: f64 = (0..4)
-            .map(|row| weights[row] * cross_entropy(rows[row].map(f64::from), positive[row]))
+            .map(|row| weights[row] * cross_entropy(rows[row], positive[row]))
             .sum();
         let whole = outputs();
         let loss = weighted_loss(&whole, &positive, &weights).unwrap();

@@ -11,3 +11,36 @@
 //! | `predictions.parquet` | scores of all scans, with thresholds and whether the training converged |
 //! | `results.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
 //! | `maps/` | where the network looks |
+
+mod error;
+#[cfg(feature = "torch")]
+mod alarm;
+mod data;
+#[cfg(feature = "torch")]
+mod finish;
+#[cfg(feature = "torch")]
+mod loader;
+mod maps;
+mod measure;
+#[cfg(feature = "torch")]
+mod notes;
+mod order;
+#[cfg(feature = "torch")]
+mod run;
+#[cfg(feature = "torch")]
+mod sheet;
+mod weighting;
+
+pub use self::{
+    data::Data,
+    error::VolumesError,
+    measure::{Measured, Scored},
+    order::{Order, even},
+    weighting::{Weighting, cross_entropy, mean_loss, probability},
+};
+#[cfg(feature = "torch")]
+pub use self::{
+    loader::{Part, parts},
+    notes::{Best, EpochNumbers, Notes},
+    run::{Options, Outcome, VolumeTraining},
+};

@@ -25,12 +25,12 @@ use crate::{
     journal::{RunLog, not_finite},
     method::Adam,
     progress::Progress,
-    recipe::{TrainVolume, write_resolved},
+    recipe::{FetchedFrom, TrainVolume, write_resolved},
     study::{HeldFolder, clear_folder, hold_folder, pseudonymizer},
     tables::write_csv,
     torch::{
         self,
-        classifier::{Classifier, ClassifierConfig, free_memory, starting_tensors},
+        classifier::{Classifier, ClassifierConfig, free_memory},
         device::DeviceChoice,
         train::{BestMark, Checkpoints, Stamp},
     },
@@ -93,6 +93,10 @@ pub struct VolumeTraining {
     pub(super) home: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) data: Data,
+    /// The file of weights that the trunk of COVNet starts from.
+    start: Option<PathBuf>,
+    /// What of it came from the hub.
+    fetched: Option<FetchedFrom>,
     /// Held as long as the run lives, so that two runs do not write into one folder.
     _guard: HeldFolder,
 }
@@ -124,6 +128,7 @@ impl VolumeTraining {
         stop: &AtomicBool,
     ) -> Result<Self, VolumesError> {
         let guard = hold_folder(folder)?;
+        let (start, fetched) = recipe.start(home)?;
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
@@ -134,6 +139,8 @@ impl VolumeTraining {
             folder: folder.to_owned(),
             recipe,
             data,
+            start,
+            fetched,
             _guard: guard,
         })
     }
@@ -200,7 +207,8 @@ impl VolumeTraining {
 
     /// The recipe with all its defaults, and who is in which set.
     fn write_facts(&self) -> Result<(), VolumesError> {
-        write_resolved(&self.recipe, "", &self.folder.join("recipe.toml"))?;
+        let head: String = self.fetched.iter().map(FetchedFrom::line).collect();
+        write_resolved(&self.recipe, &head, &self.folder.join("recipe.toml"))?;
         let (rows, data) = (&self.data.cohort.rows, &self.data);
         let failed = |row: usize| data.failures.iter().find(|(failed, _)| *failed == row);
         let header = ["row", "scan_id", "patient_id", "set", "reason"].map(str::to_owned);
@@ -233,15 +241,14 @@ impl VolumeTraining {
             seed: recipe.seed,
             adam: Adam {
                 weight_decay: section.weight_decay,
-                ..Adam::default_at(section.lr)
+                ..Adam::at(section.lr)
             },
             clip: section.clip,
             precision: section.precision,
             recompute: section.recompute,
             device,
         };
-        let start = starting_tensors(&recipe.network, recipe.input.size, recipe.seed, &self.home)?;
-        let mut classifier = Classifier::new(config, &start.tensors)?;
+        let mut classifier = Classifier::new(config, self.start.as_deref())?;
         let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
         let mut notes = Notes {
             plateau: recipe.plateau.start(section.lr),
@@ -249,7 +256,7 @@ impl VolumeTraining {
             epochs: Vec::new(),
             best: None,
             ended: false,
-            started_from: start.sha256,
+            started_from: classifier.started_from().map(str::to_owned),
         };
         let log = match checkpoints.latest()? {
             Some(checkpoint) => {

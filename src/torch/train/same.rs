@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Checkpoint;
+use crate::torch::TorchError;
 
 /// Why a checkpoint is not gone on from.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,19 @@ pub enum OtherTraining {
     Recipe {
         /// The keys that differ, with both values.
         keys: String,
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// Other weights at the start than there were.
+    #[error(
+        "this training began from weights of SHA-256 {began}, and what the recipe names has {found} now: put the file back, or name \
+         the commit in the address; or start anew with another `--run-dir` or `--restart`: {path:?}"
+    )]
+    Start {
+        /// SHA-256 of what is there.
+        found: String,
+        /// SHA-256 of what the training began from.
+        began: String,
         /// The checkpoint.
         path: PathBuf,
     },
@@ -55,6 +69,35 @@ impl Checkpoint {
             true => Ok(()),
             false => Err(OtherTraining::Data { what, path: path() }),
         }
+    }
+
+    /// Refuses to be gone on from where the weights at the start are others by now: a branch on the hub moves, a file is replaced. The
+    /// card would name weights that the training never saw.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherTraining::Start`].
+    pub fn check_start(&self, began: Option<&str>, found: Option<&str>) -> Result<(), OtherTraining> {
+        match (began, found) {
+            (Some(began), Some(found)) if began != found => Err(OtherTraining::Start {
+                found: found.to_owned(),
+                began: began.to_owned(),
+                path: self.path.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the run itself wanted to keep.
+    ///
+    /// # Errors
+    ///
+    /// Notes of another form, e.g. those of an older program.
+    pub fn notes<N: serde::de::DeserializeOwned>(&self) -> Result<N, TorchError> {
+        serde_json::from_value(self.stamp.notes.clone()).map_err(|_| TorchError::Checkpoint {
+            why: "does not say how far its training had come".to_owned(),
+            path: self.path.clone(),
+        })
     }
 }
 
