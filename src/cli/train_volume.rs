@@ -57,10 +57,18 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     let training = VolumeTraining::open(recipe, &name, home, &folder, &stop).context("open the run folder")?;
     let outcome = training.run(&options)?;
     if outcome.early {
-        say!("ended early, after {} epochs: {metric} did not get better", outcome.epochs);
+        say!(
+            "ended early, after {} epochs: {metric} did not get better",
+            outcome.epochs
+        );
     }
     let best = &outcome.best;
-    say!("best:       epoch {} ({metric} {:.4}, loss {:.4})", best.epoch, best.value, best.loss);
+    say!(
+        "best:       epoch {} ({metric} {:.4}, loss {:.4})",
+        best.epoch,
+        best.value,
+        best.loss
+    );
     say!("classifier: {}", outcome.classifier.display());
     say!("report:     {}", folder.join("report.html").display());
     say!("\n{}", outcome.measured.table.trim_end());

@@ -237,10 +237,12 @@ impl TrainVolume {
         let Weights::File(path) = network.trunk.weights() else {
             return Ok((None, None));
         };
-        Ok(match FetchedFrom::file("network.trunk.weights", network.trunk.kind(), path)? {
-            Some((file, from)) => (Some(file), Some(from)),
-            None => (Some(folder.join(path)), None),
-        })
+        Ok(
+            match FetchedFrom::file("network.trunk.weights", network.trunk.kind(), path)? {
+                Some((file, from)) => (Some(file), Some(from)),
+                None => (Some(folder.join(path)), None),
+            },
+        )
     }
 
     /// Whether the settings make a training.
@@ -255,7 +257,9 @@ impl TrainVolume {
             what: format!("`{key}`: {error}"),
         };
         self.input.check().map_err(|error| words(&error, "input"))?;
-        self.network.check(self.input.size).map_err(|error| words(&error, "network"))?;
+        self.network
+            .check(self.input.size)
+            .map_err(|error| words(&error, "network"))?;
         self.augment.check().map_err(|error| words(&error, "augment"))?;
         self.check_numbers()
     }
@@ -337,8 +341,18 @@ impl TrainVolume {
                 "0 or more, below 1 / lr",
             ),
             ("train.clip", train.clip, not_below_0(train.clip), "0 or more"),
-            ("train.class_weights", weights[0], above_0(weights[0]), "two numbers above 0"),
-            ("train.class_weights", weights[1], above_0(weights[1]), "two numbers above 0"),
+            (
+                "train.class_weights",
+                weights[0],
+                above_0(weights[0]),
+                "two numbers above 0",
+            ),
+            (
+                "train.class_weights",
+                weights[1],
+                above_0(weights[1]),
+                "two numbers above 0",
+            ),
             (
                 "evaluate.sensitivity",
                 evaluate.sensitivity,
@@ -366,7 +380,9 @@ impl TrainVolume {
             return refuse(format!("`{key}` is {value}, expected {expected}"));
         }
         match evaluate.unit {
-            Unit::Slice => refuse("`evaluate.unit` is `slice`, and a scan has one score: `patient` or `scan`".to_owned()),
+            Unit::Slice => {
+                refuse("`evaluate.unit` is `slice`, and a scan has one score: `patient` or `scan`".to_owned())
+            }
             Unit::Scan | Unit::Patient => Ok(()),
         }
     }
@@ -409,9 +425,16 @@ kind = "pu-a"
         let recipe = loaded(&[]).unwrap();
         assert_eq!((recipe.input.size, recipe.input.spacing), ([256; 3], 1.5));
         assert_eq!((recipe.train.lr, recipe.train.batch), (1e-3, 8));
-        assert_eq!((recipe.plateau.factor, recipe.plateau.patience, recipe.plateau.stop), (0.2, 3, 10));
+        assert_eq!(
+            (recipe.plateau.factor, recipe.plateau.patience, recipe.plateau.stop),
+            (0.2, 3, 10)
+        );
         let text = toml::to_string(&recipe).unwrap();
-        assert_eq!(toml::from_str::<TrainVolume>(&text).unwrap(), recipe, "what was written is read back");
+        assert_eq!(
+            toml::from_str::<TrainVolume>(&text).unwrap(),
+            recipe,
+            "what was written is read back"
+        );
     }
 
     #[test]
@@ -427,7 +450,10 @@ kind = "pu-a"
             ("evaluate.sensitivity=98", "`evaluate.sensitivity` is 98"),
             ("split={ kind = 'folds', k = 5 }", "use `holdout` or `column`"),
             ("split.unit=slice", "`split.unit` is not `patient`"),
-            ("split.fractions={ train = 0.8, test = 0.2 }", "`split.fractions.validation` is 0"),
+            (
+                "split.fractions={ train = 0.8, test = 0.2 }",
+                "`split.fractions.validation` is 0",
+            ),
             ("checkpoint.keep=0", "`checkpoint.keep` is 0"),
             ("input.size=[4, 64, 64]", "`input`"),
             ("network.filters=[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", "`network`"),

@@ -77,7 +77,10 @@ impl Classifier {
                 let tensors = baselines::covnet::start(covnet, config.seed, &loaded.tensors)?;
                 (tensors, Some(loaded.sha256))
             }
-            _ => (baselines::random(&config.network, config.input.size, config.seed)?, None),
+            _ => (
+                baselines::random(&config.network, config.input.size, config.seed)?,
+                None,
+            ),
         };
         let trained = Trained::new(&tensors, config.adam, config.clip, device)?;
         let network = baselines::build(&config.network, config.input.size, trained.tensors())?;
@@ -285,7 +288,11 @@ mod tests {
     use super::*;
 
     fn cross_entropy([negative, positive]: [f32; 2], class: bool) -> f64 {
-        let margin = f64::from(if class { positive - negative } else { negative - positive });
+        let margin = f64::from(if class {
+            positive - negative
+        } else {
+            negative - positive
+        });
         (-margin).exp().ln_1p()
     }
 
@@ -305,7 +312,9 @@ mod tests {
         let parts = outputs();
         for range in [0..1, 1..4] {
             let part = parts.narrow(0, range.start as i64, range.len() as i64);
-            weighted_loss(&part, &positive[range.clone()], &weights[range]).unwrap().backward();
+            weighted_loss(&part, &positive[range.clone()], &weights[range])
+                .unwrap()
+                .backward();
         }
         let difference = (whole.grad() - parts.grad()).abs().max().double_value(&[]);
         assert!(difference < 1e-7, "gradients differ by {difference}");

@@ -15,7 +15,11 @@ const EQUAL: f64 = 1e-6;
 /// nothing. `ln 2` for balanced classes.
 pub fn loss_of_a_coin(positive: f64, negative: f64) -> f64 {
     let share = positive / (positive + negative);
-    -[share, 1.0 - share].iter().filter(|p| **p > 0.0).map(|p| p * p.ln()).sum::<f64>()
+    -[share, 1.0 - share]
+        .iter()
+        .filter(|p| **p > 0.0)
+        .map(|p| p * p.ln())
+        .sum::<f64>()
 }
 
 /// Sentences after an epoch; `scores` are those of the validation scans.
@@ -23,7 +27,10 @@ pub fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64]) -> Vec<St
     let mut alarms = Vec::new();
     let due = epochs.len().is_multiple_of(WINDOW);
     let window = &epochs[epochs.len().saturating_sub(WINDOW)..];
-    let least = window.iter().map(|epoch| epoch.train_loss).fold(f64::INFINITY, f64::min);
+    let least = window
+        .iter()
+        .map(|epoch| epoch.train_loss)
+        .fold(f64::INFINITY, f64::min);
     if due && !epochs.is_empty() && least > FLAT * coin {
         alarms.push(format!(
             "the training loss is flat: {least:.4} at best in the last {WINDOW} epochs, and {coin:.4} is what a network reaches that \
@@ -32,9 +39,14 @@ pub fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64]) -> Vec<St
     }
     let (low, high) = scores
         .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| (low.min(*score), high.max(*score)));
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
+            (low.min(*score), high.max(*score))
+        });
     if scores.len() > 1 && high - low < EQUAL {
-        alarms.push(format!("all {} validation scans have the score {high:.6}: the network tells none apart", scores.len()));
+        alarms.push(format!(
+            "all {} validation scans have the score {high:.6}: the network tells none apart",
+            scores.len()
+        ));
     }
     alarms
 }
@@ -60,7 +72,10 @@ mod tests {
         assert!((coin - 2.0_f64.ln()).abs() < 1e-12);
         let flat = epochs((0..WINDOW).map(|epoch| 0.70 - 1e-4 * epoch as f64));
         assert_eq!(after_epoch(&flat, coin, &[0.1, 0.2]).len(), 1);
-        assert!(after_epoch(&flat[1..], coin, &[0.1, 0.2]).is_empty(), "not before the window is full");
+        assert!(
+            after_epoch(&flat[1..], coin, &[0.1, 0.2]).is_empty(),
+            "not before the window is full"
+        );
         let falls = epochs((0..WINDOW).map(|epoch| 0.70 - 0.01 * epoch as f64));
         assert!(after_epoch(&falls, coin, &[0.1, 0.2]).is_empty());
     }

@@ -48,7 +48,12 @@ impl Data {
     /// # Errors
     ///
     /// A table that is no cohort of scans, sets without both classes, scans that stand in two sets, `stop` having been set.
-    pub fn read(recipe: &TrainVolume, home: &Path, ids: Pseudonymizer, stop: &AtomicBool) -> Result<Self, VolumesError> {
+    pub fn read(
+        recipe: &TrainVolume,
+        home: &Path,
+        ids: Pseudonymizer,
+        stop: &AtomicBool,
+    ) -> Result<Self, VolumesError> {
         let table = home.join(recipe.cohort.table.as_deref().unwrap_or(Path::new("")));
         let plan = CohortPlan {
             columns: recipe.columns(),
@@ -120,10 +125,11 @@ impl Data {
         }
         // Patients whose scans differ in their labels have no score: say so now, not after the first epoch.
         for (set, rows) in [("training", &data.training), ("validation", &data.validation)] {
-            data.auc(recipe, rows, &vec![0.5; rows.len()]).map_err(|source| VolumesError::Eval {
-                set: set.to_owned(),
-                source,
-            })?;
+            data.auc(recipe, rows, &vec![0.5; rows.len()])
+                .map_err(|source| VolumesError::Eval {
+                    set: set.to_owned(),
+                    source,
+                })?;
         }
         Ok(data)
     }
@@ -140,12 +146,15 @@ impl Data {
     /// Rows of all sets that are ready, in the order of the table.
     pub fn ready(&self) -> Vec<usize> {
         let rows = 0..self.cohort.len();
-        rows.filter(|row| self.scans[*row].is_some() && self.split.sets()[*row].is_some()).collect()
+        rows.filter(|row| self.scans[*row].is_some() && self.split.sets()[*row].is_some())
+            .collect()
     }
 
     /// The class of each of the rows, which have one.
     pub fn classes(&self, rows: &[usize]) -> Vec<bool> {
-        rows.iter().map(|row| self.cohort.positive[*row] == Some(true)).collect()
+        rows.iter()
+            .map(|row| self.cohort.positive[*row] == Some(true))
+            .collect()
     }
 
     /// The patient of each of the rows.
@@ -189,7 +198,11 @@ fn check_classes(
 ) -> Result<(), VolumesError> {
     let failed = |row: usize| failures.iter().any(|(failed, _)| *failed == row);
     let watched = match recipe.plateau.metric {
-        PlateauMetric::Auc => (1, "the AUC that is watched needs both", "give the set more patients, or set `plateau.metric = \"loss\"`"),
+        PlateauMetric::Auc => (
+            1,
+            "the AUC that is watched needs both",
+            "give the set more patients, or set `plateau.metric = \"loss\"`",
+        ),
         PlateauMetric::Loss => (0, "the loss that is watched needs some", "give the set some patients"),
     };
     let trained = (1, "a classifier needs both", "give the set patients of both classes");
@@ -198,7 +211,8 @@ fn check_classes(
         (Set::Validation, "validation", watched),
     ] {
         let rows = (0..cohort.len()).filter(|row| split.sets()[*row].as_ref() == Some(&set) && !failed(*row));
-        let (positives, negatives): (Vec<usize>, Vec<usize>) = rows.partition(|row| cohort.positive[*row] == Some(true));
+        let (positives, negatives): (Vec<usize>, Vec<usize>) =
+            rows.partition(|row| cohort.positive[*row] == Some(true));
         let (positives, negatives) = (positives.len(), negatives.len());
         if positives.min(negatives) < least || positives + negatives == 0 {
             return Err(VolumesError::OneClass {
@@ -219,7 +233,10 @@ fn content(cohort: &Cohort, split: &Split) -> String {
     let row = |row: usize| {
         let set = split.sets()[row].as_ref().map(Set::to_string).unwrap_or_default();
         let hash = cohort.sha256[row].as_deref().unwrap_or("");
-        format!("{row} {hash} {} {:?} {set}\n", cohort.patient[row], cohort.positive[row])
+        format!(
+            "{row} {hash} {} {:?} {set}\n",
+            cohort.patient[row], cohort.positive[row]
+        )
     };
     sha256_bytes((0..cohort.len()).map(row).collect::<String>().as_bytes())
 }

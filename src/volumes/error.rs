@@ -21,6 +21,9 @@ pub enum VolumesError {
     /// The salt of the pseudonyms, or another part that studies share.
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
+    /// The scans of the cohort.
+    #[error(transparent)]
+    Scans(#[from] crate::scans::ScanError),
     /// Logs and sheets.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),

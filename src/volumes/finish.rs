@@ -123,7 +123,11 @@ fn convergence(run: &VolumeTraining, notes: &Notes, scores: &[Option<f64>]) -> R
 fn trained_on(data: &Data) -> String {
     let of = |rows: &[usize]| {
         let patients: std::collections::BTreeSet<usize> = data.patients(rows).into_iter().collect();
-        format!("{} of {}", counted(rows.len(), "scan"), counted(patients.len(), "patient"))
+        format!(
+            "{} of {}",
+            counted(rows.len(), "scan"),
+            counted(patients.len(), "patient")
+        )
     };
     format!("{}; chosen on {}", of(&data.training), of(&data.validation))
 }
@@ -165,7 +169,10 @@ fn facts(run: &VolumeTraining, classifier: &Classifier, notes: &Notes, made: u64
     };
     let mut best = String::new();
     if let Some(chosen) = &notes.best {
-        best = format!("epoch {}, by {metric} = {:.4} (loss {:.4})", chosen.epoch, chosen.value, chosen.loss);
+        best = format!(
+            "epoch {}, by {metric} = {:.4} (loss {:.4})",
+            chosen.epoch, chosen.value, chosen.loss
+        );
     }
     let mut rates: Vec<String> = notes.epochs.iter().map(|epoch| format!("{:.3e}", epoch.lr)).collect();
     rates.dedup();
@@ -190,7 +197,10 @@ fn facts(run: &VolumeTraining, classifier: &Classifier, notes: &Notes, made: u64
         vec![
             ("kind", recipe.network.kind().to_owned()),
             ("parameters", count(classifier.size())),
-            ("input", format!("{d} x {h} x {w} voxels of {} mm", recipe.input.spacing)),
+            (
+                "input",
+                format!("{d} x {h} x {w} voxels of {} mm", recipe.input.spacing),
+            ),
         ],
     );
     all.extend(group(

@@ -100,7 +100,10 @@ fn step_parts(recipe: &TrainVolume, data: &Data, (epoch, step): (u64, u64), rows
             step,
             part,
             last: part + 1 == of,
-            changes: rows.iter().map(|row| change(&recipe.augment, recipe.seed, epoch, *row)).collect(),
+            changes: rows
+                .iter()
+                .map(|row| change(&recipe.augment, recipe.seed, epoch, *row))
+                .collect(),
             weights: rows.iter().map(|row| data.weights[*row] / total).collect(),
             rows,
         }

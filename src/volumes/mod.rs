@@ -12,14 +12,15 @@
 //! | `results.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
 //! | `maps/` | where the network looks |
 
-mod error;
 #[cfg(feature = "torch")]
 mod alarm;
 mod data;
+mod error;
 #[cfg(feature = "torch")]
 mod finish;
 #[cfg(feature = "torch")]
 mod loader;
+#[cfg(feature = "torch")]
 mod maps;
 mod measure;
 #[cfg(feature = "torch")]

@@ -68,7 +68,10 @@ impl EpochNumbers {
             ("val_auc", self.val_auc),
             ("lr", Some(self.lr)),
         ];
-        numbers.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+        numbers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 }
 
@@ -89,7 +92,9 @@ pub struct Best {
 impl Best {
     /// Whether this one is better than what was the best before.
     pub fn beats(&self, metric: PlateauMetric, before: Option<&Self>) -> bool {
-        let Some(before) = before else { return self.value.is_finite() };
+        let Some(before) = before else {
+            return self.value.is_finite();
+        };
         match metric {
             PlateauMetric::Auc => self.value > before.value || (self.value == before.value && self.loss < before.loss),
             PlateauMetric::Loss => self.value < before.value,

@@ -223,7 +223,12 @@ impl VolumeTraining {
             ]
         });
         write_csv(&self.folder.join("data.csv"), &header, cells)?;
-        let shown: Vec<_> = data.training.iter().take(4).map(|row| data.scan(*row).clone()).collect();
+        let shown: Vec<_> = data
+            .training
+            .iter()
+            .take(4)
+            .map(|row| data.scan(*row).clone())
+            .collect();
         let folder = self.folder.join("sheets");
         std::fs::create_dir_all(&folder).map_err(|source| VolumesError::Folder {
             source,
@@ -388,7 +393,9 @@ impl VolumeTraining {
     fn part(&self, state: &mut State, part: &Part) -> Result<Vec<[f64; 2]>, VolumesError> {
         let voxels: Vec<_> = part.rows.iter().map(|row| self.data.scan(*row).voxels()).collect();
         let positive = self.data.classes(&part.rows);
-        Ok(state.classifier.part(part.part, &voxels, &part.changes, &positive, &part.weights)?)
+        Ok(state
+            .classifier
+            .part(part.part, &voxels, &part.changes, &positive, &part.weights)?)
     }
 
     /// The step of the optimiser, and its numbers.
@@ -422,7 +429,11 @@ impl VolumeTraining {
         let header = ["row", "scan_id", "sha256"].map(str::to_owned);
         let cells = rows.iter().map(|row| {
             let scan = &self.data.cohort.rows.scan_id[*row];
-            vec![(row + 1).to_string(), scan.clone(), self.data.scan(*row).sha256().to_owned()]
+            vec![
+                (row + 1).to_string(),
+                scan.clone(),
+                self.data.scan(*row).sha256().to_owned(),
+            ]
         });
         write_csv(&path, &header, cells)?;
         let mut what: Vec<String> = broken.iter().map(|name| (*name).to_owned()).collect();
@@ -471,7 +482,11 @@ impl VolumeTraining {
         state.since = Instant::now();
         state.log.write(step, seen, &line, "epoch")?;
         if heard.fell {
-            tracing::info!("the learning rate falls to {:.3e}: {} got no better", state.notes.plateau.lr, metric.name());
+            tracing::info!(
+                "the learning rate falls to {:.3e}: {} got no better",
+                state.notes.plateau.lr,
+                metric.name()
+            );
         }
         state.notes.epochs.push(numbers);
         self.alarm(state, step, &scores)?;
@@ -497,10 +512,17 @@ impl VolumeTraining {
     fn alarm(&self, state: &mut State, step: u64, scores: &[f64]) -> Result<(), VolumesError> {
         let data = &self.data;
         let side = |wanted: bool| -> f64 {
-            let rows = data.training.iter().filter(|row| (data.cohort.positive[**row] == Some(true)) == wanted);
+            let rows = data
+                .training
+                .iter()
+                .filter(|row| (data.cohort.positive[**row] == Some(true)) == wanted);
             rows.map(|row| data.weights[*row]).sum()
         };
-        let alarms = alarm::after_epoch(&state.notes.epochs, alarm::loss_of_a_coin(side(true), side(false)), scores);
+        let alarms = alarm::after_epoch(
+            &state.notes.epochs,
+            alarm::loss_of_a_coin(side(true), side(false)),
+            scores,
+        );
         let silent = alarms.is_empty();
         if !state.alarmed {
             for alarm in alarms {
