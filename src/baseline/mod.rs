@@ -12,7 +12,12 @@ mod resnet3d;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "torch")]
+pub(crate) use self::resnet3d::Block;
 pub use self::{covnet::CovNet, error::BaselineError, layers::LayerFacts, pu::Pu, resnet3d::ResNet3d};
+
+/// Numbers a scan that every network gives: for the negative and the positive class.
+pub const CLASSES: usize = 2;
 
 /// Names of tensors and their shapes.
 pub type Shapes = Vec<(String, Vec<usize>)>;

@@ -21,6 +21,17 @@ pub enum TorchError {
     /// The configuration makes no network.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The sizes of a network of scans.
+    #[error(transparent)]
+    Baseline(#[from] crate::baseline::BaselineError),
+    /// Scans of the wrong shape.
+    #[error("scans have the shape {found:?}, the network takes [N, 1, {}, {}, {}]", size[0], size[1], size[2])]
+    ScanShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// `[D, H, W]` expected.
+        size: [usize; 3],
+    },
     /// A device that this program does not know.
     #[error("unknown device {found:?}, expected cpu, cuda, cuda:N or auto")]
     UnknownDevice {

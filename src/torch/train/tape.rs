@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 use super::super::{TorchError, device::autocast};
 use crate::method::Precision;
 
-type Run<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
+type Run<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor, TorchError> + 'a>;
 
 struct Segment<'a> {
     input: Tensor,
@@ -52,14 +52,28 @@ impl<'a> Tape<'a> {
     /// One segment, a function of `x` and of weights. It must give the same when it is run again, and weights that it shares
     /// with other segments must enter it as leaves: what it computes of them is freed with its own graph.
     pub fn run(&self, x: &Tensor, run: impl Fn(&Tensor) -> Tensor + 'a) -> Tensor {
+        let run = move |x: &Tensor| Ok(run(x));
+        self.try_run(x, run).expect("a segment that cannot fail has run")
+    }
+
+    /// As [`Tape::run`], of a segment that may fail.
+    ///
+    /// # Errors
+    ///
+    /// Those of the segment.
+    pub fn try_run(
+        &self,
+        x: &Tensor,
+        run: impl Fn(&Tensor) -> Result<Tensor, TorchError> + 'a,
+    ) -> Result<Tensor, TorchError> {
         let Some(segments) = &self.segments else { return run(x) };
-        let output = tch::no_grad(|| run(x)).set_requires_grad(true);
+        let output = tch::no_grad(|| run(x))?.set_requires_grad(true);
         segments.borrow_mut().push(Segment {
             input: x.shallow_clone(),
             output: output.shallow_clone(),
             run: Box::new(run),
         });
-        output
+        Ok(output)
     }
 
     /// The gradient of a loss, through all segments from the last to the first.
@@ -75,13 +89,18 @@ impl<'a> Tape<'a> {
             if !gradient.defined() {
                 continue;
             }
-            let again = input.detach().set_requires_grad(true);
+            // Nobody wants the gradient of a batch itself.
+            let wanted = input.requires_grad();
+            let again = input.detach().set_requires_grad(wanted);
             let y = {
                 let _precision = autocast(precision, device)?;
-                run(&again)
+                run(&again)?
             };
+            if !y.requires_grad() {
+                continue;
+            }
             chain(&y, &gradient)?;
-            if input.requires_grad() {
+            if wanted {
                 chain(&input, &again.grad())?;
             }
         }
