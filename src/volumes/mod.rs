@@ -11,3 +11,11 @@
 //! | `predictions.parquet` | scores of all scans, with thresholds and whether the training converged |
 //! | `results.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
 //! | `maps/` | where the network looks |
+
+mod error;
+#[cfg(feature = "torch")]
+pub mod maps;
+#[cfg(feature = "torch")]
+pub mod predict;
+
+pub use self::error::VolumesError;
