@@ -21,11 +21,13 @@ mod finish;
 #[cfg(feature = "torch")]
 mod loader;
 #[cfg(feature = "torch")]
-mod maps;
+pub mod maps;
 mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
+#[cfg(feature = "torch")]
+pub mod predict;
 #[cfg(feature = "torch")]
 mod run;
 #[cfg(feature = "torch")]
