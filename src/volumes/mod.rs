@@ -30,8 +30,7 @@ mod order;
 pub mod predict;
 #[cfg(feature = "torch")]
 mod run;
-#[cfg(feature = "torch")]
-mod sheet;
+pub mod sheet;
 mod weighting;
 
 pub use self::{
