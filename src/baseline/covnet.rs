@@ -4,16 +4,13 @@
 //! As published there is no dropout. Three choices are ours: slices are resampled to the size that the trunk takes, a scan has one grey
 //! plane which stands in all three, and outputs are two classes instead of three.
 
-use super::{BaselineError, LayerFacts, Shapes, trunk::trunk_layers};
+use super::{BaselineError, CLASSES, LayerFacts, Shapes, layers::linear, trunk::trunk_layers};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{EncoderConfig, ResNet50ImageNet};
 
 /// What the names of the trunk's tensors begin with; the rest is the encoder's own.
 pub const TRUNK: &str = "trunk.";
-
-/// Numbers that leave the network.
-const CLASSES: usize = 2;
 
 /// An encoder shared over the axial slices of a scan, the largest of each feature over the slices, one linear layer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,9 +72,7 @@ impl CovNet {
         let features = self.features()?;
         let trunk = self.trunk.trunk_tensors()?.into_iter();
         let mut tensors: Shapes = trunk.map(|(name, shape)| (format!("{TRUNK}{name}"), shape)).collect();
-        tensors.push(("fc.weight".to_owned(), vec![CLASSES, features]));
-        tensors.push(("fc.bias".to_owned(), vec![CLASSES]));
-        tensors.sort();
+        tensors.extend(linear("fc", features, CLASSES));
         Ok(tensors)
     }
 
