@@ -36,7 +36,7 @@ mod weighting;
 pub use self::{
     data::Data,
     error::VolumesError,
-    measure::{Measured, Scored},
+    measure::{Measured, Scored, check_against},
     order::{Order, even},
     weighting::{Weighting, cross_entropy, mean_loss, probability},
 };
