@@ -5,11 +5,13 @@ Pins: python 3.11, torch 2.13.0, numpy 2.4.6, safetensors 0.8.0, on a CPU. Run f
     python -m venv venv && venv/bin/pip install torch==2.13.0 numpy==2.4.6 safetensors==0.8.0
     venv/bin/python tests/oracles/make_baselines.py
 
-Scans and starting weights are too large to be shipped; both sides fill them by the rule of `fill`. Everything is computed in
+Scans and starting weights are too large to be shipped; both sides make them by `det_input` of
+bigbigan/oracle.py. Everything is computed in
 float64 and rounded. Dropout is 0: random numbers differ. A file has the logits with stored and with batch statistics, the loss,
 every gradient, the running statistics after the step, and the weights after a step of Adam.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "bigbigan"))
+from oracle import det_input  # noqa: E402
+
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
-OUT = Path(__file__).parent / "baselines"
+OUT = HERE / "baselines"
 LABELS = torch.tensor([0, 1, 1])
 WEIGHTS = torch.tensor([0.7, 1.6, 0.4])
 LEARNING_RATE = 1e-3
@@ -99,29 +105,14 @@ class ResNet3d(nn.Module):
         return self.fc(x.mean((2, 3, 4)))
 
 
-def fill(name, shape, scale, offset=0.0):
-    """Uniform around `offset`, within `scale`: a counter, keyed by the name's FNV-1a hash, through murmur3's finaliser."""
-    key = 0x811C9DC5
-    for byte in name.encode():
-        key = ((key ^ byte) * 0x01000193) & 0xFFFFFFFF
-    x = (np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint64) * 0x9E3779B9 + key) & 0xFFFFFFFF
-    x ^= x >> 16
-    x = (x * 0x85EBCA6B) & 0xFFFFFFFF
-    x ^= x >> 13
-    x = (x * 0xC2B2AE35) & 0xFFFFFFFF
-    x ^= x >> 16
-    values = (scale * (2.0 * (x / 2**32) - 1.0)).astype(np.float32) + np.float32(offset)
-    return torch.from_numpy(values.reshape(shape)).double()
-
-
 def start(name, shape):
     leaf = name.rsplit(".", 1)[-1]
     if len(shape) > 1:
-        return fill(name, shape, (6.0 / np.prod(shape[1:])) ** 0.5)
+        return det_input(name, shape, (6.0 / np.prod(shape[1:])) ** 0.5)
     if leaf == "running_var":
-        return fill(name, shape, 0.5, 1.0)
+        return det_input(name, shape, 0.5) + 1.0
     # Scales of batch norms are of both signs.
-    return fill(name, shape, 1.5 if leaf == "weight" else 0.3)
+    return det_input(name, shape, 1.5 if leaf == "weight" else 0.3)
 
 
 def write(kind, module, size):
@@ -130,7 +121,7 @@ def write(kind, module, size):
         for name, t in state.items():
             if not name.endswith("num_batches_tracked"):
                 t.copy_(start(name, tuple(t.shape)))
-    x = fill("scans", (len(LABELS), 1, *size), 1.0)
+    x = det_input("scans", (len(LABELS), 1, *size)).double()
 
     module.eval()
     out = {"logits.stored": module(x)}

@@ -251,10 +251,10 @@ fn stored_statistics_follow_each_training_pass_once_and_no_other() {
     let after = |recompute: bool, passes: usize| {
         let trained = Trained::new(case, Memory::Plain);
         let before = trained.buffers[name].copy();
-        trained.score(&x);
+        let _ = trained.score(&x);
         assert!(before.equal(&trained.buffers[name]));
         for _ in 0..passes {
-            trained.pass(&x, recompute, FLOAT);
+            let _ = trained.pass(&x, recompute, FLOAT);
         }
         (before, trained.buffers[name].copy())
     };
