@@ -209,6 +209,28 @@ pub fn hold_folder(folder: &Path) -> Result<HeldFolder, StudyError> {
     Ok(HeldFolder(guard))
 }
 
+/// Removes what an earlier run left under these names.
+///
+/// # Errors
+///
+/// Files that can't be removed.
+pub fn clear_folder(folder: &Path, names: &[&str]) -> Result<(), StudyError> {
+    for name in names {
+        let path = folder.join(name);
+        let gone = match path.is_dir() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        match gone {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StudyError::Folder { source, path });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// SHA-256 of a file, or of the names and hashes of the files in a folder of parts.
 fn sha256_path(path: &Path) -> Result<String, StudyError> {
     if !path.is_dir() {
