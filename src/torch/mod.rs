@@ -18,6 +18,7 @@ pub mod generator;
 pub mod layers;
 pub mod methods;
 mod saliency;
+pub mod scans;
 pub mod settle;
 pub mod sigreg;
 pub mod train;

@@ -12,9 +12,6 @@ use crate::{
     words::count,
 };
 
-/// Tensors that no optimiser moves.
-const STATISTICS: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
-
 /// All that the recipe settles, and how the training went.
 pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergence) -> Vec<Fact> {
     let mut facts = Facts(Vec::new());
@@ -25,11 +22,7 @@ pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergenc
     facts.add("Cohort", "patients", count(cohort.n_patients));
     facts.add("Split", "kind", split_words(&recipe.split));
     facts.all("Network", &recipe.network);
-    if let Some(parameters) = parameters(recipe) {
-        facts.add("Network", "parameters", count(parameters));
-    }
     facts.all("Input", &recipe.input);
-    facts.all("Augmentation", &recipe.augment);
     facts.all("Training", &recipe.train);
     facts.all("Learning rate and end of the training", &recipe.plateau);
     facts.add("Convergence", "epochs", count(convergence.epochs));
@@ -64,15 +57,6 @@ pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergenc
     facts.add("Reproducibility", "seed", recipe.seed.to_string());
     facts.add("Reproducibility", "hounsfield", env!("CARGO_PKG_VERSION"));
     facts.0
-}
-
-/// Numbers that are trained.
-fn parameters(recipe: &TrainVolume) -> Option<usize> {
-    let tensors = recipe.network.expected_tensors(recipe.input.size).ok()?;
-    let trained = tensors
-        .iter()
-        .filter(|(name, _)| !STATISTICS.iter().any(|ending| name.ends_with(ending)));
-    Some(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum()).filter(|parameters| *parameters > 0)
 }
 
 struct Facts(Vec<Fact>);

@@ -138,7 +138,11 @@ impl Scored<'_> {
             explanation: self.maps.clone(),
             ..StudyReport::default()
         };
-        report.facts.extend(self.facts.iter().cloned());
+        // What the training says of itself is exact where the recipe only says what was asked for.
+        for fact in &self.facts {
+            report.facts.retain(|known| (&known.group, &known.name) != (&fact.group, &fact.name));
+            report.facts.push(fact.clone());
+        }
         if self.split.is_leaky() {
             report.mark(LEAKAGE);
         }

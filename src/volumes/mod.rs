@@ -16,6 +16,7 @@
 mod alarm;
 mod data;
 mod error;
+mod facts;
 #[cfg(feature = "torch")]
 mod finish;
 #[cfg(feature = "torch")]
@@ -26,17 +27,20 @@ mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
+mod protocol;
 #[cfg(feature = "torch")]
 mod run;
-#[cfg(feature = "torch")]
-mod sheet;
+pub mod sheet;
+mod together;
 mod weighting;
 
 pub use self::{
     data::Data,
     error::VolumesError,
-    measure::{Measured, Scored},
+    measure::{Measured, Scored, check_against},
     order::{Order, even},
+    protocol::{Model, Protocol, ProtocolError},
+    together::Together,
     weighting::{Weighting, cross_entropy, mean_loss, probability},
 };
 #[cfg(feature = "torch")]

@@ -3,6 +3,7 @@
 mod archive;
 mod audit;
 mod augment;
+mod augment_scan;
 mod bundle;
 mod calibration;
 mod card;
