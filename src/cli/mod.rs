@@ -34,6 +34,8 @@ mod index;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
+mod predict_volume;
+#[cfg(feature = "torch")]
 mod pretrain;
 mod preview;
 mod probe;
@@ -53,7 +55,7 @@ mod weights;
 mod without_torch;
 
 #[cfg(not(feature = "torch"))]
-use without_torch::{self as export, self as pretrain, self as train_volume};
+use without_torch::{self as export, self as predict_volume, self as pretrain, self as train_volume};
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -102,6 +104,8 @@ enum Command {
     Explain(explain::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Score whole scans with a trained classifier, and show where it looks
+    PredictVolume(Box<predict_volume::Args>),
     /// Measure readers: rates, agreement, arms with and without help
     Readers(Box<readers::Args>),
     /// Measure the scores of any table, with the intervals and the names that reviewers ask for
@@ -209,6 +213,7 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::PredictVolume(args) => predict_volume::run(&args),
             Command::Readers(args) => readers::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Compare(args) => compare::run(&args),
@@ -227,7 +232,9 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER) => {
+        Some(
+            hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::volumes::predict::READER,
+        ) => {
             tracing::debug!("a decoder panicked: {panic}")
         }
         _ => usual(panic),

@@ -579,7 +579,7 @@ impl Study {
 
 impl CohortSection {
     /// The meaning of the table's columns, with the column of a split that came with the data.
-    fn columns(&self, split: Option<String>) -> Columns {
+    pub fn columns(&self, split: Option<String>) -> Columns {
         Columns {
             path: self.path.clone(),
             patient: self.patient.clone(),

@@ -74,7 +74,7 @@ impl Classifier {
         let (tensors, started_from) = match (&config.network, trunk) {
             (BaselineConfig::CovNet(covnet), Some(path)) => {
                 let loaded = weights::load(&covnet.trunk, path)?;
-                let tensors = baselines::covnet::start(covnet, config.seed, &loaded.tensors)?;
+                let tensors = baselines::covnet::start(covnet, config.seed, Some(&loaded.tensors))?;
                 (tensors, Some(loaded.sha256))
             }
             _ => (

@@ -32,6 +32,15 @@ pub enum TorchError {
         /// `[D, H, W]` expected.
         size: [usize; 3],
     },
+    /// Grad-CAM of a network that has no maps for it.
+    #[error(
+        "`{kind}` gives a class token, which is the mean of no maps that Grad-CAM could weigh: take occlusion maps (`maps.occlusion`), \
+         or another trunk"
+    )]
+    NoMaps {
+        /// The encoder.
+        kind: &'static str,
+    },
     /// A device that this program does not know.
     #[error("unknown device {found:?}, expected cpu, cuda, cuda:N or auto")]
     UnknownDevice {

@@ -21,9 +21,6 @@ pub enum VolumesError {
     /// The salt of the pseudonyms, or another part that studies share.
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
-    /// The scans of the cohort.
-    #[error(transparent)]
-    Scans(#[from] crate::scans::ScanError),
     /// Logs and sheets.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
@@ -97,6 +94,9 @@ pub enum VolumesError {
         /// Steps that are in the checkpoint.
         done: u64,
     },
+    /// Ctrl-C at the end.
+    #[error("interrupted while scans were scored after the training; the same command goes on from there")]
+    InterruptedEnd,
     /// The checkpoint of the best epoch is not there any more.
     #[error(
         "the checkpoint of the best epoch (step {step}) is not there or is damaged: put it back, or start anew with `--restart`: {path:?}"
@@ -114,5 +114,33 @@ pub enum VolumesError {
         source: std::io::Error,
         /// The run folder.
         path: PathBuf,
+    },
+    /// Pictures of where a network looks.
+    #[error(transparent)]
+    Explain(#[from] crate::explain::ExplainError),
+    /// Scans of a table.
+    #[error(transparent)]
+    Scan(#[from] crate::scans::ScanError),
+    /// A map that can't be written as a volume.
+    #[error(transparent)]
+    WriteVolume(#[from] crate::readers::WriteVolumeError),
+    /// The folder of maps.
+    #[error("the folder of maps can't be made or changed ({source}); name another: {path:?}")]
+    MapsFolder {
+        /// What the system said.
+        source: std::io::Error,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Ctrl-C while maps were drawn.
+    #[error("interrupted while maps were drawn; there is no page of them, the same command draws them anew")]
+    InterruptedMaps,
+    /// Ctrl-C while scans were scored.
+    #[error("interrupted after {done} of {scans} scans; nothing was written")]
+    InterruptedScores {
+        /// Scans with a score.
+        done: usize,
+        /// All scans.
+        scans: usize,
     },
 }

@@ -1,8 +1,16 @@
 //! The end of a training: the best epoch's network scores every scan, is measured, and gets its card.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use super::{Measured, Scored, VolumeTraining, VolumesError, data::Data, maps, notes::Notes};
+use super::{
+    Measured, Scored, VolumeTraining, VolumesError,
+    data::Data,
+    maps::{self, Looked, MapsPlan},
+    notes::Notes,
+};
 use crate::{
     card::{ClassifierCard, EncoderCard, Training},
     cohort::Set,
@@ -11,12 +19,15 @@ use crate::{
     report::Fact,
     stats::Bootstrap,
     tables::sha256_bytes,
-    torch::{classifier::Classifier, ffi, train::Checkpoints},
+    torch::{classifier::Classifier, ffi, scorer::VolumeScorer, train::Checkpoints},
     words::{count, counted},
 };
 
 /// The file of weights beside the card.
 const WEIGHTS: &str = "weights.safetensors";
+
+/// The folder of pictures.
+const MAPS: &str = "maps";
 
 /// What the end of a training leaves.
 pub(super) struct Finished {
@@ -32,6 +43,7 @@ pub(super) fn finish(
     classifier: &mut Classifier,
     checkpoints: &Checkpoints,
     notes: &Notes,
+    stop: &AtomicBool,
 ) -> Result<Finished, VolumesError> {
     let (recipe, data) = (&run.recipe, &run.data);
     let best = notes.best.as_ref().expect("the first epoch was the best at first");
@@ -55,12 +67,13 @@ pub(super) fn finish(
     for row in &ready {
         scores[*row] = Some(scorer.score(&[data.scan(*row).voxels()])?[0]);
         progress.tick(1);
+        if stop.load(Ordering::Relaxed) {
+            return Err(VolumesError::InterruptedEnd);
+        }
     }
     progress.finish();
     let convergence = convergence(run, notes, &scores)?;
-    let scans: Vec<_> = ready.iter().map(|row| (*row, data.scan(*row).clone())).collect();
-    let maps = maps::draw(&scorer, &scans, &data.cohort, &scores, &recipe.maps, &run.folder)?;
-    let scored = Scored {
+    let mut scored = Scored {
         name: &run.name,
         recipe,
         cohort: &data.cohort,
@@ -69,8 +82,9 @@ pub(super) fn finish(
         failures: &data.failures,
         convergence: &convergence,
         facts: facts(run, classifier, notes, made),
-        maps,
+        maps: None,
     };
+    scored.maps = draw_maps(run, &scorer, &scored, stop)?;
     let measured = scored.write(&run.folder, &run.home)?;
     let card = ClassifierCard {
         schema: ClassifierCard::SCHEMA,
@@ -98,6 +112,35 @@ pub(super) fn finish(
         classifier: folder,
         measured,
     })
+}
+
+/// Pictures of where the network looks; the page, relative to the run folder.
+fn draw_maps(
+    run: &VolumeTraining,
+    scorer: &VolumeScorer,
+    scored: &Scored,
+    stop: &AtomicBool,
+) -> Result<Option<String>, VolumesError> {
+    let sets = run.data.split.sets().iter();
+    let sets: Vec<Option<String>> = sets.map(|set| set.as_ref().map(Set::to_string)).collect();
+    let not_converged = scored.convergence.why_not();
+    let looked = Looked {
+        name: &run.name,
+        positive: run.recipe.cohort.positive.as_deref().unwrap_or_default(),
+        cohort: &run.data.cohort,
+        sets: &sets,
+        scores: scored.scores,
+        threshold: scored.threshold()?.map(|threshold| threshold.value),
+        banners: not_converged
+            .map(|why| format!("NOT CONVERGED: {why}"))
+            .into_iter()
+            .collect(),
+        report: Some("../report.html".to_owned()),
+    };
+    let mut scan = |row: usize| Ok(run.data.scan(row).clone());
+    let plan = MapsPlan::from(&run.recipe.maps);
+    let files = maps::draw(scorer, &looked, &plan, &mut scan, &run.folder.join(MAPS), stop)?;
+    Ok((!files.is_empty()).then(|| format!("{MAPS}/{}", maps::FILE)))
 }
 
 /// What speaks for the training having found something.
@@ -152,79 +195,34 @@ fn training(run: &VolumeTraining, notes: &Notes, step: u64) -> Training {
     }
 }
 
-/// What the report says of the training.
+/// What the report says of this training besides its recipe.
 fn facts(run: &VolumeTraining, classifier: &Classifier, notes: &Notes, made: u64) -> Vec<Fact> {
-    let recipe = &run.recipe;
-    let section = &recipe.train;
-    let metric = recipe.plateau.metric.name();
-    let [d, h, w] = recipe.input.size;
-    let epochs = match notes.epochs.len() < section.epochs {
-        true => format!(
-            "{} of at most {}: {metric} was not better for {} epochs",
-            notes.epochs.len(),
-            section.epochs,
-            recipe.plateau.stop
-        ),
-        false => format!("{}, all that were asked for", notes.epochs.len()),
+    let metric = run.recipe.plateau.metric.name();
+    let best = notes.best.as_ref().map(|best| {
+        let (epoch, value, loss) = (best.epoch, best.value, best.loss);
+        format!("epoch {epoch}, by {metric} = {value:.4}; its validation loss is {loss:.4}")
+    });
+    let end = match notes.epochs.len() < run.recipe.train.epochs {
+        true => format!("{metric} was not better for {} epochs", run.recipe.plateau.stop),
+        false => "all epochs were made".to_owned(),
     };
-    let mut best = String::new();
-    if let Some(chosen) = &notes.best {
-        best = format!(
-            "epoch {}, by {metric} = {:.4} (loss {:.4})",
-            chosen.epoch, chosen.value, chosen.loss
-        );
-    }
     let mut rates: Vec<String> = notes.epochs.iter().map(|epoch| format!("{:.3e}", epoch.lr)).collect();
     rates.dedup();
-    let augment = match recipe.augment == crate::transforms::ScanAugment::default() {
-        true => "none".to_owned(),
-        false => serde_json::to_string(&recipe.augment).expect("plain values"),
+    let facts = [
+        ("Training", "scans", trained_on(&run.data)),
+        ("Training", "steps", count(made as usize)),
+        ("Training", "end", end),
+        ("Training", "best epoch", best.unwrap_or_default()),
+        ("Training", "learning rates", rates.join(", ")),
+        ("Training", "device", classifier.device()),
+        ("Reproducibility", "recipe", format!("SHA-256 {}", recipe_sha256(run))),
+        ("Reproducibility", "scans", format!("SHA-256 {}", run.data.sha256)),
+        ("Reproducibility", "libtorch", ffi::torch_version()),
+    ];
+    let fact = |(group, name, value): (&str, &str, String)| Fact {
+        group: group.to_owned(),
+        name: name.to_owned(),
+        value,
     };
-    let parts = match section.part {
-        Some(part) if part < section.batch => format!("{} scans a step, in parts of {part}", section.batch),
-        _ => format!("{} scans a step", section.batch),
-    };
-    let group = |group: &str, facts: Vec<(&str, String)>| -> Vec<Fact> {
-        let fact = |(name, value): (&str, String)| Fact {
-            group: group.to_owned(),
-            name: name.to_owned(),
-            value,
-        };
-        facts.into_iter().map(fact).collect()
-    };
-    let mut all = group(
-        "Network",
-        vec![
-            ("kind", recipe.network.kind().to_owned()),
-            ("parameters", count(classifier.size())),
-            (
-                "input",
-                format!("{d} x {h} x {w} voxels of {} mm", recipe.input.spacing),
-            ),
-        ],
-    );
-    all.extend(group(
-        "Training",
-        vec![
-            ("scans", trained_on(&run.data)),
-            ("epochs", epochs),
-            ("steps", count(made as usize)),
-            ("batch", parts),
-            ("best", best),
-            ("learning rates", rates.join(", ")),
-            ("augmentation", augment),
-            ("device", classifier.device()),
-        ],
-    ));
-    all.extend(group(
-        "Reproducibility",
-        vec![
-            ("seed", recipe.seed.to_string()),
-            ("recipe", format!("SHA-256 {}", recipe_sha256(run))),
-            ("scans", format!("SHA-256 {}", run.data.sha256)),
-            ("hounsfield", env!("CARGO_PKG_VERSION").to_owned()),
-            ("libtorch", ffi::torch_version()),
-        ],
-    ));
-    all
+    facts.into_iter().map(fact).collect()
 }

@@ -22,12 +22,14 @@ mod finish;
 #[cfg(feature = "torch")]
 mod loader;
 #[cfg(feature = "torch")]
-mod maps;
+pub mod maps;
 mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
 mod protocol;
+#[cfg(feature = "torch")]
+pub mod predict;
 #[cfg(feature = "torch")]
 mod run;
 pub mod sheet;

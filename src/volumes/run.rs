@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Measured, VolumesError, alarm,
+    Measured, VolumesError, alarm, check_against,
     data::Data,
     finish,
     loader::{Loader, Part},
@@ -128,6 +128,7 @@ impl VolumeTraining {
         stop: &AtomicBool,
     ) -> Result<Self, VolumesError> {
         let guard = hold_folder(folder)?;
+        check_against(&recipe, home)?;
         let (start, fetched) = recipe.start(home)?;
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
@@ -173,7 +174,7 @@ impl VolumeTraining {
         let notes = &state.notes;
         let best = notes.best.clone().expect("an epoch that ended was the best at first");
         let early = (notes.epochs.len()) < self.recipe.train.epochs;
-        let ended = finish::finish(self, &mut state.classifier, &state.checkpoints, notes)?;
+        let ended = finish::finish(self, &mut state.classifier, &state.checkpoints, notes, &options.stop)?;
         Ok(Outcome {
             classifier: ended.classifier,
             best,
@@ -234,7 +235,11 @@ impl VolumeTraining {
             source,
             path: folder.clone(),
         })?;
-        sheet::augmentation(&shown, &self.recipe, &folder.join("augmentation.png"))
+        Ok(sheet::augmentation(
+            &shown,
+            &self.recipe,
+            &folder.join("augmentation.png"),
+        )?)
     }
 
     fn start(&self, device: DeviceChoice) -> Result<State, VolumesError> {

@@ -1,7 +1,5 @@
 //! What all networks of scans do in a forward pass.
 
-use std::cell::Cell;
-
 use tch::{Kind, Tensor};
 
 use super::Dropout;
@@ -21,22 +19,14 @@ pub(super) fn check_scans(x: &Tensor, size: [usize; 3]) -> Result<(), TorchError
     }
 }
 
-/// One segment of the tape. Where it is run again for its gradient, batch norms normalise as before and leave the stored
-/// statistics alone, which have taken the batch in.
+/// One segment of the tape, see [`Tape::run_normed`].
 pub(super) fn segment<'a>(
     tape: &Tape<'a>,
     x: &Tensor,
     statistics: Statistics,
     run: impl Fn(&Tensor, Statistics) -> Result<Tensor, TorchError> + 'a,
 ) -> Result<Tensor, TorchError> {
-    let has_run = Cell::new(false);
-    tape.try_run(x, move |x| {
-        let again = has_run.replace(true);
-        match statistics {
-            Statistics::Running { .. } if again => run(x, Statistics::Batch),
-            statistics => run(x, statistics),
-        }
-    })
+    tape.run_normed(x, statistics, run)
 }
 
 /// The last layer of a network, in 32-bit floats whatever the others' precision: scores that are rounded to 8 bits would tie.
