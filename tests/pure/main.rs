@@ -15,6 +15,7 @@ mod command;
 mod confidential;
 mod convert;
 mod coverage;
+mod describe;
 mod dicom;
 #[path = "../support/dicom.rs"]
 mod dicom_files;
