@@ -19,4 +19,5 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
+mod train_volume;
 mod weights;
