@@ -56,6 +56,10 @@ pub use self::{
     split::FILE as SPLIT_FILE,
     stage::{Key, Stages},
 };
+pub(crate) use self::{
+    measure::judged,
+    report::{exclusions, flow, split_words},
+};
 
 /// The stages in their order.
 const STAGES: [&str; 7] = ["cohort", "split", "features", "audit", "probe", "report", "explain"];

@@ -16,6 +16,7 @@
 mod alarm;
 mod data;
 mod error;
+mod facts;
 #[cfg(feature = "torch")]
 mod finish;
 #[cfg(feature = "torch")]
@@ -26,11 +27,13 @@ mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
+mod protocol;
 #[cfg(feature = "torch")]
 pub mod predict;
 #[cfg(feature = "torch")]
 mod run;
 pub mod sheet;
+mod together;
 mod weighting;
 
 pub use self::{
@@ -38,6 +41,8 @@ pub use self::{
     error::VolumesError,
     measure::{Measured, Scored, check_against},
     order::{Order, even},
+    protocol::{Model, Protocol, ProtocolError},
+    together::Together,
     weighting::{Weighting, cross_entropy, mean_loss, probability},
 };
 #[cfg(feature = "torch")]
