@@ -32,6 +32,7 @@ mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod plateau;
 mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]

@@ -1,5 +1,6 @@
 //! Everything that needs libtorch: networks against their oracle, strict weights, extraction, what training is made of.
 
+mod baselines;
 mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
@@ -18,4 +19,5 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
+mod train_volume;
 mod weights;
