@@ -89,7 +89,7 @@ pub fn predict(
         let read = move || {
             for source in &scans.sources {
                 let scan = match catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input))) {
-                    Ok(scan) => scan.map_err(|error| error.reason()),
+                    Ok(scan) => scan.map_err(|error| error.without_path()),
                     Err(_) => Err("its decoder broke off".to_owned()),
                 };
                 if sender.send(scan).is_err() {

@@ -20,4 +20,5 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
+mod train_volume;
 mod weights;
