@@ -39,6 +39,7 @@ mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
 mod roc;
+mod scans;
 #[path = "../support/sha1.rs"]
 mod sha1;
 mod study;
