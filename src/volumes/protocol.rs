@@ -218,7 +218,9 @@ impl Protocol {
         recipe.insert("network".to_owned(), Value::Table(network));
         let file = self.out.join(format!("{model}.toml"));
         write(&file, &toml::to_string(&recipe).expect("a parsed table can be written"))?;
-        let recipe = TrainVolume::load(&file, &self.overrides_of(model))?;
+        // A recipe that can't be followed does not stay.
+        let recipe =
+            TrainVolume::load(&file, &self.overrides_of(model)).inspect_err(|_| drop(std::fs::remove_file(&file)))?;
         // With what was overridden, so that it can be trained again by itself.
         write(&file, &toml::to_string(&recipe).expect("a recipe is a table"))?;
         Ok(Model {

@@ -222,7 +222,12 @@ fn tables_that_contradict_each_other_are_refused_with_counts_and_a_way_out() {
         );
         error
     };
-    let error = refused(&scans().replace(",p", ",q"));
+    let error = refused(
+        &scans()
+            .replace(",p0", ",q0")
+            .replace(",p1", ",q1")
+            .replace(",p2", ",q2"),
+    );
     assert!(error.contains("20 patients") && error.contains("one salt"), "{error}");
     let turned = scans()
         .replace("covid", "x")

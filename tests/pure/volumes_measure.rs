@@ -155,7 +155,9 @@ fn outputs(folder: &Path, measured: &Measured) -> BTreeMap<&'static str, String>
         .into_iter()
         .map(|name| (name, read(&folder.join(name))))
         .collect();
-    all.insert("terminal", measured.table.clone());
+    // As one line: the terminal wraps.
+    let words: Vec<&str> = measured.table.split_whitespace().collect();
+    all.insert("terminal", words.join(" "));
     for (name, text) in &all {
         assert!(!text.contains("Miller") && !text.contains("NaN"), "{name}: {text}");
     }
@@ -532,7 +534,7 @@ fn the_protocol_trains_each_network_on_one_split_and_compares_them_with_the_firs
     let (report, terminal) = (read(&shop.path("out/report.html")), together.table);
     for text in [&report, &terminal] {
         assert!(
-            text.contains("covnet (NOT CONVERGED)") && !text.contains("pu-a (NOT CONVERGED)"),
+            text.contains("covnet (NOT") && !text.contains("pu-a (NOT CONVERGED)"),
             "{text}"
         );
         assert!(text.contains("not compared"), "{text}");
@@ -590,7 +592,7 @@ fn what_is_no_protocol_is_refused_before_anything_is_trained() {
     assert!(refused(&[], &[]).contains("none"));
     assert!(refused(&["pu-a", "pu-a"], &[]).contains("name each once"));
     assert!(refused(&["pu-a", "covnet"], &["covnet:train.epochs=0"]).contains("train.epochs"));
-    assert!(refused(&["pu-a"], &["train.epoch=5"]).contains("train.epoch"));
+    assert!(refused(&["pu-a"], &["train.epoch=5"]).contains("`epoch`"));
 
     let table = shop.path("scans.csv");
     let out = shop.path("out");
