@@ -45,9 +45,12 @@ pub fn batch(
     if device == Device::Cpu {
         let scan = input.size.iter().product::<usize>();
         let out = Tensor::f_zeros(shape, (Kind::Float, device))?;
+        if out.numel() == 0 {
+            return Ok(out);
+        }
         // SAFETY: a new tensor on the processor, contiguous, with so many floats, that nobody else knows yet.
         let numbers = unsafe { std::slice::from_raw_parts_mut(out.data_ptr().cast::<f32>(), voxels.len() * scan) };
-        for ((voxels, change), out) in work.zip(numbers.chunks_exact_mut(scan.max(1))) {
+        for ((voxels, change), out) in work.zip(numbers.chunks_exact_mut(scan)) {
             change.write(voxels, input, out)?;
         }
         return Ok(out);

@@ -12,7 +12,7 @@ pub use self::{
     augment_scan::{ScanAugment, ScanChange, ScanShapeError},
     preprocess::{Cropping, Preprocess, PreprocessError, Song2020, Squaring, Standard, Window, Windows},
     resample::resample,
-    scan::{AIR, Fit, ScanInput},
+    scan::{AIR, Fit, ScanInput, ScanInputError},
 };
 
 #[cfg(feature = "torch")]
