@@ -40,6 +40,7 @@ mod predict_volume;
 mod pretrain;
 mod preview;
 mod probe;
+mod protocol;
 mod readers;
 mod report;
 mod reproduce;

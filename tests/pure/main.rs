@@ -12,7 +12,9 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod compare;
 mod confidential;
+mod convergence;
 mod convert;
 mod coverage;
 mod describe;
@@ -46,4 +48,5 @@ mod study;
 mod tables;
 mod tests_of_counts;
 mod volume;
+mod volumes_measure;
 mod weights;
