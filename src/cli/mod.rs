@@ -47,13 +47,15 @@ mod score_args;
 #[cfg(feature = "torch")]
 mod settle;
 mod split;
+#[cfg(feature = "torch")]
+mod train_volume;
 mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
 
 #[cfg(not(feature = "torch"))]
-use without_torch::{self as export, self as predict_volume, self as pretrain};
+use without_torch::{self as export, self as predict_volume, self as pretrain, self as train_volume};
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -81,6 +83,8 @@ enum Command {
     Index(Box<index::Args>),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
+    /// Train a classifier of whole scans, and measure it
+    TrainVolume(train_volume::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
     Export(export::Args),
     /// Make weights and a card of another program's weights
@@ -199,6 +203,7 @@ impl Cli {
             Command::Phantoms(args) => phantoms::run(&args),
             Command::Index(args) => index::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
+            Command::TrainVolume(args) => train_volume::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
             Command::Preview(args) => preview::run(&args),

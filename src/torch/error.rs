@@ -32,6 +32,15 @@ pub enum TorchError {
         /// `[D, H, W]` expected.
         size: [usize; 3],
     },
+    /// Grad-CAM of a network that has no maps for it.
+    #[error(
+        "`{kind}` gives a class token, which is the mean of no maps that Grad-CAM could weigh: take occlusion maps (`maps.occlusion`), \
+         or another trunk"
+    )]
+    NoMaps {
+        /// The encoder.
+        kind: &'static str,
+    },
     /// A device that this program does not know.
     #[error("unknown device {found:?}, expected cpu, cuda, cuda:N or auto")]
     UnknownDevice {
@@ -134,6 +143,17 @@ pub enum TorchError {
         found: Vec<i64>,
         /// Rows and columns expected.
         size: usize,
+    },
+    /// A scan of the wrong size.
+    #[error(transparent)]
+    Scan(#[from] crate::transforms::ScanShapeError),
+    /// Scans and changes that do not belong together.
+    #[error("{scans} scans and {changes} changes, expected one for each scan")]
+    Changes {
+        /// Scans of the batch.
+        scans: usize,
+        /// Changes given.
+        changes: usize,
     },
     /// A size that can't be cut into patches.
     #[error("slices of {size} x {size} can't be cut into patches of {patch} x {patch}, take a multiple of {patch}")]

@@ -6,6 +6,7 @@
 //! [`ffi`] reaches what tch lacks.
 
 pub mod baselines;
+pub mod classifier;
 pub mod device;
 pub mod doctor;
 pub mod encoders;
@@ -17,6 +18,7 @@ pub mod generator;
 pub mod layers;
 pub mod methods;
 mod saliency;
+pub mod scans;
 pub mod scorer;
 pub mod settle;
 pub mod sigreg;

@@ -94,6 +94,9 @@ pub enum VolumesError {
         /// Steps that are in the checkpoint.
         done: u64,
     },
+    /// Ctrl-C at the end.
+    #[error("interrupted while scans were scored after the training; the same command goes on from there")]
+    InterruptedEnd,
     /// The checkpoint of the best epoch is not there any more.
     #[error(
         "the checkpoint of the best epoch (step {step}) is not there or is damaged: put it back, or start anew with `--restart`: {path:?}"

@@ -3,6 +3,7 @@
 mod archive;
 mod audit;
 mod augment;
+mod augment_scan;
 mod bundle;
 mod calibration;
 mod card;
@@ -31,6 +32,7 @@ mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod plateau;
 mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use crate::{
-    baseline::{BaselineConfig, Shapes},
+    baseline::{BaselineConfig, CLASSES, Shapes},
     torch::{TorchError, weights::WeightMap},
 };
 
@@ -22,8 +22,8 @@ enum Convolutions {
 
 /// Untrained weights. Linear layers start uniform within `1 / sqrt(inputs)`, weights and biases; convolutions too, but for
 /// `resnet3d-18`, where they are normal with variance `2 / (filters * kernel)` (He et al. 2015, <https://arxiv.org/abs/1502.01852>);
-/// batch norms are the identity. Every tensor has a stream of its own name, so that the same seed gives the same numbers on every
-/// machine.
+/// batch norms are the identity. The trunk of `covnet` starts as [`weights::random`](crate::torch::weights::random) says. Every tensor
+/// has a stream of its own name, so that the same seed gives the same numbers on every machine.
 ///
 /// # Errors
 ///
@@ -35,8 +35,17 @@ pub fn random(config: &BaselineConfig, size: [usize; 3], seed: u64) -> Result<We
             draw(&shapes, Convolutions::Uniform, seed)
         }
         BaselineConfig::ResNet3d(_) => draw(&shapes, Convolutions::FanOut, seed),
-        BaselineConfig::CovNet(_) => Err(super::covnet_is_not_joined()),
+        BaselineConfig::CovNet(covnet) => super::covnet::start(covnet, seed, None),
     }
+}
+
+/// A linear layer to the two classes, as PyTorch starts it.
+pub(super) fn linear(name: &str, inputs: usize, seed: u64) -> Result<WeightMap, TorchError> {
+    let shapes = vec![
+        (format!("{name}.weight"), vec![CLASSES, inputs]),
+        (format!("{name}.bias"), vec![CLASSES]),
+    ];
+    draw(&shapes, Convolutions::Uniform, seed)
 }
 
 fn draw(shapes: &Shapes, convolutions: Convolutions, seed: u64) -> Result<WeightMap, TorchError> {

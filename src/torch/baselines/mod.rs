@@ -1,11 +1,12 @@
 //! SHELF: classifiers of whole scans. Each file is one network, in plain operators, built on the tensors that `crate::baseline` names.
 
+pub mod covnet;
 mod initial;
 mod pu;
 mod resnet3d;
 mod run;
 
-pub use self::{initial::random, pu::Pu, resnet3d::ResNet3d};
+pub use self::{covnet::CovNet, initial::random, pu::Pu, resnet3d::ResNet3d};
 
 use tch::Tensor;
 
@@ -101,12 +102,6 @@ pub fn build(
             Box::new(Pu::new(pu, size, tensors))
         }
         BaselineConfig::ResNet3d(resnet) => Box::new(ResNet3d::new(resnet, size, tensors)),
-        BaselineConfig::CovNet(_) => return Err(covnet_is_not_joined()),
+        BaselineConfig::CovNet(covnet) => Box::new(CovNet::new(covnet, size, tensors)?),
     })
-}
-
-fn covnet_is_not_joined() -> TorchError {
-    TorchError::Libtorch {
-        what: "covnet is not joined yet".to_owned(),
-    }
 }

@@ -1,14 +1,11 @@
 //! What all networks of scans do in a forward pass.
 
-use std::cell::Cell;
-
 use tch::{Kind, Tensor};
 
 use super::Dropout;
 use crate::torch::{
     TorchError,
-    layers::{Linear, Statistics, as_given, drop_out},
-    train::Tape,
+    layers::{Linear, as_given, drop_out},
 };
 
 /// Checks that scans are `[N, 1, D, H, W]` of the network's size.
@@ -19,24 +16,6 @@ pub(super) fn check_scans(x: &Tensor, size: [usize; 3]) -> Result<(), TorchError
         [n, 1, rest @ ..] if *n > 0 && *rest == [d, h, w] => Ok(()),
         _ => Err(TorchError::ScanShape { found, size }),
     }
-}
-
-/// One segment of the tape. Where it is run again for its gradient, batch norms normalise as before and leave the stored
-/// statistics alone, which have taken the batch in.
-pub(super) fn segment<'a>(
-    tape: &Tape<'a>,
-    x: &Tensor,
-    statistics: Statistics,
-    run: impl Fn(&Tensor, Statistics) -> Result<Tensor, TorchError> + 'a,
-) -> Result<Tensor, TorchError> {
-    let has_run = Cell::new(false);
-    tape.try_run(x, move |x| {
-        let again = has_run.replace(true);
-        match statistics {
-            Statistics::Running { .. } if again => run(x, Statistics::Batch),
-            statistics => run(x, statistics),
-        }
-    })
 }
 
 /// The last layer of a network, in 32-bit floats whatever the others' precision: scores that are rounded to 8 bits would tie.

@@ -1,11 +1,11 @@
 //! Activation checkpointing, Chen et al. 2016, <https://arxiv.org/abs/1604.06174>: a segment of a network keeps only what
 //! enters it, and is run again when its gradient is wanted. Memory falls to about a segment, time grows by a forward pass.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use tch::{Device, Tensor};
 
-use super::super::{TorchError, device::autocast};
+use super::super::{TorchError, device::autocast, layers::Statistics};
 use crate::method::Precision;
 
 type Run<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor, TorchError> + 'a>;
@@ -74,6 +74,28 @@ impl<'a> Tape<'a> {
             run: Box::new(run),
         });
         Ok(output)
+    }
+
+    /// One segment with batch norms. Where it is run again they normalise as before and leave the stored statistics alone, which have
+    /// taken the batch in.
+    ///
+    /// # Errors
+    ///
+    /// Those of the segment.
+    pub fn run_normed(
+        &self,
+        x: &Tensor,
+        statistics: Statistics,
+        run: impl Fn(&Tensor, Statistics) -> Result<Tensor, TorchError> + 'a,
+    ) -> Result<Tensor, TorchError> {
+        let has_run = Cell::new(false);
+        self.try_run(x, move |x| {
+            let again = has_run.replace(true);
+            match statistics {
+                Statistics::Running { .. } if again => run(x, Statistics::Batch),
+                statistics => run(x, statistics),
+            }
+        })
     }
 
     /// The gradient of a loss, through all segments from the last to the first.
