@@ -16,3 +16,46 @@ pub struct LayerFacts {
     /// Segments are what activation checkpointing keeps only the input of; layers of one segment stand side by side.
     pub segment: usize,
 }
+
+impl LayerFacts {
+    /// A convolution in 3D without a bias, of maps with `inputs` channels. What it gives is kept: the batch norm that follows
+    /// needs it.
+    pub(super) fn conv3d(name: String, kernel: usize, inputs: usize, output: [usize; 4], segment: usize) -> Self {
+        Self {
+            name,
+            kind: format!("conv {kernel}x{kernel}x{kernel}"),
+            output: output.to_vec(),
+            parameters: output[0] * inputs * kernel.pow(3),
+            kept: output.iter().product(),
+            segment,
+        }
+    }
+
+    /// A linear layer with a bias.
+    pub(super) fn linear(name: String, inputs: usize, outputs: usize, segment: usize) -> Self {
+        Self {
+            name,
+            kind: "linear".to_owned(),
+            output: vec![outputs],
+            parameters: (inputs + 1) * outputs,
+            kept: outputs,
+            segment,
+        }
+    }
+}
+
+/// The tensors of a batch norm of `channels`.
+pub(super) fn batch_norm(name: &str, channels: usize) -> impl Iterator<Item = (String, Vec<usize>)> {
+    let leaves = ["weight", "bias", "running_mean", "running_var"];
+    leaves
+        .map(|leaf| (format!("{name}.{leaf}"), vec![channels]))
+        .into_iter()
+}
+
+/// The tensors of a linear layer.
+pub(super) fn linear(name: &str, inputs: usize, outputs: usize) -> [(String, Vec<usize>); 2] {
+    [
+        (format!("{name}.weight"), vec![outputs, inputs]),
+        (format!("{name}.bias"), vec![outputs]),
+    ]
+}

@@ -6,13 +6,30 @@
 
 mod covnet;
 mod error;
+mod free;
 mod layers;
+mod plan;
 mod pu;
 mod resnet3d;
+mod trunk;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{covnet::CovNet, error::BaselineError, layers::LayerFacts, pu::Pu, resnet3d::ResNet3d};
+#[cfg(feature = "torch")]
+pub(crate) use self::resnet3d::Block;
+pub use self::{
+    covnet::{CovNet, TRUNK},
+    error::BaselineError,
+    free::free_memory,
+    layers::LayerFacts,
+    plan::{MemoryPlan, Proposal, binary},
+    pu::Pu,
+    resnet3d::ResNet3d,
+    trunk::encoder_layers,
+};
+
+/// Numbers a scan that every network gives: for the negative and the positive class.
+pub const CLASSES: usize = 2;
 
 /// Names of tensors and their shapes.
 pub type Shapes = Vec<(String, Vec<usize>)>;

@@ -43,8 +43,15 @@ impl DinoV2 {
     /// Rows and columns of a patch.
     pub const PATCH: usize = 14;
 
-    const FEATURES: usize = 384;
-    const BLOCKS: usize = 12;
+    /// Width of a token.
+    pub const FEATURES: usize = 384;
+
+    /// Blocks of attention and MLP.
+    pub const BLOCKS: usize = 12;
+
+    /// Heads of each attention.
+    pub const HEADS: usize = 6;
+
     /// The class token, and 37 x 37 patches of the 518 pixels that it was trained on last.
     const POSITIONS: usize = 1 + 37 * 37;
 

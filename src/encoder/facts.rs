@@ -108,6 +108,31 @@ impl EncoderConfig {
         })
     }
 
+    /// Those of [`EncoderConfig::expected_tensors`] that its pooled features are made of, which is all but the MLP on top of the BigBiGAN
+    /// kinds and the batch norm of `bn_crelu_feat`.
+    ///
+    /// # Errors
+    ///
+    /// As [`EncoderConfig::check`].
+    pub fn trunk_tensors(&self) -> Result<Vec<(String, Vec<usize>)>, EncoderError> {
+        let mut tensors = self.expected_tensors()?;
+        if self.bigbigan().is_some() {
+            let on_top = [format!("{PREFIX}head."), format!("{PREFIX}crelu_bn.")];
+            tensors.retain(|(name, _)| !on_top.iter().any(|place| name.starts_with(place)));
+        }
+        Ok(tensors)
+    }
+
+    /// The layer that its trunk ends in, for networks that are built on it: pooled features, or a transformer's class token; none for a
+    /// script.
+    pub fn pooled_layer(&self) -> Option<Layer> {
+        match self {
+            Self::TorchScript(_) => None,
+            Self::DinoV2(_) => Some(Layer::ClsToken),
+            _ => Some(Layer::AvepoolFeat),
+        }
+    }
+
     /// Whether a tensor of this name in a published file is no part of the encoder, such as the classifier on top. All other
     /// names must be expected ones.
     pub fn ignores(&self, name: &str) -> bool {

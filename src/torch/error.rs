@@ -21,6 +21,26 @@ pub enum TorchError {
     /// The configuration makes no network.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
+    /// The sizes of a network of scans.
+    #[error(transparent)]
+    Baseline(#[from] crate::baseline::BaselineError),
+    /// Scans of the wrong shape.
+    #[error("scans have the shape {found:?}, the network takes [N, 1, {}, {}, {}]", size[0], size[1], size[2])]
+    ScanShape {
+        /// Shape found.
+        found: Vec<i64>,
+        /// `[D, H, W]` expected.
+        size: [usize; 3],
+    },
+    /// Grad-CAM of a network that has no maps for it.
+    #[error(
+        "`{kind}` gives a class token, which is the mean of no maps that Grad-CAM could weigh: take occlusion maps (`maps.occlusion`), \
+         or another trunk"
+    )]
+    NoMaps {
+        /// The encoder.
+        kind: &'static str,
+    },
     /// A device that this program does not know.
     #[error("unknown device {found:?}, expected cpu, cuda, cuda:N or auto")]
     UnknownDevice {

@@ -1,5 +1,6 @@
 //! Everything that needs libtorch: networks against their oracle, strict weights, extraction, what training is made of.
 
+mod baselines;
 mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;

@@ -1,8 +1,22 @@
 //! SHELF: classifiers of whole scans. Each file is one network, in plain operators, built on the tensors that `crate::baseline` names.
 
+pub mod covnet;
+mod initial;
+mod pu;
+mod resnet3d;
+mod run;
+
+pub use self::{covnet::CovNet, initial::random, pu::Pu, resnet3d::ResNet3d};
+
 use tch::Tensor;
 
-use super::{TorchError, train::Tape};
+use super::{
+    TorchError,
+    layers::Statistics,
+    train::Tape,
+    weights::{self, WeightMap},
+};
+use crate::baseline::BaselineConfig;
 
 /// How a network is run.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +25,19 @@ pub enum Mode {
     Score,
     /// To train: statistics of the batch, which the stored ones follow, and dropout.
     Train(Dropout),
+}
+
+/// What the stored statistics of batch norms take of each batch; PyTorch's default.
+const MOMENTUM: f64 = 0.1;
+
+impl Mode {
+    /// Of the batch norms.
+    pub fn statistics(self) -> Statistics {
+        match self {
+            Self::Score => Statistics::Stored,
+            Self::Train(_) => Statistics::Running { momentum: MOMENTUM },
+        }
+    }
 }
 
 /// Which numbers are dropped: each draw has a stream of its own name, so that there is no state to keep.
@@ -57,4 +84,24 @@ pub trait VolumeClassifier: std::fmt::Debug {
     /// - `maps`: `[N, C, d, h, w]`
     /// - output: `[N, 2]`
     fn head(&self, maps: &Tensor) -> Tensor;
+}
+
+/// Builds a network of scans `[D, H, W]` on `tensors`, which must be exactly its own.
+///
+/// # Errors
+///
+/// When the sizes make no network, or the tensors do not fit: every wrong one is named.
+pub fn build(
+    config: &BaselineConfig,
+    size: [usize; 3],
+    tensors: &WeightMap,
+) -> Result<Box<dyn VolumeClassifier>, TorchError> {
+    weights::check_against(config.kind(), &config.expected_tensors(size)?, tensors)?;
+    Ok(match config {
+        BaselineConfig::PuA(pu) | BaselineConfig::PuB(pu) | BaselineConfig::PuC(pu) => {
+            Box::new(Pu::new(pu, size, tensors))
+        }
+        BaselineConfig::ResNet3d(resnet) => Box::new(ResNet3d::new(resnet, size, tensors)),
+        BaselineConfig::CovNet(covnet) => Box::new(CovNet::new(covnet, size, tensors)?),
+    })
 }

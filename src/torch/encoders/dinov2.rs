@@ -12,6 +12,7 @@ use tch::Tensor;
 use super::super::{
     TorchError,
     layers::{Linear, Scope},
+    train::Tape,
     weights::{self, WeightMap},
 };
 use super::check_slices;
@@ -37,8 +38,9 @@ pub struct DinoV2 {
     input_size: usize,
     patch_weight: Tensor,
     patch_bias: Tensor,
-    /// `[1, 1 + L, 384]`: the class token at its place, then the position of each patch.
-    places: Tensor,
+    class: Tensor,
+    /// `[1, 1 + 37 * 37, 384]`
+    positions: Tensor,
     blocks: Vec<Block>,
     norm: LayerNorm,
 }
@@ -58,16 +60,14 @@ impl DinoV2 {
             });
         }
         weights::check_against(KIND, &Self::expected_tensors(), tensors)?;
-        let positions = resample(&tensors["pos_embed"], input_size / PATCH)?;
-        let first = positions.narrow(1, 0, 1) + &tensors["cls_token"];
-        let rest = positions.narrow(1, 1, positions.size()[1] - 1);
         let patch = Scope::new(tensors, "patch_embed.proj");
         let blocks = Scope::new(tensors, "blocks");
         Ok(Self {
             input_size,
             patch_weight: patch.tensor("weight"),
             patch_bias: patch.tensor("bias"),
-            places: Tensor::f_cat(&[first, rest], 1)?,
+            class: tensors["cls_token"].shallow_clone(),
+            positions: tensors["pos_embed"].shallow_clone(),
             blocks: (0..BLOCKS).map(|number| Block::new(&blocks.at(number))).collect(),
             norm: LayerNorm::new(&Scope::new(tensors, "norm")),
         })
@@ -84,14 +84,23 @@ impl DinoV2 {
     ///
     /// When the slices have another shape.
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Tensor), TorchError> {
+        self.forward_on(x, &Tape::keeping())
+    }
+
+    /// As [`DinoV2::forward`]; each block is a segment of the tape.
+    ///
+    /// # Errors
+    ///
+    /// As [`DinoV2::forward`].
+    pub fn forward_on<'a>(&'a self, x: &Tensor, tape: &Tape<'a>) -> Result<(Tensor, Tensor), TorchError> {
         check_slices(x, self.input_size)?;
         let stride = [PATCH as i64; 2];
         let patches = x.f_conv2d(&self.patch_weight, Some(&self.patch_bias), stride, [0, 0], [1, 1], 1)?;
         let patches = patches.flatten(2, 3).transpose(1, 2); // [N, L, 384]
-        // The row of zeros in front is where `places` puts the class token.
-        let mut tokens = patches.f_constant_pad_nd([0, 0, 1, 0])?.f_add(&self.places)?; // [N, 1 + L, 384]
+        // The row of zeros in front is where the class token stands.
+        let mut tokens = patches.f_constant_pad_nd([0, 0, 1, 0])?.f_add(&self.places()?)?; // [N, 1 + L, 384]
         for block in &self.blocks {
-            tokens = block.forward(&tokens)?;
+            tokens = tape.try_run(&tokens, move |tokens| block.forward(tokens))?;
         }
         let tokens = self.norm.forward(&tokens)?;
         let patches = tokens.narrow(1, 1, tokens.size()[1] - 1);
@@ -99,6 +108,14 @@ impl DinoV2 {
             tokens.select(1, 0),
             patches.f_mean_dim([1i64].as_slice(), false, None)?, // [N, 384]
         ))
+    }
+
+    /// `[1, 1 + L, 384]`: the class token at its place, then the position of each patch. Made at every pass, since training moves both.
+    fn places(&self) -> Result<Tensor, TorchError> {
+        let positions = resample(&self.positions, self.input_size / PATCH)?;
+        let first = positions.narrow(1, 0, 1).f_add(&self.class)?;
+        let rest = positions.narrow(1, 1, positions.size()[1] - 1);
+        Ok(Tensor::f_cat(&[first, rest], 1)?)
     }
 
     /// Name and shape of every tensor, sorted by name. `mask_token`, which only training reads, is none of them.

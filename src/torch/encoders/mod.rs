@@ -2,8 +2,9 @@
 //!
 //! [`InferenceEncoder`] is an encoder of any kind, as fast as it can be. Beside it stand the networks in plain operators, to
 //! be read and compared with: [`Encoder`] for the BigBiGAN kinds, with gradients, batch statistics and a look inside,
-//! [`ResNetV1`] and [`DinoV2`]. Both give the same numbers.
+//! [`ResNetV1`] and [`DinoV2`]. Both give the same numbers. [`Trunk`] is any of them up to its pooled features, to be trained in other networks.
 
+mod body;
 mod bottleneck;
 mod dinov2;
 mod fast;
@@ -15,6 +16,7 @@ mod resnet;
 mod resnet_v1;
 mod revnet;
 mod script;
+mod trunk;
 
 use std::collections::BTreeMap;
 
@@ -23,15 +25,16 @@ use tch::Tensor;
 pub use dinov2::DinoV2;
 pub use inference::{InferenceEncoder, Origin, noise};
 pub use resnet_v1::ResNetV1;
+pub use trunk::{Trunk, pool};
 
-use self::{head::Head, resnet::ResNetTrunk, revnet::RevNetTrunk};
+use self::{body::Body, head::Head};
 use super::{
     TorchError,
-    layers::{BatchNorm, Conv, Scope, Statistics, Watch, max_pool},
+    layers::{BatchNorm, Scope, Statistics, Watch},
     train::Tape,
     weights::{self, WeightMap},
 };
-use crate::encoder::{Architecture, EncoderConfig, Family, HalfOrder, IMAGE_CHANNELS, PREFIX};
+use crate::encoder::{EncoderConfig, HalfOrder, IMAGE_CHANNELS, PREFIX};
 
 /// What leaves an encoder; `N` slices, `Z` latent numbers, `F` channels of the trunk.
 #[derive(Debug)]
@@ -69,20 +72,11 @@ impl Outputs {
 /// The inside of a network, by name: `stem`, `stage0` to `stage3`.
 pub type Taps = BTreeMap<String, Tensor>;
 
-#[derive(Debug)]
-enum Trunk {
-    ResNet(ResNetTrunk),
-    RevNet(RevNetTrunk),
-}
-
 /// A BigBiGAN encoder in plain operators. Shares its tensors with the map that it was built from, so training the map's tensors
 /// trains the network.
 #[derive(Debug)]
 pub struct Encoder {
-    architecture: Architecture,
-    stem: Conv,
-    trunk: Trunk,
-    final_bn: BatchNorm,
+    body: Body,
     crelu_bn: BatchNorm,
     head: Head,
 }
@@ -110,17 +104,10 @@ impl Encoder {
         let architecture = config.architecture()?;
         weights::check(config, tensors)?;
         let root = Scope::new(tensors, PREFIX.trim_end_matches('.')).under(watch);
-        let trunk = match architecture.family {
-            Family::ResNet => Trunk::ResNet(ResNetTrunk::new(&root, &architecture)),
-            Family::RevNet => Trunk::RevNet(RevNetTrunk::new(&root, &architecture)),
-        };
         Ok(Self {
-            stem: Conv::new(&root.at("stem").at("conv"), 2, architecture.padding),
-            trunk,
-            final_bn: BatchNorm::new(&root.at("final_bn"), architecture.bn_eps),
             crelu_bn: BatchNorm::new(&root.at("crelu_bn"), architecture.bn_eps),
             head: Head::new(&root.at("head")),
-            architecture,
+            body: Body::new(&root, architecture),
         })
     }
 
@@ -169,37 +156,8 @@ impl Encoder {
         tape: &Tape<'a>,
         taps: Option<&mut Taps>,
     ) -> Result<Outputs, TorchError> {
-        let map = self.last_map(x, statistics, tape, taps)?;
-        Ok(self.outputs(&map, self.architecture.last_relu, statistics))
-    }
-
-    /// `[N, F, S / 32, S / 32]`, what leaves the last batch norm.
-    fn last_map<'a>(
-        &'a self,
-        x: &Tensor,
-        statistics: Statistics,
-        tape: &Tape<'a>,
-        mut taps: Option<&mut Taps>,
-    ) -> Result<Tensor, TorchError> {
-        let net = &self.architecture;
-        check_slices(x, net.input_size)?;
-        let mut tap = |name: &str, x: &Tensor| {
-            if let Some(taps) = taps.as_deref_mut() {
-                taps.insert(name.to_owned(), x.shallow_clone());
-            }
-        };
-        let grey = x.stride()[1] == 0; // three views of one plane
-        let x = match grey {
-            true => self.stem.forward_grey(&x.narrow(1, 0, 1)),
-            false => self.stem.forward(x),
-        }; // [N, C, S / 2, S / 2]
-        let x = max_pool(&x, net.padding, net.pool_pad); // [N, C, S / 4, S / 4]
-        tap("stem", &x);
-        let x = match &self.trunk {
-            Trunk::ResNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
-            Trunk::RevNet(trunk) => trunk.forward(x, statistics, tape, &mut tap),
-        }; // [N, F, S / 32, S / 32]
-        Ok(self.final_bn.forward(&x, statistics))
+        let map = self.body.last_map(x, statistics, tape, taps)?;
+        Ok(self.outputs(&map, self.body.architecture.last_relu, statistics))
     }
 
     /// What leaves the last batch norm, `[N, F, S / 32, S / 32]`, of a batch of slices, as [`Encoder::forward`] takes them.
@@ -208,7 +166,7 @@ impl Encoder {
     ///
     /// As [`Encoder::forward`].
     pub fn trunk(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
-        self.last_map(x, statistics, &Tape::keeping(), None)
+        self.body.last_map(x, statistics, &Tape::keeping(), None)
     }
 
     /// All outputs from what [`Encoder::trunk`] gave, with or without the last ReLU, whatever the encoder's own switch says.
@@ -222,7 +180,7 @@ impl Encoder {
         let n = self.crelu_bn.forward(&avepool_feat, statistics);
         let bn_crelu_feat = Tensor::cat(&[n.relu(), (-n).relu()], 1); // [N, 2 F]
         let z_raw = self.head.forward(&avepool_feat); // [N, 2 Z]
-        let (z_mean, z_stdev) = posterior(&z_raw, self.architecture.halves);
+        let (z_mean, z_stdev) = posterior(&z_raw, self.body.architecture.halves);
         Outputs {
             avepool_feat,
             bn_crelu_feat,

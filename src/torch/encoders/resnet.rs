@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::super::{
+    TorchError,
     layers::{Conv, Scope, Statistics},
     train::Tape,
 };
@@ -53,10 +54,10 @@ impl ResNetTrunk {
         statistics: Statistics,
         tape: &Tape<'a>,
         tap: &mut dyn FnMut(&str, &Tensor),
-    ) -> Tensor {
+    ) -> Result<Tensor, TorchError> {
         for (number, stage) in self.stages.iter().enumerate() {
             for unit in stage {
-                x = tape.run(&x, move |x| {
+                x = tape.run_normed(&x, statistics, move |x, statistics| {
                     let a = unit.bottleneck.preactivate(x, statistics);
                     let mut h = unit.bottleneck.branch(&a, statistics);
                     match (&unit.shortcut, self.shortcut_from) {
@@ -64,11 +65,11 @@ impl ResNetTrunk {
                         (Some(shortcut), ShortcutFrom::Raw) => h += shortcut.forward(x),
                         (None, _) => h += x,
                     }
-                    h
-                });
+                    Ok(h)
+                })?;
             }
             tap(&format!("stage{number}"), &x);
         }
-        x
+        Ok(x)
     }
 }

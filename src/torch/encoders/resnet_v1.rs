@@ -5,14 +5,15 @@ use tch::{Device, Tensor};
 
 use super::super::{
     TorchError, ffi,
-    layers::{BatchNorm, Conv, Scope, Statistics, max_pool},
+    layers::{BatchNorm, Conv, Scope, Statistics},
+    train::Tape,
     weights::{self, WeightMap},
 };
 use super::{
     fused::{self, Builder},
     resnet::stride,
 };
-use crate::encoder::{EncoderConfig, Padding, PoolPad, ResNet50ImageNet};
+use crate::encoder::{EncoderConfig, Padding, ResNet50ImageNet};
 
 /// A convolution and the batch norm that follows it.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ impl ConvNorm {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.norm.forward(&self.conv.forward(x), Statistics::Stored)
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
+        self.norm.try_forward(&self.conv.forward(x), statistics)
     }
 }
 
@@ -60,15 +61,16 @@ impl Unit {
         }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
         let [first, second, third] = &self.branch;
-        let h = first.forward(x).relu();
-        let h = second.forward(&h).relu();
-        let h = third.forward(&h);
-        match &self.shortcut {
-            Some(shortcut) => (h + shortcut.forward(x)).relu(),
-            None => (h + x).relu(),
-        }
+        let h = first.forward(x, statistics)?.f_relu_()?;
+        let h = second.forward(&h, statistics)?.f_relu_()?;
+        let mut h = third.forward(&h, statistics)?;
+        let mut sum = match &self.shortcut {
+            Some(shortcut) => h.f_add_(&shortcut.forward(x, statistics)?)?,
+            None => h.f_add_(x)?,
+        };
+        Ok(sum.f_relu_()?)
     }
 }
 
@@ -83,7 +85,7 @@ fn at<'a>(root: &Scope<'a>, stage: usize, unit: usize) -> Scope<'a> {
     root.at(format!("layer{}", stage + 1)).at(unit)
 }
 
-/// The network in plain operators, with stored statistics.
+/// The network in plain operators.
 #[derive(Debug)]
 pub struct ResNetV1 {
     stem: ConvNorm,
@@ -107,19 +109,37 @@ impl ResNetV1 {
         })
     }
 
-    /// Pooled features of images.
+    /// Pooled features of images, with stored statistics.
     ///
     /// # Shapes
     ///
     /// - `x`: `[N, 3, S, S]`, normalised as the network was trained
     /// - output: `[N, 2048]`
     pub fn forward(&self, x: &Tensor) -> Tensor {
-        let x = self.stem.forward(x).relu(); // [N, 64, S / 2, S / 2]
-        let mut x = max_pool(&x, Padding::Fixed, PoolPad::NegInf); // [N, 64, S / 4, S / 4]
+        let map = self.last_map(x, Statistics::Stored, &Tape::keeping());
+        let map = map.unwrap_or_else(|error| panic!("{error}"));
+        map.mean_dim([2i64, 3].as_slice(), false, None)
+    }
+
+    /// What the last unit gives; the stem with its pool and each unit are segments of the tape.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[N, 3, S, S]`, normalised as the network was trained
+    /// - output: `[N, 2048, S / 32, S / 32]`
+    ///
+    /// # Errors
+    ///
+    /// When libtorch fails, e.g. for want of memory.
+    pub fn last_map<'a>(&'a self, x: &Tensor, statistics: Statistics, tape: &Tape<'a>) -> Result<Tensor, TorchError> {
+        let mut x = tape.run_normed(x, statistics, |x, statistics| {
+            let x = self.stem.forward(x, statistics)?.f_relu_()?; // [N, 64, S / 2, S / 2]
+            Ok(x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?)
+        })?; // [N, 64, S / 4, S / 4]
         for unit in &self.units {
-            x = unit.forward(&x);
-        } // [N, 2048, S / 32, S / 32]
-        x.mean_dim([2i64, 3].as_slice(), false, None)
+            x = tape.run_normed(&x, statistics, move |x, statistics| unit.forward(x, statistics))?;
+        }
+        Ok(x)
     }
 }
 

@@ -4,6 +4,7 @@
 use tch::Tensor;
 
 use super::super::{
+    TorchError,
     layers::{Scope, Statistics},
     train::Tape,
 };
@@ -31,7 +32,7 @@ impl RevNetTrunk {
         statistics: Statistics,
         tape: &Tape<'a>,
         tap: &mut dyn FnMut(&str, &Tensor),
-    ) -> Tensor {
+    ) -> Result<Tensor, TorchError> {
         for (number, stage) in self.stages.iter().enumerate() {
             if number > 0 {
                 x = x.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None);
@@ -40,15 +41,15 @@ impl RevNetTrunk {
                 x = x.constant_pad_nd([0, 0, 0, 0, side, side]);
             }
             for unit in stage {
-                x = tape.run(&x, move |x| {
+                x = tape.run_normed(&x, statistics, move |x, statistics| {
                     let half = x.size()[1] / 2;
                     let (x1, x2) = (x.narrow(1, 0, half), x.narrow(1, half, half));
                     let y1 = x1 + unit.branch(&unit.preactivate(&x2, statistics), statistics);
-                    Tensor::cat(&[x2, y1], 1)
-                });
+                    Ok(Tensor::f_cat(&[x2, y1], 1)?)
+                })?;
             }
             tap(&format!("stage{number}"), &x);
         }
-        x
+        Ok(x)
     }
 }

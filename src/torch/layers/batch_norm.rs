@@ -2,10 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Scope, watch::Site};
+use super::{super::TorchError, Scope, watch::Site};
 
 /// Which mean and variance a batch norm divides by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Statistics {
     /// Those that came with the weights.
     #[default]
@@ -18,13 +18,19 @@ pub enum Statistics {
         /// How many batches went before.
         seen: usize,
     },
+    /// Those of the batch, which the stored ones follow as PyTorch's do in training: `stored + momentum * (batch - stored)`, the
+    /// variance that is followed being the unbiased one.
+    Running {
+        /// Share of the batch; PyTorch's default is 0.1.
+        momentum: f64,
+    },
 }
 
-/// `x` over its standard deviation, without scale and offset.
+/// `x` over its standard deviation, times a scale and with an offset where they are given.
 ///
 /// # Shapes
 ///
-/// - `x` and output: `[N, C]` or `[N, C, H, W]`
+/// - `x` and output: `[N, C]`, `[N, C, H, W]` or `[N, C, D, H, W]`
 /// - `mean`, `variance`: `[C]`, the stored ones
 pub(super) fn normalise(
     x: &Tensor,
@@ -32,16 +38,21 @@ pub(super) fn normalise(
     affine: Option<(&Tensor, &Tensor)>,
     statistics: Statistics,
     epsilon: f64,
-) -> Tensor {
+) -> Result<Tensor, TorchError> {
     if let Statistics::Standing { seen } = statistics {
         take_in(x, stored, seen);
     }
     let (weight, bias) = affine.unzip();
     let (mean, variance) = match statistics {
-        Statistics::Stored => (Some(stored.0), Some(stored.1)),
+        Statistics::Stored | Statistics::Running { .. } => (Some(stored.0), Some(stored.1)),
         Statistics::Batch | Statistics::Standing { .. } => (None, None),
     };
-    x.batch_norm(weight, bias, mean, variance, mean.is_none(), 0.0, epsilon, true)
+    let of_batch = statistics != Statistics::Stored;
+    let momentum = match statistics {
+        Statistics::Running { momentum } => momentum,
+        _ => 0.0,
+    };
+    Ok(x.f_batch_norm(weight, bias, mean, variance, of_batch, momentum, epsilon, true)?)
 }
 
 /// Averages the batch's mean and biased variance into the stored ones.
@@ -81,8 +92,18 @@ impl BatchNorm {
 
     /// # Shapes
     ///
-    /// - `x` and output: `[N, C]` or `[N, C, H, W]`
+    /// - `x` and output: `[N, C]`, `[N, C, H, W]` or `[N, C, D, H, W]`
     pub fn forward(&self, x: &Tensor, statistics: Statistics) -> Tensor {
+        self.try_forward(x, statistics)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`BatchNorm::forward`], where there may be no memory for it.
+    ///
+    /// # Errors
+    ///
+    /// What libtorch says.
+    pub fn try_forward(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
         if let Some(site) = &self.site {
             site.note(x, (&self.mean, &self.variance));
         }

@@ -34,7 +34,8 @@ impl CondBatchNorm {
         let per_channel = |t: Tensor| t.unsqueeze(-1).unsqueeze(-1); // [N, C, 1, 1]
         let gain = per_channel(self.gain.forward(condition) + 1.0);
         let bias = per_channel(self.bias.forward(condition));
-        let x = normalise(x, (&self.mean, &self.variance), None, statistics, self.epsilon);
+        let x = normalise(x, (&self.mean, &self.variance), None, statistics, self.epsilon)
+            .unwrap_or_else(|error| panic!("{error}"));
         bias.addcmul(&x, &gain)
     }
 }

@@ -5,7 +5,10 @@ mod attention;
 mod batch_norm;
 mod cond_batch_norm;
 mod conv;
+mod conv3d;
+mod dropout;
 mod mlp;
+mod norm_pool;
 mod spectral_norm;
 mod watch;
 
@@ -13,7 +16,10 @@ pub use attention::SelfAttention;
 pub use batch_norm::{BatchNorm, Statistics};
 pub use cond_batch_norm::CondBatchNorm;
 pub use conv::{Conv, max_pool, padding};
+pub use conv3d::Conv3d;
+pub use dropout::drop_out;
 pub use mlp::{Linear, Mlp, MlpBlock};
+pub use norm_pool::{norm_relu, norm_relu_pool, pool};
 pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
 pub use watch::{Entering, Watch};
 
@@ -86,7 +92,7 @@ impl<'a> Scope<'a> {
 }
 
 /// Until it is dropped, operations on a device are in the precision of what they are given, autocast or not.
-fn as_given(device: Device) -> Autocast {
+pub(super) fn as_given(device: Device) -> Autocast {
     Autocast::off(device).expect("to turn autocast off asks for nothing that could be missing")
 }
 

@@ -21,6 +21,8 @@ pub enum Memory {
     Plain,
     /// Weights `[O, C, kh, kw]` have `C` innermost, as libtorch's convolutions want them; all others are plain.
     ChannelsLast,
+    /// The same, and weights `[O, C, kd, kh, kw]` have `C` innermost too.
+    ChannelsLast3d,
 }
 
 /// The places of named tensors in a buffer of floats, in the order of their names.
@@ -81,7 +83,8 @@ fn rounded_up(n: i64, step: i64) -> i64 {
 
 fn strides(size: &[i64], memory: Memory) -> Vec<i64> {
     let inner_to_outer: Vec<usize> = match (memory, size.len()) {
-        (Memory::ChannelsLast, 4) => vec![1, 3, 2, 0],
+        (Memory::ChannelsLast | Memory::ChannelsLast3d, 4) => vec![1, 3, 2, 0],
+        (Memory::ChannelsLast3d, 5) => vec![1, 4, 3, 2, 0],
         (_, axes) => (0..axes).rev().collect(),
     };
     let mut strides = vec![0; size.len()];
@@ -122,6 +125,9 @@ mod tests {
     fn the_channels_of_convolutions_are_innermost_when_asked_for() {
         assert_eq!(strides(&[5, 3, 2, 7], Memory::Plain), [42, 14, 7, 1]);
         assert_eq!(strides(&[5, 3, 2, 7], Memory::ChannelsLast), [42, 1, 21, 3]);
+        assert_eq!(strides(&[5, 3, 2, 7], Memory::ChannelsLast3d), [42, 1, 21, 3]);
+        assert_eq!(strides(&[5, 3, 2, 7, 4], Memory::ChannelsLast3d), [168, 1, 84, 12, 3]);
+        assert_eq!(strides(&[5, 3, 2, 7, 4], Memory::ChannelsLast), [168, 56, 28, 4, 1]);
         assert_eq!(strides(&[5, 3, 2], Memory::ChannelsLast), [6, 2, 1]);
         assert_eq!(strides(&[], Memory::ChannelsLast), [0_i64; 0]);
     }

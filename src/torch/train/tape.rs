@@ -1,14 +1,14 @@
 //! Activation checkpointing, Chen et al. 2016, <https://arxiv.org/abs/1604.06174>: a segment of a network keeps only what
 //! enters it, and is run again when its gradient is wanted. Memory falls to about a segment, time grows by a forward pass.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use tch::{Device, Tensor};
 
-use super::super::{TorchError, device::autocast};
+use super::super::{TorchError, device::autocast, layers::Statistics};
 use crate::method::Precision;
 
-type Run<'a> = Box<dyn Fn(&Tensor) -> Tensor + 'a>;
+type Run<'a> = Box<dyn Fn(&Tensor) -> Result<Tensor, TorchError> + 'a>;
 
 struct Segment<'a> {
     input: Tensor,
@@ -52,14 +52,50 @@ impl<'a> Tape<'a> {
     /// One segment, a function of `x` and of weights. It must give the same when it is run again, and weights that it shares
     /// with other segments must enter it as leaves: what it computes of them is freed with its own graph.
     pub fn run(&self, x: &Tensor, run: impl Fn(&Tensor) -> Tensor + 'a) -> Tensor {
+        let run = move |x: &Tensor| Ok(run(x));
+        self.try_run(x, run).expect("a segment that cannot fail has run")
+    }
+
+    /// As [`Tape::run`], of a segment that may fail.
+    ///
+    /// # Errors
+    ///
+    /// Those of the segment.
+    pub fn try_run(
+        &self,
+        x: &Tensor,
+        run: impl Fn(&Tensor) -> Result<Tensor, TorchError> + 'a,
+    ) -> Result<Tensor, TorchError> {
         let Some(segments) = &self.segments else { return run(x) };
-        let output = tch::no_grad(|| run(x)).set_requires_grad(true);
+        let output = tch::no_grad(|| run(x))?.set_requires_grad(true);
         segments.borrow_mut().push(Segment {
             input: x.shallow_clone(),
             output: output.shallow_clone(),
             run: Box::new(run),
         });
-        output
+        Ok(output)
+    }
+
+    /// One segment with batch norms. Where it is run again they normalise as before and leave the stored statistics alone, which have
+    /// taken the batch in.
+    ///
+    /// # Errors
+    ///
+    /// Those of the segment.
+    pub fn run_normed(
+        &self,
+        x: &Tensor,
+        statistics: Statistics,
+        run: impl Fn(&Tensor, Statistics) -> Result<Tensor, TorchError> + 'a,
+    ) -> Result<Tensor, TorchError> {
+        let has_run = Cell::new(false);
+        self.try_run(x, move |x| {
+            let again = has_run.replace(true);
+            match statistics {
+                Statistics::Running { .. } if again => run(x, Statistics::Batch),
+                statistics => run(x, statistics),
+            }
+        })
     }
 
     /// The gradient of a loss, through all segments from the last to the first.
@@ -75,13 +111,18 @@ impl<'a> Tape<'a> {
             if !gradient.defined() {
                 continue;
             }
-            let again = input.detach().set_requires_grad(true);
+            // Nobody wants the gradient of a batch itself.
+            let wanted = input.requires_grad();
+            let again = input.detach().set_requires_grad(wanted);
             let y = {
                 let _precision = autocast(precision, device)?;
-                run(&again)
+                run(&again)?
             };
+            if !y.requires_grad() {
+                continue;
+            }
             chain(&y, &gradient)?;
-            if input.requires_grad() {
+            if wanted {
                 chain(&input, &again.grad())?;
             }
         }
