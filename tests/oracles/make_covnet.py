@@ -8,12 +8,13 @@ make_other_encoders.py compare the same layout with torchvision itself. Tensors 
 the names that the encoder has (no `trunk.`), and in double precision. Two scans of three slices of 48 x 48, resampled to 64 x 64, grey in
 three planes, normalised by ImageNet's mean and deviation. The loss is the cross entropy of the classes 0 and 1.
 
-Gradients of residual networks with batch norms jump where a ReLU's input changes its sign, and rounding alone does that: the last batch
-norm of each unit is scaled by 0.2, the inner ones have an offset of 0.7, and the scans were chosen (`input.covnet0`) so that single
-precision gives the same gradients to 5e-5.
+The last batch norm of each unit is scaled by 0.2 and the inner ones have an offset of 0.7, as gradients of residual networks that are not
+trained grow with every unit. They also jump where a ReLU's input changes its sign, and with millions of them rounding alone does that
+somewhere: single precision is off by 1e-2 in some tensors of one pair of scans and by 1e-6 in the same tensors of the next. So there are
+four pairs, and each gradient must be right in one of them; a wrong formula would be wrong in all.
 
 Of each trained tensor's gradient: its first 32 elements, and its products with two vectors that the same rule makes, which depend on all
-of them. Of each running statistic after the step: the same. `kept` is what autograd keeps of one scan.
+of them. Of each running statistic after the step: the same. `kept` is what autograd keeps of one scan. All but that by pair.
 """
 
 import json
@@ -30,6 +31,8 @@ sys.path.insert(0, str(HERE / "bigbigan"))
 from oracle import det_fill, det_input, det_signed  # noqa: E402
 
 torch.set_num_threads(1)
+# Pairs of scans.
+PAIRS = 4
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -101,12 +104,12 @@ class COVNet(nn.Module):
         return self.fc(torch.cat(pooled))
 
 
-def run(dtype):
+def run(dtype, pair):
     model = COVNet(64)
     state = model.state_dict()
     model.load_state_dict({k: t if k.endswith("num_batches_tracked") else fill(k, tuple(t.shape)) for k, t in state.items()})
     model.to(dtype)
-    x = det_input("input.covnet0", (2, 1, 3, 48, 48), 1.0).to(dtype)
+    x = det_input(f"input.covnet{pair}", (2, 1, 3, 48, 48), 1.0).to(dtype)
     found = {}
     model.eval()
     with torch.no_grad():
@@ -125,7 +128,6 @@ def run(dtype):
 
     for name, p in model.named_parameters():
         found[f"gradient.{name}"] = look(name, p.grad)
-        found[f"norm.{name}"] = p.grad.double().norm().reshape(1)
     for name, b in model.named_buffers():
         if not name.endswith("num_batches_tracked"):
             found[f"buffer.{name}"] = look(name, b)
@@ -150,19 +152,23 @@ def kept(model, x):
 
 
 def main():
-    double, single = run(torch.float64), run(torch.float32)
-    error = lambda key: float((single[key].double() - double[key].double()).abs().max() / double[key].abs().max())  # noqa: E731
+    pairs = [(run(torch.float64, pair), run(torch.float32, pair)) for pair in range(PAIRS)]
+    double, single = ({key: torch.stack([pair[n][key] for pair in pairs]) for key in pairs[0][n]} for n in (0, 1))
+
+    def error(key):
+        """In the best of the pairs."""
+        return min(float((s.double() - d.double()).abs().max() / d.abs().max()) for s, d in zip(single[key], double[key]))
+
     info = {"made by": f"torch {torch.__version__}"}
-    for part in ("output", "gradient", "norm", "buffer"):
+    for part in ("output", "gradient", "buffer"):
         worst = max((key for key in double if key.startswith(part)), key=error)
-        info[f"largest float32 error of {part}"] = f"{error(worst):.1e} in {worst}"
+        info[f"float32 error of {part}, at worst"] = f"{error(worst):.1e} in {worst}"
     model, x = COVNet(64).train(), torch.zeros(2, 1, 3, 48, 48)
     double["kept"] = torch.tensor(float(kept(model, x) - kept(model, x[:1])))
     (HERE / "covnet").mkdir(exist_ok=True)
     path = HERE / "covnet" / "covnet.safetensors"
     save_file({k: t.float().contiguous() for k, t in double.items()}, path, metadata={"info": json.dumps(info)})
     print(path.stat().st_size, json.dumps(info, indent=1))
-    print(double["output.score"], double["output.train"], double["output.loss"])
 
 
 if __name__ == "__main__":
