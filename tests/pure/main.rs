@@ -38,6 +38,7 @@ mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
 mod roc;
+mod scans;
 #[path = "../support/sha1.rs"]
 mod sha1;
 mod study;
