@@ -54,7 +54,8 @@ pub enum BaselineError {
     ScriptTrunk,
     /// Slices that would be stretched.
     #[error(
-        "slices of {rows} x {columns} voxels would be stretched to the square that the trunk takes: give `input.size` as many voxels          along H as along W"
+        "slices of {rows} x {columns} voxels would be stretched to the square that the trunk takes: give `input.size` as many \
+         voxels along H as along W"
     )]
     NotSquare {
         /// Voxels along H.

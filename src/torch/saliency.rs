@@ -138,7 +138,7 @@ pub(super) fn occlusion(
             for axis in 0..3 {
                 part = part.f_narrow(axis as i64 + 2, corner[axis] as i64, cubes.side[axis] as i64)?;
             }
-            part.f_fill_(f64::from(air))?;
+            let _ = part.f_fill_(f64::from(air))?;
         }
         for ([d, h, w], left) in corners.iter().copied().zip(log_odds(&hidden)?) {
             let part = s![d..d + cubes.side[0], h..h + cubes.side[1], w..w + cubes.side[2]];

@@ -16,7 +16,7 @@ use crate::{
         converged_cell, evaluate, low_risk,
     },
     recipe::{RecipeError, TrainVolume},
-    report::{Fact, FORMATS, HeadAssessment, HeadComparisons, HeadThreshold, LEAKAGE, StudyReport, terminal_table},
+    report::{FORMATS, Fact, HeadAssessment, HeadComparisons, HeadThreshold, LEAKAGE, StudyReport, terminal_table},
     stats::Bootstrap,
     study::{PREDICTIONS_FILE, STUDY_FILE, exclusions, flow, judged},
     tables::{Column, ColumnData, atomic_write, write_parquet},
@@ -154,7 +154,9 @@ impl Scored<'_> {
         };
         // What the training says of itself is exact where the recipe only says what was asked for.
         for fact in &self.facts {
-            report.facts.retain(|known| (&known.group, &known.name) != (&fact.group, &fact.name));
+            report
+                .facts
+                .retain(|known| (&known.group, &known.name) != (&fact.group, &fact.name));
             report.facts.push(fact.clone());
         }
         if self.split.is_leaky() {
@@ -210,7 +212,12 @@ impl Scored<'_> {
     }
 
     /// All measures on one set, at the frozen threshold.
-    fn assess(&self, set: &str, scores: &Scores, threshold: Option<&Threshold>) -> Result<HeadAssessment, VolumesError> {
+    fn assess(
+        &self,
+        set: &str,
+        scores: &Scores,
+        threshold: Option<&Threshold>,
+    ) -> Result<HeadAssessment, VolumesError> {
         let whole = self.plan();
         let pooled = scores.pool(whole.unit, whole.pool).map_err(failed(set))?;
         // Ten units a bin of the calibration curve, where there are as many.

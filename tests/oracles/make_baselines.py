@@ -5,12 +5,13 @@ Pins: python 3.11, torch 2.13.0, numpy 2.4.6, safetensors 0.8.0, on a CPU. Run f
     python -m venv venv && venv/bin/pip install torch==2.13.0 numpy==2.4.6 safetensors==0.8.0
     venv/bin/python tests/oracles/make_baselines.py
 
-Scans and starting weights are too large to be shipped; both sides make them by `det_input` of
-bigbigan/oracle.py. Everything is computed in
-float64 and rounded. Dropout is 0: random numbers differ. A file has the logits with stored and with batch statistics, the loss,
-every gradient, the running statistics after the step, and the weights after a step of Adam.
+Scans and starting weights are too large to be shipped; both sides make them by `det_input` of bigbigan/oracle.py. Everything is
+computed in float64 and rounded. Dropout is 0: random numbers differ. A file has the logits with stored and with batch statistics,
+the loss, every gradient, the running statistics after the step, the weights after a step of Adam, and how many numbers PyTorch keeps
+of one scan for its gradients.
 """
 
+import copy
 import sys
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def start(name, shape):
     return det_input(name, shape, 1.5 if leaf == "weight" else 0.3)
 
 
+def kept(module, x):
+    """Numbers of 32 bits that autograd keeps, without parameters, buffers and what goes in."""
+    known = {t.data_ptr() for t in [x, *module.parameters(), *module.buffers()]}
+    seen = {}
+
+    def note(t):
+        storage = t.untyped_storage()
+        if storage.data_ptr() not in known:
+            seen[storage.data_ptr()] = storage.nbytes() // t.element_size() * (2 if t.dtype == torch.int64 else 1)
+        return t
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
+        logits = module(x)
+    del logits
+    return sum(seen.values())
+
+
 def write(kind, module, size):
     state = module.state_dict()
     with torch.no_grad():
@@ -126,6 +144,8 @@ def write(kind, module, size):
     module.eval()
     out = {"logits.stored": module(x)}
     module.train()
+    both, one = (kept(copy.deepcopy(module), x[:scans]) for scans in (2, 1))
+    out["kept"] = torch.tensor(float(both - one))
     optimiser = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
     logits = module(x)
     losses = nn.functional.cross_entropy(logits, LABELS, reduction="none")
@@ -138,7 +158,7 @@ def write(kind, module, size):
     OUT.mkdir(exist_ok=True)
     tensors = {name: t.detach().float().contiguous().clone() for name, t in out.items()}
     save_file(tensors, OUT / f"{kind}.safetensors")
-    print(kind, out["logits.batch"].tolist(), loss.item())
+    print(kind, out["logits.batch"].tolist(), loss.item(), out["kept"].item())
 
 
 write("pu", Pu((12, 16, 20), [4, 6], 1, [16, 12]), (12, 16, 20))

@@ -12,9 +12,12 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod compare;
 mod confidential;
+mod convergence;
 mod convert;
 mod coverage;
+mod describe;
 mod dicom;
 #[path = "../support/dicom.rs"]
 mod dicom_files;
@@ -45,4 +48,5 @@ mod study;
 mod tables;
 mod tests_of_counts;
 mod volume;
+mod volumes_measure;
 mod weights;

@@ -5,6 +5,7 @@ mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
 mod convert;
+mod covnet;
 mod dinov2;
 mod explain;
 mod export;

@@ -22,8 +22,8 @@ enum Convolutions {
 
 /// Untrained weights. Linear layers start uniform within `1 / sqrt(inputs)`, weights and biases; convolutions too, but for
 /// `resnet3d-18`, where they are normal with variance `2 / (filters * kernel)` (He et al. 2015, <https://arxiv.org/abs/1502.01852>);
-/// batch norms are the identity. The trunk of `covnet` starts as [`weights::random`](crate::torch::weights::random) says. Every tensor has a stream of its own name, so that the same seed gives the same numbers on every
-/// machine.
+/// batch norms are the identity. The trunk of `covnet` starts as [`weights::random`](crate::torch::weights::random) says. Every tensor
+/// has a stream of its own name, so that the same seed gives the same numbers on every machine.
 ///
 /// # Errors
 ///

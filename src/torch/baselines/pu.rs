@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{
     Mode, VolumeClassifier,
-    run::{check_scans, outputs, segment},
+    run::{check_scans, outputs},
 };
 use crate::{
     baseline,
@@ -114,9 +114,7 @@ impl VolumeClassifier for Pu {
         check_scans(x, self.size)?;
         let mut x = x.shallow_clone();
         for level in &self.levels {
-            x = segment(tape, &x, mode.statistics(), move |x, statistics| {
-                level.forward(x, statistics)
-            })?;
+            x = tape.run_normed(&x, mode.statistics(), move |x, statistics| level.forward(x, statistics))?;
         }
         self.classify(&x, mode)
     }

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::{
     Mode, VolumeClassifier,
-    run::{check_scans, outputs, segment},
+    run::{check_scans, outputs},
 };
 use crate::{
     baseline,
@@ -96,12 +96,12 @@ impl ResNet3d {
     /// `[N, 1, D, H, W]` to `[N, C, D / 32, H / 32, W / 32]`, rounded up.
     fn trunk<'a>(&'a self, x: &Tensor, statistics: Statistics, tape: &Tape<'a>) -> Result<Tensor, TorchError> {
         check_scans(x, self.size)?;
-        let mut x = segment(tape, x, statistics, |x, statistics| {
+        let mut x = tape.run_normed(x, statistics, |x, statistics| {
             let x = self.stem.forward_relu(x, statistics)?; // [N, C, D / 2, H / 2, W / 2]
             Ok(x.f_max_pool3d([3; 3], [2; 3], [1; 3], [1; 3], false)?)
         })?; // [N, C, D / 4, H / 4, W / 4]
         for block in &self.blocks {
-            x = segment(tape, &x, statistics, move |x, statistics| block.forward(x, statistics))?;
+            x = tape.run_normed(&x, statistics, move |x, statistics| block.forward(x, statistics))?;
         }
         Ok(x)
     }

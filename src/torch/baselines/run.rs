@@ -5,8 +5,7 @@ use tch::{Kind, Tensor};
 use super::Dropout;
 use crate::torch::{
     TorchError,
-    layers::{Linear, Statistics, as_given, drop_out},
-    train::Tape,
+    layers::{Linear, as_given, drop_out},
 };
 
 /// Checks that scans are `[N, 1, D, H, W]` of the network's size.
@@ -17,16 +16,6 @@ pub(super) fn check_scans(x: &Tensor, size: [usize; 3]) -> Result<(), TorchError
         [n, 1, rest @ ..] if *n > 0 && *rest == [d, h, w] => Ok(()),
         _ => Err(TorchError::ScanShape { found, size }),
     }
-}
-
-/// One segment of the tape, see [`Tape::run_normed`].
-pub(super) fn segment<'a>(
-    tape: &Tape<'a>,
-    x: &Tensor,
-    statistics: Statistics,
-    run: impl Fn(&Tensor, Statistics) -> Result<Tensor, TorchError> + 'a,
-) -> Result<Tensor, TorchError> {
-    tape.run_normed(x, statistics, run)
 }
 
 /// The last layer of a network, in 32-bit floats whatever the others' precision: scores that are rounded to 8 bits would tie.
