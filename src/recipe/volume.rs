@@ -448,6 +448,14 @@ kind = "pu-a"
     }
 
     #[test]
+    fn shipped_recipes_can_be_followed() {
+        for name in ["pu2020", "phantoms"] {
+            let path = format!("{}/pretrained/volumes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            TrainVolume::load(Path::new(&path), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
     fn what_can_not_be_followed_is_refused_by_its_key() {
         for (given, said) in [
             ("train.epochs=0", "`train.epochs` is 0"),
