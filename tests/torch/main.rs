@@ -19,4 +19,5 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
+mod volume_maps;
 mod weights;
