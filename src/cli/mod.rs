@@ -22,6 +22,7 @@ mod audit;
 mod compare;
 mod convert;
 mod demo;
+mod describe;
 mod device;
 mod doctor;
 mod evaluate;
@@ -39,6 +40,7 @@ mod predict_volume;
 mod pretrain;
 mod preview;
 mod probe;
+mod protocol;
 mod readers;
 mod report;
 mod reproduce;
@@ -125,6 +127,8 @@ enum Command {
     /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
     #[command(subcommand)]
     Volume(Box<volume::Command>),
+    /// Show a network's layers, its parameters, and the memory that it takes
+    Describe(describe::Args),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -222,6 +226,7 @@ impl Cli {
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Volume(command) => volume::run(&command),
+            Command::Describe(args) => describe::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     }

@@ -101,6 +101,9 @@ impl Panel<'_> {
     /// What the numbers of this set can't be taken for.
     pub fn caveat(&self, report: &StudyReport) -> Option<&'static str> {
         match self.set {
+            "train" if report.whole_scans => {
+                Some("Figures on the training set are no evidence: the network was trained on it.")
+            }
             "train" => Some("Figures on the training set are no evidence: the heads were fitted on it."),
             set if chosen_on(set, report) => {
                 Some("Sensitivity, specificity and accuracy are optimistic here: the threshold was chosen on this set.")

@@ -29,7 +29,10 @@ pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergenc
     facts.add(
         "Convergence",
         "training loss",
-        format!("{:.4} in the first epoch, {:.4} at best", convergence.first_loss, convergence.best_loss),
+        format!(
+            "{:.4} in the first epoch, {:.4} at best",
+            convergence.first_loss, convergence.best_loss
+        ),
     );
     facts.add(
         "Convergence",
@@ -52,7 +55,10 @@ pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergenc
     facts.add(
         "Evaluation",
         "threshold rule",
-        format!("{}, chosen on the validation set before any other was looked at", section.threshold),
+        format!(
+            "{}, chosen on the validation set before any other was looked at",
+            section.threshold
+        ),
     );
     facts.add("Reproducibility", "seed", recipe.seed.to_string());
     facts.add("Reproducibility", "hounsfield", env!("CARGO_PKG_VERSION"));
@@ -73,7 +79,9 @@ impl Facts {
     /// Every setting of a section.
     fn all(&mut self, group: &str, section: &impl Serialize) {
         // Sections were read from TOML, and can be written as such.
-        let Ok(table) = toml::Table::try_from(section) else { return };
+        let Ok(table) = toml::Table::try_from(section) else {
+            return;
+        };
         self.table(group, "", table);
     }
 

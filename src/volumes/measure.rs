@@ -16,7 +16,7 @@ use crate::{
         converged_cell, evaluate, low_risk,
     },
     recipe::{RecipeError, TrainVolume},
-    report::{Fact, FORMATS, HeadAssessment, HeadComparisons, HeadThreshold, LEAKAGE, StudyReport, terminal_table},
+    report::{FORMATS, Fact, HeadAssessment, HeadComparisons, HeadThreshold, LEAKAGE, StudyReport, terminal_table},
     stats::Bootstrap,
     study::{PREDICTIONS_FILE, STUDY_FILE, exclusions, flow, judged},
     tables::{Column, ColumnData, atomic_write, write_parquet},
@@ -68,14 +68,7 @@ impl Scored<'_> {
     ///
     /// Scores that can't be measured, by their set, and files that can't be written.
     pub fn write(&self, folder: &Path, home: &Path) -> Result<Measured, VolumesError> {
-        let mut rows = Rows::new();
-        for (row, set) in self.split.sets().iter().enumerate() {
-            if let Some(set) = set
-                && self.scores[row].is_some()
-            {
-                rows.entry(set).or_default().push(row);
-            }
-        }
+        let rows = self.rows();
         let section = &self.recipe.evaluate;
         let not_converged = self.convergence.why_not();
         let threshold = self.choose(&rows, section.threshold)?;
@@ -102,6 +95,27 @@ impl Scored<'_> {
             threshold,
             not_converged,
         })
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        let mut rows = Rows::new();
+        for (row, set) in self.split.sets().iter().enumerate() {
+            if let Some(set) = set
+                && self.scores[row].is_some()
+            {
+                rows.entry(set).or_default().push(row);
+            }
+        }
+        rows
+    }
+
+    /// The threshold that [`Scored::write`] chooses on the validation set; `None` where that lacks a class.
+    ///
+    /// # Errors
+    ///
+    /// Scores that can't be pooled.
+    pub fn threshold(&self) -> Result<Option<Threshold>, VolumesError> {
+        self.choose(&self.rows(), self.recipe.evaluate.threshold)
     }
 
     /// A threshold by this rule on the validation set; `None` where that lacks a class.
@@ -140,7 +154,9 @@ impl Scored<'_> {
         };
         // What the training says of itself is exact where the recipe only says what was asked for.
         for fact in &self.facts {
-            report.facts.retain(|known| (&known.group, &known.name) != (&fact.group, &fact.name));
+            report
+                .facts
+                .retain(|known| (&known.group, &known.name) != (&fact.group, &fact.name));
             report.facts.push(fact.clone());
         }
         if self.split.is_leaky() {
@@ -196,7 +212,12 @@ impl Scored<'_> {
     }
 
     /// All measures on one set, at the frozen threshold.
-    fn assess(&self, set: &str, scores: &Scores, threshold: Option<&Threshold>) -> Result<HeadAssessment, VolumesError> {
+    fn assess(
+        &self,
+        set: &str,
+        scores: &Scores,
+        threshold: Option<&Threshold>,
+    ) -> Result<HeadAssessment, VolumesError> {
         let whole = self.plan();
         let pooled = scores.pool(whole.unit, whole.pool).map_err(failed(set))?;
         // Ten units a bin of the calibration curve, where there are as many.

@@ -184,7 +184,9 @@ impl Protocol {
         let mut cohort = shipped("cohort");
         // A column that nobody named is one where the table has it.
         cohort.retain(|key, column| {
-            let there = column.as_str().is_some_and(|column| table.names().any(|name| name == column));
+            let there = column
+                .as_str()
+                .is_some_and(|column| table.names().any(|name| name == column));
             there || !["scan", "site"].contains(&key)
         });
         let path = std::path::absolute(&self.table).unwrap_or_else(|_| self.table.clone());
@@ -192,7 +194,15 @@ impl Protocol {
         put("table", Value::String(path.to_string_lossy().into_owned()));
         put("positive", Value::String(self.positive.clone()));
         if !self.negative.is_empty() {
-            put("negative", self.negative.iter().cloned().map(Value::String).collect::<Vec<_>>().into());
+            put(
+                "negative",
+                self.negative
+                    .iter()
+                    .cloned()
+                    .map(Value::String)
+                    .collect::<Vec<_>>()
+                    .into(),
+            );
         }
         for (key, column) in &self.columns {
             put(key, Value::String(column.clone()));
@@ -208,7 +218,9 @@ impl Protocol {
         recipe.insert("network".to_owned(), Value::Table(network));
         let file = self.out.join(format!("{model}.toml"));
         write(&file, &toml::to_string(&recipe).expect("a parsed table can be written"))?;
-        let recipe = TrainVolume::load(&file, &self.overrides_of(model))?;
+        // A recipe that can't be followed does not stay.
+        let recipe =
+            TrainVolume::load(&file, &self.overrides_of(model)).inspect_err(|_| drop(std::fs::remove_file(&file)))?;
         // With what was overridden, so that it can be trained again by itself.
         write(&file, &toml::to_string(&recipe).expect("a recipe is a table"))?;
         Ok(Model {

@@ -25,7 +25,9 @@ pub struct Together {
     pub table: String,
     /// The scores of all networks, one row a scan.
     pub predictions: PathBuf,
-    /// Networks whose training did not converge.
+    /// The networks.
+    pub models: Vec<String>,
+    /// Those whose training did not converge.
     pub not_converged: Vec<String>,
 }
 
@@ -76,6 +78,7 @@ pub(super) fn write(models: &[Model], out: &Path) -> Result<Together, ProtocolEr
     Ok(Together {
         table: terminal_table(&report),
         predictions,
+        models: models.iter().map(|model| model.name.clone()).collect(),
         not_converged: report.not_converged.iter().map(|one| one.head.clone()).collect(),
     })
 }
@@ -145,7 +148,8 @@ fn merged(models: &[Model]) -> Result<StudyReport, ProtocolError> {
         ..StudyReport::default()
     };
     let common = |fact| reports.iter().all(|report| report.facts.contains(fact));
-    all.facts.extend(first.facts.iter().filter(|fact| common(fact)).cloned());
+    all.facts
+        .extend(first.facts.iter().filter(|fact| common(fact)).cloned());
     for (model, report) in models.iter().zip(&reports) {
         let own = report.facts.iter().filter(|fact| !common(fact)).cloned();
         all.facts.extend(own.map(|mut fact| {
@@ -154,7 +158,10 @@ fn merged(models: &[Model]) -> Result<StudyReport, ProtocolError> {
         }));
         // A banner of one network is a mark in the tables of all; what was split or made up is everyone's.
         let not_converged = &report.not_converged;
-        let everyones = report.banners.iter().filter(|banner| not_converged.is_empty() || !banner.starts_with("NOT CONVERGED"));
+        let everyones = report
+            .banners
+            .iter()
+            .filter(|banner| not_converged.is_empty() || !banner.starts_with("NOT CONVERGED"));
         everyones.for_each(|banner| all.mark(banner));
         report.warnings.iter().for_each(|warning| all.warn(warning));
         all.not_converged.extend(not_converged.iter().cloned());

@@ -5,6 +5,7 @@ mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
 mod convert;
+mod covnet;
 mod dinov2;
 mod explain;
 mod export;
@@ -20,4 +21,5 @@ mod study;
 mod support;
 mod tiny;
 mod volume_maps;
+mod train_volume;
 mod weights;

@@ -29,6 +29,19 @@ pub fn converged_cell(not_converged: Option<&str>) -> String {
     not_converged.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"))
 }
 
+/// Why the scores of a column must not be taken for those of a trained network; `None` where the table does not say so.
+///
+/// # Errors
+///
+/// A word in the column of [`CONVERGED`] that says neither.
+pub fn not_converged(table: &TextTable, scores: &str) -> Result<Option<String>, ScoreTableError> {
+    let column = format!("{scores}{CONVERGED}");
+    match table.names().any(|name| name == column) {
+        true => columns::not_converged(table, &column, &(0..table.n_rows).collect::<Vec<_>>()),
+        false => Ok(None),
+    }
+}
+
 /// Under this key our own Parquet tables name the positive class.
 const POSITIVE_KEY: &str = "hounsfield.positive";
 
