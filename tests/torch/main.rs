@@ -20,6 +20,6 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
-mod volume_maps;
 mod train_volume;
+mod volume_maps;
 mod weights;
