@@ -22,6 +22,7 @@ mod audit;
 mod compare;
 mod convert;
 mod demo;
+mod describe;
 mod device;
 mod doctor;
 mod evaluate;
@@ -126,6 +127,8 @@ enum Command {
     /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
     #[command(subcommand)]
     Volume(Box<volume::Command>),
+    /// Show a network's layers, its parameters, and the memory that it takes
+    Describe(describe::Args),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -223,6 +226,7 @@ impl Cli {
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Volume(command) => volume::run(&command),
+            Command::Describe(args) => describe::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     }
@@ -233,9 +237,7 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(
-            hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::volumes::predict::READER,
-        ) => {
+        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::index::READER) => {
             tracing::debug!("a decoder panicked: {panic}")
         }
         _ => usual(panic),

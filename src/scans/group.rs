@@ -7,7 +7,7 @@ use std::{
 
 use super::{ScanError, ScanSource, Scans, source::Holds};
 use crate::{
-    cohort::{Cohort, CohortPlan},
+    cohort::{Cohort, CohortError, CohortPlan},
     features::Rows,
     readers::SliceAddress,
     tables::TextTable,
@@ -81,7 +81,7 @@ impl Scans {
             agree(&cohort, plan, rows)?;
             sources.push(source(&cohort, &named, rows)?);
         }
-        let names = names(&cohort, plan, folder, &named, &groups)?;
+        let names = names(table, &cohort, plan, folder, &groups)?;
         Ok(Self {
             cohort: one_row_each(cohort, &groups, names, &sources),
             sources,
@@ -118,7 +118,7 @@ fn scan_cells(table: &TextTable, plan: &CohortPlan) -> Result<Vec<Option<String>
     let Some(column) = &plan.columns.scan else {
         return Ok(vec![None; table.n_rows]);
     };
-    let cells = table.column(column).map_err(crate::cohort::CohortError::from)?;
+    let cells = table.column(column).map_err(CohortError::from)?;
     let said = |cell: &Option<String>| {
         cell.as_deref()
             .map(str::trim)
@@ -226,23 +226,27 @@ fn source(cohort: &Cohort, named: &[Named], rows: &[usize]) -> Result<ScanSource
 
 /// The scans' own names: pseudonyms unless identifiers are kept, and no two alike.
 fn names(
+    table: &TextTable,
     cohort: &Cohort,
     plan: &CohortPlan,
     folder: &Path,
-    named: &[Named],
     groups: &[(Key, Vec<usize>)],
 ) -> Result<Vec<String>, ScanError> {
     let ids = &plan.ids;
+    let ids_of_rows = match &plan.columns.id {
+        Some(column) => Some(table.column(column).map_err(CohortError::from)?),
+        None => None,
+    };
     let own_name = |path: &Path| ids.scan(&path.strip_prefix(folder).unwrap_or(path).to_string_lossy());
     let mut names: Vec<String> = groups
         .iter()
         .map(|(key, rows)| match key {
             Key::Scan(..) | Key::Patient(_) => cohort.rows.scan_id[rows[0]].clone(),
             Key::Volume(_, volume) => own_name(volume),
-            Key::Row(row) if plan.columns.id.is_some() && named[*row].slice_of.is_none() => {
-                cohort.rows.slice_id[*row].clone()
-            }
-            Key::Row(row) => own_name(&cohort.paths[*row]),
+            Key::Row(row) => match ids_of_rows.and_then(|cells| cells[*row].as_deref()) {
+                Some(id) => ids.scan(id.trim()),
+                None => own_name(&cohort.paths[*row]),
+            },
         })
         .collect();
     let mut first = HashMap::<String, usize>::new();

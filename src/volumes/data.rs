@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::AtomicBool,
 };
 
 use super::{VolumesError, weighting::Weighting};
@@ -60,7 +60,7 @@ impl Data {
             classes: recipe.cohort.classes(),
             ids,
         };
-        let scans = Scans::read(&read_table(&table)?, table.parent().unwrap_or(Path::new("")), &plan)?;
+        let mut scans = Scans::read(&read_table(&table)?, table.parent().unwrap_or(Path::new("")), &plan)?;
         let split = recipe.split.split(&scans.cohort, recipe.seed)?;
         // Making scans ready takes hours: what can be refused is refused before.
         check_classes(recipe, &scans.cohort, &split, &[])?;
@@ -69,20 +69,18 @@ impl Data {
         let prepared = scans.prepare(&recipe.input, &cache, &progress, stop);
         progress.finish();
         let prepared = prepared?;
-        if stop.load(Ordering::Relaxed) {
-            return Err(VolumesError::InterruptedEarly);
-        }
+        scans.note_hashes(&prepared);
         Self::new(recipe, scans.cohort, prepared)
     }
 
-    /// From scans that are ready, one a row of the cohort.
+    /// From scans that are ready, one a row of the cohort, which knows the hashes of their voxels.
     ///
     /// # Errors
     ///
     /// As [`Self::read`].
     pub fn new(
         recipe: &TrainVolume,
-        mut cohort: Cohort,
+        cohort: Cohort,
         prepared: Vec<Result<CachedScan, String>>,
     ) -> Result<Self, VolumesError> {
         let (mut scans, mut failures) = (Vec::new(), Vec::new());
@@ -91,9 +89,6 @@ impl Data {
                 failures.push((row, why.clone()));
             }
             scans.push(scan.ok());
-        }
-        for (hash, scan) in cohort.sha256.iter_mut().zip(&scans) {
-            *hash = scan.as_ref().map(|scan| scan.sha256().to_owned());
         }
         // The same split, now checked by what the network sees: one scan under two names, or in two formats.
         let split = recipe.split.split(&cohort, recipe.seed)?;

@@ -83,9 +83,6 @@ pub enum VolumesError {
         /// Where the rows are.
         path: PathBuf,
     },
-    /// Ctrl-C while scans were made ready.
-    #[error("interrupted while scans were made ready; the same command goes on from there")]
-    InterruptedEarly,
     /// Ctrl-C.
     #[error("interrupted in epoch {epoch}, after {done} steps; the same command goes on from there")]
     Interrupted {

@@ -68,14 +68,7 @@ impl Scored<'_> {
     ///
     /// Scores that can't be measured, by their set, and files that can't be written.
     pub fn write(&self, folder: &Path, home: &Path) -> Result<Measured, VolumesError> {
-        let mut rows = Rows::new();
-        for (row, set) in self.split.sets().iter().enumerate() {
-            if let Some(set) = set
-                && self.scores[row].is_some()
-            {
-                rows.entry(set).or_default().push(row);
-            }
-        }
+        let rows = self.rows();
         let section = &self.recipe.evaluate;
         let not_converged = self.convergence.why_not();
         let threshold = self.choose(&rows, section.threshold)?;
@@ -102,6 +95,27 @@ impl Scored<'_> {
             threshold,
             not_converged,
         })
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        let mut rows = Rows::new();
+        for (row, set) in self.split.sets().iter().enumerate() {
+            if let Some(set) = set
+                && self.scores[row].is_some()
+            {
+                rows.entry(set).or_default().push(row);
+            }
+        }
+        rows
+    }
+
+    /// The threshold that [`Scored::write`] chooses on the validation set; `None` where that lacks a class.
+    ///
+    /// # Errors
+    ///
+    /// Scores that can't be pooled.
+    pub fn threshold(&self) -> Result<Option<Threshold>, VolumesError> {
+        self.choose(&self.rows(), self.recipe.evaluate.threshold)
     }
 
     /// A threshold by this rule on the validation set; `None` where that lacks a class.

@@ -17,6 +17,7 @@ mod confidential;
 mod convergence;
 mod convert;
 mod coverage;
+mod describe;
 mod dicom;
 #[path = "../support/dicom.rs"]
 mod dicom_files;
@@ -40,6 +41,7 @@ mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
 mod roc;
+mod scans;
 #[path = "../support/sha1.rs"]
 mod sha1;
 mod study;

@@ -10,6 +10,7 @@ use super::{
         scan::ScanInput,
     },
     ScanChange,
+    affine::Move,
     sample::Scan,
 };
 use crate::seed::stream;
@@ -81,6 +82,14 @@ impl ScanChange {
         let moves = self.moves(expected, input.spacing);
         let plane = height * width;
         let kernel = kernel(self.blur.unwrap_or(0.0));
+        if kernel.len() == 1 && self.noise.is_none() && matches!(moves, Move::Flip(_)) {
+            // Memory is all that it waits for: threads would only have to be woken.
+            for (depth, out) in out.chunks_exact_mut(plane).enumerate() {
+                scan.plane(&moves, depth, out);
+                self.values(depth, input, out);
+            }
+            return Ok(());
+        }
         if kernel.len() == 1 {
             out.par_chunks_exact_mut(plane).enumerate().for_each(|(depth, out)| {
                 scan.plane(&moves, depth, out);

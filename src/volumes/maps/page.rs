@@ -187,9 +187,18 @@ impl Page<'_> {
                 .collect(),
             table: Some(FigureTable {
                 caption: "The scans, in the order of the pictures".to_owned(),
-                headings: ["Row", "Scan", "Patient", "Label", "Score", "Called", "Drawn as", "Strongest at"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                headings: [
+                    "Row",
+                    "Scan",
+                    "Patient",
+                    "Label",
+                    "Score",
+                    "Called",
+                    "Drawn as",
+                    "Strongest at",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
                 lines: shown.iter().map(|scan| self.line(scan)).collect(),
             }),
         }
@@ -201,7 +210,9 @@ impl Page<'_> {
             Colours::Heat => "Grad-CAM",
             Colours::Signed => "Occlusion",
         };
-        let label = rows.label[choice.row].as_deref().map_or("no label".to_owned(), |label| format!("label {label}"));
+        let label = rows.label[choice.row]
+            .as_deref()
+            .map_or("no label".to_owned(), |label| format!("label {label}"));
         let [d, h, w] = drawn.peak;
         let scale = match (drawn.colours, drawn.most > 0.0) {
             (Colours::Heat, true) => "The bar goes from nothing to the largest of this scan.".to_owned(),
@@ -209,10 +220,9 @@ impl Page<'_> {
                 "Nothing in the last maps speaks for `{}`: there is no heat, and the planes go through the middle.",
                 self.looked.positive
             ),
-            (Colours::Signed, true) => format!(
-                "The bar goes from -{most:.3} to {most:.3} log-odds.",
-                most = drawn.most
-            ),
+            (Colours::Signed, true) => {
+                format!("The bar goes from -{most:.3} to {most:.3} log-odds.", most = drawn.most)
+            }
             (Colours::Signed, false) => "No cube moves the score: the planes go through the middle.".to_owned(),
         };
         let slices: Vec<String> = drawn.axial.iter().map(|at| (at + 1).to_string()).collect();
@@ -224,7 +234,11 @@ impl Page<'_> {
                  sagittal {} of {}; then axial slices {}. {scale}",
                 rows.patient_id[choice.row],
                 self.looked.scores[choice.row].unwrap_or(f64::NAN),
-                if self.looked.threshold.is_some() { "the threshold" } else { "the cut at even odds" },
+                if self.looked.threshold.is_some() {
+                    "the threshold"
+                } else {
+                    "the cut at even odds"
+                },
                 cut(self.looked.threshold),
                 d + 1,
                 drawn.size[0],
