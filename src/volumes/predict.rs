@@ -92,15 +92,8 @@ pub fn predict(
         let input = scorer.input();
         let read = move || {
             for source in &scans.sources {
-<<<<<<< HEAD
                 let scan = catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input)));
                 let scan = scan.unwrap_or(Err(ScanError::Panicked));
-=======
-                let scan = match catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input))) {
-                    Ok(scan) => scan.map_err(|error| error.without_path()),
-                    Err(_) => Err("its decoder broke off".to_owned()),
-                };
->>>>>>> main
                 if sender.send(scan).is_err() {
                     return;
                 }
