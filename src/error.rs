@@ -21,6 +21,8 @@ pub enum Error {
     #[error(transparent)]
     Augment(#[from] crate::transforms::AugmentError),
     #[error(transparent)]
+    ScanInput(#[from] crate::transforms::ScanInputError),
+    #[error(transparent)]
     Encoder(#[from] crate::encoder::EncoderError),
     #[error(transparent)]
     Pickle(#[from] crate::encoder::PickleError),
@@ -36,6 +38,8 @@ pub enum Error {
     Cohort(#[from] crate::cohort::CohortError),
     #[error(transparent)]
     Index(#[from] crate::index::IndexError),
+    #[error(transparent)]
+    Scans(#[from] crate::scans::ScanError),
     #[error(transparent)]
     Features(#[from] crate::features::FeatureError),
     #[error(transparent)]

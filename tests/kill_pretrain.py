@@ -17,7 +17,6 @@ import random
 import signal
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -53,12 +52,13 @@ def logged(run):
     return step
 
 
-def encoder(run):
-    return hashlib.sha256((run / "encoder/weights.safetensors").read_bytes()).hexdigest()
+def hashes(run, names):
+    return [hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def hammer(description, subcommand, overrides, outputs):
+    """Trains and kills by the arguments of the command line; `outputs` are files of the run that must not differ in the end."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("recipe")
     parser.add_argument("--kills", type=int, default=10)
@@ -67,13 +67,13 @@ def main():
     parser.add_argument("--set", action="append", default=[], help="override a key of the recipe")
     args = parser.parse_args()
     dice = random.Random(args.seed)
-    overrides = [f"checkpoint.every={args.every}", "watch.log_every=1", *args.set]
+    overrides = [f"checkpoint.every={args.every}", *overrides, *args.set]
     with tempfile.TemporaryDirectory() as folder:
         run, whole = pathlib.Path(folder, "cut"), pathlib.Path(folder, "whole")
 
         def command(where):
             sets = [word for key in overrides for word in ("--set", key)]
-            return [args.program, "--quiet", "pretrain", args.recipe, "--run-dir", where, "--threads", "1", "--device", "cpu", *sets]
+            return [args.program, "--quiet", subcommand, args.recipe, "--run-dir", where, "--threads", "1", "--device", "cpu", *sets]
 
         start = time.monotonic()
         subprocess.run(command(whole), check=True, stdout=subprocess.DEVNULL)
@@ -96,10 +96,9 @@ def main():
             print(f"kill {kill}: step {at} logged, checkpoint {kept} whole")
             done = kept
         subprocess.run(command(run), check=True, stdout=subprocess.DEVNULL)
-        assert newest(run) == steps and encoder(run) == encoder(whole), "the encoders differ"
-    print(f"{steps} steps: the same encoder as without a kill")
-    return 0
+        assert newest(run) == steps and hashes(run, outputs) == hashes(whole, outputs), f"{outputs} differ"
+    print(f"{steps} steps: the same {', '.join(outputs)} as without a kill")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    hammer(__doc__, "pretrain", ["watch.log_every=1"], ["encoder/weights.safetensors"])

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{EncoderCard, FILE};
+use super::{CardKind, FILE};
 use crate::encoder::Layer;
 
 /// Why a card can't be read or written.
@@ -10,16 +10,20 @@ use crate::encoder::Layer;
 #[non_exhaustive]
 pub enum CardError {
     /// The file can't be read.
-    #[error("the encoder card can't be read ({source}): name the folder that holds `{FILE}`, or that file: {path:?}")]
+    #[error("the {kind} can't be read ({source}): name the folder that holds `{}`, or that file: {path:?}", kind.file())]
     Read {
+        /// Whose card.
+        kind: CardKind,
         /// What the system said.
         source: std::io::Error,
         /// The card.
         path: PathBuf,
     },
     /// The text is no such card. `message` draws the line and the caret.
-    #[error("the encoder card is not understood: {path:?}\n{message}")]
+    #[error("the {kind} is not understood: {path:?}\n{message}")]
     Parse {
+        /// Whose card.
+        kind: CardKind,
         /// What the parser said.
         message: String,
         /// The card.
@@ -27,21 +31,24 @@ pub enum CardError {
     },
     /// A card of another time.
     #[error(
-        "the encoder card is of version {found} of the format, this program reads version {}: use a program that was \
-         made for it: {path:?}",
-        EncoderCard::SCHEMA
+        "the {kind} is of version {found} of the format, this program reads version {expected}: use a program that was \
+         made for it: {path:?}"
     )]
     Schema {
+        /// Whose card.
+        kind: CardKind,
         /// The version.
         found: u32,
+        /// The version that is read.
+        expected: u32,
         /// The card.
         path: PathBuf,
     },
     /// Nothing said where something must be.
-    #[error(
-        "`{field}` of encoder card `{card}` is empty: say in words what is known, and where nothing is known say so"
-    )]
+    #[error("`{field}` of {kind} `{card}` is empty: say in words what is known, and where nothing is known say so")]
     Empty {
+        /// Whose card.
+        kind: CardKind,
         /// The card's name.
         card: String,
         /// The key.
@@ -54,6 +61,30 @@ pub enum CardError {
         card: String,
         /// What is wrong with them.
         source: crate::encoder::EncoderError,
+    },
+    /// Settings that make no network of scans.
+    #[error("classifier card `{card}`: {source}")]
+    Network {
+        /// The card's name.
+        card: String,
+        /// What is wrong with them.
+        source: crate::baseline::BaselineError,
+    },
+    /// An input that no scan can be made.
+    #[error("classifier card `{card}`: {source}")]
+    Input {
+        /// The card's name.
+        card: String,
+        /// What is wrong with it.
+        source: crate::transforms::ScanInputError,
+    },
+    /// A threshold that no score can be compared with.
+    #[error("`threshold` of classifier card `{card}` is {found}, expected a finite number, or no such line")]
+    Threshold {
+        /// The card's name.
+        card: String,
+        /// What stands there.
+        found: f64,
     },
     /// No features.
     #[error("encoder card `{card}` lists no layers: list those that mean something, e.g. `z_mean = 120`")]
@@ -97,10 +128,12 @@ pub enum CardError {
     },
     /// Weights whose hash is not known.
     #[error(
-        "encoder card `{card}` has no SHA-256 of its weights: list the file under `[sha256]`; it stands beside the card \
+        "{kind} `{card}` has no SHA-256 of its weights: list the file under `[sha256]`; it stands beside the card \
          and is named without folders: {weights:?}"
     )]
     NotListed {
+        /// Whose card.
+        kind: CardKind,
         /// The card's name.
         card: String,
         /// The weights.
@@ -115,10 +148,10 @@ pub enum CardError {
         source: crate::transforms::PreprocessError,
     },
     /// A path where a name belongs.
-    #[error(
-        "encoder card `{card}` lists `{file}` under `[sha256]`, which is no plain file name: its files stand beside it"
-    )]
+    #[error("{kind} `{card}` lists `{file}` under `[sha256]`, which is no plain file name: its files stand beside it")]
     FileName {
+        /// Whose card.
+        kind: CardKind,
         /// The card's name.
         card: String,
         /// What is listed.
@@ -126,10 +159,11 @@ pub enum CardError {
     },
     /// A file that is not there.
     #[error(
-        "encoder card `{card}` lists `{file}`, which is not beside it: put the file there, or fetch the whole folder \
-         again: {path:?}"
+        "{kind} `{card}` lists `{file}`, which is not beside it: put the file there, or fetch the whole folder again: {path:?}"
     )]
     NoFile {
+        /// Whose card.
+        kind: CardKind,
         /// The card's name.
         card: String,
         /// The file.
@@ -163,12 +197,14 @@ pub enum CardError {
     Hub(#[from] crate::hub::HubError),
     /// Another file than the card's.
     #[error(
-        "the SHA-256 of `{file}` begins with {}, encoder card `{card}` lists {}: the file is damaged or of other weights; \
+        "the SHA-256 of `{file}` begins with {}, {kind} `{card}` lists {}: the file is damaged or of other weights; \
          fetch the whole folder again, or write the card anew where the weights are yours: {path:?}",
         first_digits(found),
         first_digits(listed)
     )]
     Sha256 {
+        /// Whose card.
+        kind: CardKind,
         /// The card's name.
         card: String,
         /// The file.
@@ -184,7 +220,7 @@ pub enum CardError {
     #[error(transparent)]
     Table(#[from] crate::tables::TableError),
     /// Numbers that TOML does not have, such as a seed above 2^63.
-    #[error("the encoder card can't be written as TOML: {0}")]
+    #[error("the card can't be written as TOML: {0}")]
     Toml(#[from] toml::ser::Error),
     /// The card can't be written.
     #[error(transparent)]

@@ -1,4 +1,5 @@
-//! The card of an encoder: the file `encoder.toml` that stands beside trained weights and says how to use them.
+//! The card of an encoder: the file `encoder.toml` that stands beside trained weights and says how to use them. A classifier of
+//! whole scans has one too, `classifier.toml`.
 //!
 //! Weights alone do not say which switches they were trained under, which window their slices had, or which of the
 //! network's outputs were trained at all, and each of these gives wrong features without an error. After timm's
@@ -6,7 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -15,17 +15,19 @@ use serde::{Deserialize, Serialize};
 use crate::{
     encoder::{EncoderConfig, Layer, Weights},
     method::Generator,
-    tables::{atomic_write, sha256_bytes, sha256_file},
+    tables::sha256_file,
     transforms::Preprocess,
 };
 
 mod error;
 mod fetch;
+mod files;
 mod volume;
 
 pub use error::CardError;
 pub use fetch::FetchedCard;
-pub use volume::{CLASSIFIER, ClassifierCard};
+pub use files::CardKind;
+pub use volume::{CLASSIFIER, CheckedClassifier, ClassifierCard};
 
 /// The card's name in the folder of its weights.
 pub const FILE: &str = "encoder.toml";
@@ -186,13 +188,13 @@ impl EncoderCard {
     ///
     /// A card that is not understood or contradicts itself, a file that is missing or another than the card lists.
     pub fn load(path: &Path) -> Result<CheckedCard, CardError> {
-        let (card, text, path) = Self::read_text(path)?;
-        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-        card.check_files(&folder)?;
+        let read = files::read::<Self>(CardKind::Encoder, path)?;
+        read.card.check()?;
+        read.card.check_files(&read.folder)?;
         Ok(CheckedCard {
-            card,
-            folder,
-            sha256: sha256_bytes(text.as_bytes()),
+            card: read.card,
+            folder: read.folder,
+            sha256: read.sha256,
         })
     }
 
@@ -202,7 +204,9 @@ impl EncoderCard {
     ///
     /// A card that is not understood or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, CardError> {
-        Ok(Self::read_text(path)?.0)
+        let card = files::read::<Self>(CardKind::Encoder, path)?.card;
+        card.check()?;
+        Ok(card)
     }
 
     /// The card of a folder that still waits for its weights; none where there is no card, or one that has them.
@@ -215,21 +219,6 @@ impl EncoderCard {
             return Ok(None);
         }
         Ok(Some(Self::read(folder)?).filter(|card| card.obtain.is_some()))
-    }
-
-    fn read_text(path: &Path) -> Result<(Self, String, PathBuf), CardError> {
-        let path = if path.is_dir() {
-            path.join(FILE)
-        } else {
-            path.to_owned()
-        };
-        let text = std::fs::read_to_string(&path).map_err(|source| CardError::Read {
-            source,
-            path: path.clone(),
-        })?;
-        let card = Self::parse(&text, &path)?;
-        card.check()?;
-        Ok((card, text, path))
     }
 
     /// Writes the card beside its files, with every switch of the encoder written out: the defaults of a later version
@@ -245,19 +234,10 @@ impl EncoderCard {
             encoder: self.encoder.clone().spelled_out(),
             ..self.clone()
         };
-        let text = toml::to_string(&card)?;
-        let head = format!(
-            "# Encoder card: what the weights in this folder are and how they are used. Written by hounsfield {}.\n\
-             # A study takes network, weights and preprocessing from here with\n\
-             #\n\
-             #     [encoder]\n\
-             #     kind = \"card\"\n\
-             #     path = \"FOLDER\"  # this folder, relative to the study's file\n\n",
-            env!("CARGO_PKG_VERSION")
-        );
-        Ok(atomic_write(&folder.join(FILE), |file| {
-            file.write_all((head + &text).as_bytes())
-        })?)
+        let head = "what the weights in this folder are and how they are used";
+        let usage = "A study takes network, weights and preprocessing from here with\n\n    [encoder]\n    kind = \"card\"\n    \
+                     path = \"FOLDER\"  # this folder, relative to the study's file";
+        files::write(CardKind::Encoder, &card, head, usage, folder)
     }
 
     /// Checks that the layers are among those that mean something for these weights.
@@ -276,24 +256,6 @@ impl EncoderCard {
         }
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, CardError> {
-        /// Read first: a card of another version has other keys.
-        #[derive(Deserialize)]
-        struct Version {
-            schema: u32,
-        }
-        match toml::from_str::<Version>(text) {
-            Ok(Version { schema }) if schema != Self::SCHEMA => Err(CardError::Schema {
-                found: schema,
-                path: path.to_owned(),
-            }),
-            _ => toml::from_str(text).map_err(|error| CardError::Parse {
-                message: error.to_string().trim_end().to_owned(),
-                path: path.to_owned(),
-            }),
-        }
-    }
-
     /// Whether the card agrees with itself.
     fn check(&self) -> Result<(), CardError> {
         let card = || self.name.clone();
@@ -303,9 +265,7 @@ impl EncoderCard {
             ("licence", &self.licence),
             ("source", &self.source),
         ];
-        if let Some((field, _)) = words.iter().find(|(_, words)| words.trim().is_empty()) {
-            return Err(CardError::Empty { card: card(), field });
-        }
+        files::check_words(CardKind::Encoder, &self.name, &words)?;
         let refused = |source| CardError::Encoder { card: card(), source };
         self.encoder.check().map_err(refused)?;
         let planes = self.preprocess.check_planes(self.encoder.planes());
@@ -324,23 +284,17 @@ impl EncoderCard {
                 });
             }
         }
-        // A card may come from anywhere: what it lists must not lead out of its folder.
-        let is_name = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
-        if let Some(file) = self.sha256.keys().find(|file| !is_name(file)) {
-            return Err(CardError::FileName {
-                card: card(),
-                file: file.clone(),
-            });
-        }
+        files::check_names(CardKind::Encoder, &self.name, &self.sha256)?;
         let Weights::File(weights) = self.encoder.weights() else {
             return Err(CardError::Random { card: card() });
         };
         let unlisted =
-            |path: &&PathBuf| !self.lists(path) && (self.obtain.is_none() || !is_name(&path.to_string_lossy()));
+            |path: &&PathBuf| !self.lists(path) && (self.obtain.is_none() || !files::is_name(&path.to_string_lossy()));
         let generator = self.generator.as_ref().map(|generator| &generator.weights);
         match std::iter::once(weights).chain(generator).find(unlisted) {
             None => Ok(()),
             Some(path) => Err(CardError::NotListed {
+                kind: CardKind::Encoder,
                 card: card(),
                 weights: path.clone(),
             }),
@@ -369,30 +323,18 @@ impl EncoderCard {
     /// Whether every file is there, and is the one that was listed.
     fn check_files(&self, folder: &Path) -> Result<(), CardError> {
         for file in self.files() {
-            let (card, path) = (self.name.clone(), folder.join(&file));
-            if !path.is_file() {
-                return Err(match self.obtain.clone() {
-                    Some(command) => CardError::NotHere {
-                        card,
-                        file,
-                        command,
-                        path,
-                    },
-                    None => CardError::NoFile { card, file, path },
+            if let Some(command) = self.obtain.clone()
+                && !folder.join(&file).is_file()
+            {
+                return Err(CardError::NotHere {
+                    card: self.name.clone(),
+                    path: folder.join(&file),
+                    file,
+                    command,
                 });
             }
             // Weights that whoever has the card makes may differ by their making.
-            let Some(listed) = self.sha256.get(&file) else { continue };
-            let found = sha256_file(&path)?;
-            if found != *listed {
-                return Err(CardError::Sha256 {
-                    card,
-                    file,
-                    found,
-                    listed: listed.clone(),
-                    path,
-                });
-            }
+            files::check_file(CardKind::Encoder, &self.name, folder, &file, self.sha256.get(&file))?;
         }
         Ok(())
     }
@@ -427,7 +369,10 @@ impl CheckedCard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encoder::{Padding, TinyResNet};
+    use crate::{
+        encoder::{Padding, TinyResNet},
+        tables::sha256_bytes,
+    };
 
     const WEIGHTS: &str = "weights.safetensors";
 

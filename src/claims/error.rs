@@ -109,6 +109,9 @@ pub enum ClaimsError {
     /// A statistic that is not defined.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// Words of a table that are not understood.
+    #[error(transparent)]
+    Scores(#[from] crate::eval::ScoreTableError),
     /// Scores that can't be pooled.
     #[error(transparent)]
     Eval(#[from] EvalError),

@@ -8,7 +8,7 @@ use std::{
 use super::{ClaimsError, Findings, Measure, Source, Yours};
 use crate::{
     cohort::Classes,
-    eval::{Pooling, Scores, Unit},
+    eval::{AssessPlan, Pooling, Scores, Unit, assess, not_converged},
     stats::{Bootstrap, Clusters, Ranking, newcombe, wilson},
     tables::{FileKind, ParquetTable, TextTable, read_table},
 };
@@ -21,7 +21,7 @@ const ENDINGS: [(&str, &[&str]); 5] = [
     ("linear", &["linear"]),
     ("svm", &["svm", "svm-rbf"]),
     ("knn", &["knn"]),
-    ("a", &["model_a", "a"]),
+    ("a", &["model_a", "a", "pu-a"]),
     ("li", &["li", "covnet"]),
 ];
 
@@ -49,6 +49,17 @@ pub struct Predictions {
     pub unit: Unit,
     /// How intervals are made; the level is the claim's.
     pub bootstrap: Bootstrap,
+}
+
+/// What was measured for one claim.
+struct Found {
+    value: f64,
+    interval: Option<[f64; 2]>,
+    level: f64,
+    n_patients: usize,
+    n_rows: usize,
+    n_positive: usize,
+    how: String,
 }
 
 /// Rows of the table that take part.
@@ -229,7 +240,7 @@ impl Predictions {
     ) -> Result<Option<Yours>, ClaimsError> {
         let thresholds = format!("{column}.threshold");
         let decided = match (source.measure, table.column(&thresholds).is_ok()) {
-            (Measure::Auc, _) => false,
+            (Measure::Auc | Measure::SpecificityAtSensitivity, _) => false,
             (Measure::Sensitivity | Measure::Specificity, true) => true,
             _ => return Ok(None),
         };
@@ -244,6 +255,9 @@ impl Predictions {
         let mut scores = Scores::new(positive, numbers(table, column, &row)?, patient)?;
         if decided {
             scores = scores.with_thresholds(numbers(table, &thresholds, &row)?);
+        }
+        if source.measure == Measure::SpecificityAtSensitivity {
+            return self.at_sensitivity(source, table, column, &scores);
         }
         let pooled = scores.pool(self.unit, Pooling::Mean)?.scores;
         let units = pooled.as_ref();
@@ -303,22 +317,80 @@ impl Predictions {
             let how = format!("{percent} % percentile interval of {resamples} patient-cluster resamples, seed {seed}");
             (Some(replicates.interval(0)), how)
         };
-        let within = interval.map(|[low, high]| low <= source.value && source.value <= high);
-        let shown = interval.map_or_else(String::new, |[low, high]| format!(" ({low:.3} to {high:.3})"));
-        let (n_rows, unit) = (scores.len(), self.unit);
-        let text = format!("{value:.3}{shown}, a {unit}; {n_patients} patients, {n_rows} rows");
-        Ok(Some(Yours {
+        let found = Found {
             value,
             interval,
             level,
-            within,
+            n_patients,
+            n_rows: scores.len(),
+            n_positive: units.positive().iter().filter(|positive| **positive).count(),
+            how,
+        };
+        Ok(Some(self.yours(source, table, column, found)?))
+    }
+
+    /// The specificity at a sensitivity; `None` where a class is missing.
+    fn at_sensitivity(
+        &self,
+        source: &Source,
+        table: &TextTable,
+        column: &str,
+        scores: &Scores,
+    ) -> Result<Option<Yours>, ClaimsError> {
+        let standard = AssessPlan::default();
+        let plan = AssessPlan {
+            unit: self.unit,
+            pool: Pooling::Mean,
+            bootstrap: Bootstrap {
+                level: source.level.unwrap_or(self.bootstrap.level),
+                ..self.bootstrap
+            },
+            sensitivity: source.sensitivity.unwrap_or(standard.sensitivity),
+            ..standard
+        };
+        let found = assess(column, source.set.as_deref().unwrap_or_default(), scores, &plan)?;
+        let measured = found.get("specificity-at-sensitivity").map(|measure| &measure.row);
+        let Some((row, value)) = measured.and_then(|row| Some((row, row.value?))) else {
+            return Ok(None);
+        };
+        let found = Found {
+            value,
+            interval: row.ci,
+            level: row.level,
+            n_patients: row.n_patients,
+            n_rows: row.n_rows,
+            n_positive: row.n_positive,
+            how: row.method.clone(),
+        };
+        Ok(Some(self.yours(source, table, column, found)?))
+    }
+
+    fn yours(&self, source: &Source, table: &TextTable, column: &str, found: Found) -> Result<Yours, ClaimsError> {
+        let Found {
+            value,
+            interval,
+            n_patients,
+            n_rows,
+            ..
+        } = found;
+        let not_converged = not_converged(table, column)?;
+        // A network that found nothing neither confirms nor contradicts.
+        let compared = interval.filter(|_| not_converged.is_none());
+        let shown = interval.map_or_else(String::new, |[low, high]| format!(" ({low:.3} to {high:.3})"));
+        let unit = self.unit;
+        Ok(Yours {
+            value,
+            interval,
+            level: found.level,
+            within: compared.map(|[low, high]| low <= source.value && source.value <= high),
             unit: unit.to_string(),
             n_patients,
             n_rows,
-            n_positive: units.positive().iter().filter(|positive| **positive).count(),
-            method: format!("column {column}, one score a {unit}; {how}"),
-            text,
-        }))
+            n_positive: found.n_positive,
+            method: format!("column {column}, one score a {unit}; {}", found.how),
+            text: format!("{value:.3}{shown}, a {unit}; {n_patients} patients, {n_rows} rows"),
+            not_converged,
+        })
     }
 }
 

@@ -77,7 +77,7 @@ impl Readings {
             Some((row.kappa?.value, row.interval, row.n_patients, row.n, how))
         };
         let (value, interval, n_patients, n_rows, method) = match source.measure {
-            Measure::Auc => None,
+            Measure::Auc | Measure::SpecificityAtSensitivity => None,
             Measure::Sensitivity => rate(|row| &row.sensitivity),
             Measure::Specificity => rate(|row| &row.specificity),
             Measure::KappaPositives => kappa(Stratum::Positive),
@@ -86,6 +86,7 @@ impl Readings {
         let shown = interval.map_or_else(String::new, |[low, high]| format!(" ({low:.3} to {high:.3})"));
         let positive = matches!(source.measure, Measure::Sensitivity | Measure::KappaPositives);
         Some(Yours {
+            not_converged: None,
             value,
             interval,
             level: self.bootstrap.level,

@@ -66,7 +66,8 @@ impl Findings {
         let yours = self
             .findings
             .iter()
-            .filter_map(|finding| finding.from_your_data.as_ref());
+            .filter_map(|finding| finding.from_your_data.as_ref())
+            .filter(|yours| yours.not_converged.is_none());
         let (within, outside) = yours.partition::<Vec<_>, _>(|yours| yours.within == Some(true));
         if !within.is_empty() || !outside.is_empty() {
             let (inside, all) = (within.len(), within.len() + outside.len());

@@ -20,6 +20,9 @@ pub struct Source {
     /// Level of the interval; 0.95.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<f64>,
+    /// The sensitivity at which a specificity is printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<f64>,
     /// The printed value as a number.
     pub value: f64,
 }
@@ -34,6 +37,8 @@ pub enum Measure {
     Sensitivity,
     /// Share of negatives that are called so.
     Specificity,
+    /// Specificity at the highest threshold of a given sensitivity, found on the same rows and anew in each resample.
+    SpecificityAtSensitivity,
     /// Two readers' agreement on positives.
     KappaPositives,
     /// Two readers' agreement on negatives.
@@ -63,12 +68,16 @@ pub struct Yours {
     pub method: String,
     /// For the table.
     pub text: String,
+    /// Why the training of the scores must be taken for one that did not converge: its figure is no rival to the printed one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_converged: Option<String>,
 }
 
 impl Yours {
     /// For the table.
     pub(super) fn relation(&self) -> &'static str {
         match self.within {
+            _ if self.not_converged.is_some() => "not converged",
             Some(true) => "within",
             Some(false) => "outside",
             None => "no interval",

@@ -1,8 +1,10 @@
 //! `hounsfield compare`: scores of the same rows against each other.
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use hounsfield::{
-    eval::{ComparePlan, Family, compare},
+    eval::{ComparePlan, Family, Unit, compare},
     report::ComparisonReport,
 };
 
@@ -15,6 +17,10 @@ pub struct Args {
     /// The family of comparisons, e.g. `ours:theirs,ours:readers`; p-values are adjusted over it [default: all pairs]
     #[arg(long, value_name = "A:B,..", value_delimiter = ',')]
     family: Vec<String>,
+    /// Join another table of scores of the same patients, may be repeated: each table's scores are pooled to patients first, and
+    /// patients that are in all tables are compared; a run folder stands for its predictions
+    #[arg(long, value_name = "TABLE")]
+    with: Vec<PathBuf>,
     /// Compare every other score with this one
     #[arg(long, value_name = "COLUMN", conflicts_with = "family")]
     reference: Option<String>,
@@ -37,7 +43,13 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         bootstrap: args.scores.bootstrap(),
         family,
     };
-    let table = args.scores.open(&[])?;
+    let table = match &args.with[..] {
+        [] => args.scores.open(&[])?,
+        _ if args.scores.unit != Unit::Patient => {
+            bail!("tables are joined by their patients: leave `--unit` out, or compare within one table");
+        }
+        others => args.scores.join(others)?,
+    };
     let found = compare(&table, &args.scores.set, &plan)?;
     let report = ComparisonReport::new(&table, &plan, &found);
     if let Some(path) = &args.scores.json {

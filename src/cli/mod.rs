@@ -22,6 +22,7 @@ mod audit;
 mod compare;
 mod convert;
 mod demo;
+mod describe;
 mod device;
 mod doctor;
 mod evaluate;
@@ -34,9 +35,12 @@ mod index;
 mod phantoms;
 mod predict;
 #[cfg(feature = "torch")]
+mod predict_volume;
+#[cfg(feature = "torch")]
 mod pretrain;
 mod preview;
 mod probe;
+mod protocol;
 mod readers;
 mod report;
 mod reproduce;
@@ -45,13 +49,15 @@ mod score_args;
 #[cfg(feature = "torch")]
 mod settle;
 mod split;
+#[cfg(feature = "torch")]
+mod train_volume;
 mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]
 mod without_torch;
 
 #[cfg(not(feature = "torch"))]
-use without_torch::{self as export, self as pretrain};
+use without_torch::{self as export, self as predict_volume, self as pretrain, self as train_volume};
 
 /// Self-supervised representations of CT slices, and honest measures of what they know
 #[derive(Debug, clap::Parser)]
@@ -79,6 +85,8 @@ enum Command {
     Index(Box<index::Args>),
     /// Train an encoder on slices without labels, or fine-tune one
     Pretrain(pretrain::Args),
+    /// Train a classifier of whole scans, and measure it
+    TrainVolume(train_volume::Args),
     /// Write a trained encoder for other programs: TorchScript, or safetensors for a small PyTorch module
     Export(export::Args),
     /// Make weights and a card of another program's weights
@@ -98,6 +106,8 @@ enum Command {
     Explain(explain::Args),
     /// Score a table of features with a saved head
     Predict(predict::Args),
+    /// Score whole scans with a trained classifier, and show where it looks
+    PredictVolume(Box<predict_volume::Args>),
     /// Measure readers: rates, agreement, arms with and without help
     Readers(Box<readers::Args>),
     /// Measure the scores of any table, with the intervals and the names that reviewers ask for
@@ -117,6 +127,8 @@ enum Command {
     /// Look at a scan, write it in another format, grid or order, draw a sheet of its slices
     #[command(subcommand)]
     Volume(Box<volume::Command>),
+    /// Show a network's layers, its parameters, and the memory that it takes
+    Describe(describe::Args),
     /// Say what this build and this machine can do
     Doctor(doctor::Args),
 }
@@ -195,6 +207,7 @@ impl Cli {
             Command::Phantoms(args) => phantoms::run(&args),
             Command::Index(args) => index::run(&args),
             Command::Pretrain(args) => pretrain::run(&args),
+            Command::TrainVolume(args) => train_volume::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Convert(command) => convert::run(&command),
             Command::Preview(args) => preview::run(&args),
@@ -204,6 +217,7 @@ impl Cli {
             Command::Report(args) => report::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Predict(args) => predict::run(&args),
+            Command::PredictVolume(args) => predict_volume::run(&args),
             Command::Readers(args) => readers::run(&args),
             Command::Evaluate(args) => evaluate::run(&args),
             Command::Compare(args) => compare::run(&args),
@@ -212,6 +226,7 @@ impl Cli {
             Command::Weights(command) => weights::run(&command),
             Command::Reproduce(args) => reproduce::run(&args),
             Command::Volume(command) => volume::run(&command),
+            Command::Describe(args) => describe::run(&args),
             Command::Doctor(args) => doctor::run(&args),
         }
     }
@@ -222,7 +237,7 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER) => {
+        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::index::READER) => {
             tracing::debug!("a decoder panicked: {panic}")
         }
         _ => usual(panic),

@@ -33,17 +33,24 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     warn(&head, &table);
     let scores = calibrated(&head, head.score(table.values.mapv(f64::from).view())?)?;
     let columns = columns(&head, &table, &scores)?;
-    match &args.out {
-        Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
-            let mut metadata = BTreeMap::new();
-            for (key, value) in &head.metadata {
-                metadata.insert(format!("hounsfield.{key}"), value.clone());
-            }
-            write_parquet(path, &columns, &metadata)?;
-        }
-        out => write_text(&columns, out.as_deref())?,
-    }
+    let facts = head.metadata.iter();
+    let metadata = facts.map(|(key, value)| (format!("hounsfield.{key}"), value.clone()));
+    write_scores(&columns, &metadata.collect(), args.out.as_deref())?;
     Ok(Done::Whole)
+}
+
+/// Writes a table of scores: Parquet with its metadata where the name says so, else CSV, which goes to stdout without a name.
+pub(super) fn write_scores(
+    columns: &[Column],
+    metadata: &BTreeMap<String, String>,
+    out: Option<&Path>,
+) -> anyhow::Result<()> {
+    match out {
+        Some(path) if path.extension().is_some_and(|ending| ending == "parquet") => {
+            Ok(write_parquet(path, columns, metadata)?)
+        }
+        out => write_text(columns, out),
+    }
 }
 
 /// Scores as the study reported them: probabilities where it calibrated them.

@@ -11,9 +11,13 @@ use hounsfield::{
     },
     stats::Bootstrap,
     tables::atomic_write,
+    volumes::Together,
 };
 
-use super::Done;
+use super::{
+    Done,
+    protocol::{Columns, TrainArgs},
+};
 
 /// A mismatch in the paper is a result, not a failure: the exit code is 0
 #[derive(Debug, clap::Args)]
@@ -31,6 +35,8 @@ pub struct Args {
     json: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    training: TrainArgs,
     #[command(flatten)]
     simulation: SimulationArgs,
 }
@@ -113,6 +119,26 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         );
     }
     let bootstrap = args.data.bootstrap(args.simulation.seed);
+    let columns = Columns {
+        patient: &args.data.patient,
+        label: &args.data.label,
+        positive: args.data.positive.as_deref(),
+        negative: &args.data.negative,
+    };
+    let trained = args.training.run(&args.paper, &columns)?;
+    if let Some(trained) = &trained {
+        say!("{}\n", trained.table.trim_end());
+        // The paper prints numbers of two of its networks.
+        if trained
+            .models
+            .iter()
+            .any(|model| ["pu-a", "covnet"].contains(&model.as_str()))
+        {
+            let predictions = args.data.trained(trained, bootstrap);
+            let beside = predictions.beside(&mut findings);
+            beside.context("set the networks' scores beside the claims")?;
+        }
+    }
     if let Some(predictions) = args.data.predictions(bootstrap) {
         let beside = predictions.beside(&mut findings);
         beside.context("set your scores beside the claims")?;
@@ -167,6 +193,21 @@ impl DataArgs {
             plan,
             bootstrap,
         })
+    }
+
+    /// The scores of networks that were trained by the paper's protocol.
+    fn trained(&self, trained: &Together, bootstrap: Bootstrap) -> Predictions {
+        Predictions {
+            table: trained.predictions.clone(),
+            patient: "patient_id".to_owned(),
+            label: "label".to_owned(),
+            set: "set".to_owned(),
+            positive: None,
+            negative: Some(self.negative.clone()).filter(|names| !names.is_empty()),
+            scores: BTreeMap::new(),
+            unit: Unit::Patient,
+            bootstrap,
+        }
     }
 
     fn predictions(&self, bootstrap: Bootstrap) -> Option<Predictions> {

@@ -61,7 +61,17 @@ pub struct ScoreArgs {
 
 impl ScoreArgs {
     pub fn open(&self, by: &[String]) -> anyhow::Result<ScoreTable> {
-        let plan = ScorePlan {
+        Ok(ScoreTable::open(&self.table, &self.plan(by))?)
+    }
+
+    /// The table joined with others by its patients.
+    pub fn join(&self, others: &[PathBuf]) -> anyhow::Result<ScoreTable> {
+        let files = [&[self.table.clone()], others].concat();
+        Ok(ScoreTable::join(&files, &self.plan(&[]), self.pool()?)?)
+    }
+
+    fn plan(&self, by: &[String]) -> ScorePlan {
+        ScorePlan {
             patient: match (&self.patient, self.patient_per_row) {
                 (Some(name), _) => PatientColumn::Named(name.clone()),
                 (None, true) => PatientColumn::PerRow,
@@ -74,8 +84,7 @@ impl ScoreArgs {
             scan: self.scan.clone(),
             set: self.set_column.clone(),
             by: by.to_vec(),
-        };
-        Ok(ScoreTable::open(&self.table, &plan)?)
+        }
     }
 
     pub fn pool(&self) -> anyhow::Result<Pooling> {

@@ -220,6 +220,17 @@ pub enum CohortError {
         /// Their sum.
         sum: f64,
     },
+    /// A set that only one class is in.
+    #[error(
+        "`split.positive_fractions` fills {positive} and `split.fractions` fills {negative}: every set needs patients of both classes, \
+         so give both tables the same sets"
+    )]
+    FractionSets {
+        /// Sets with patients of the positive class.
+        positive: String,
+        /// Sets with patients of the negative class.
+        negative: String,
+    },
     /// A split column with an unknown word.
     #[error("row {row} has {value} in the split column `{column}`: {expected}")]
     SplitValue {

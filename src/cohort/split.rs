@@ -19,6 +19,10 @@ pub enum SplitPlan {
         /// Shares of the other sites' patients.
         #[serde(default)]
         fractions: Fractions,
+        /// Shares of the patients of the positive class, where they differ from those of the negative class: Pu et al. 2020 train on
+        /// 97 of 151 patients of the one and on 393 of 498 of the other. Default: `fractions`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        positive_fractions: Option<Fractions>,
         /// What is drawn.
         #[serde(default)]
         unit: SplitUnit,
@@ -101,6 +105,29 @@ impl Default for Fractions {
             validation: 0.1,
             test: 0.1,
         }
+    }
+}
+
+impl Fractions {
+    /// The sets that get any patients, with their shares.
+    fn shares(self) -> Result<Vec<(Set, f64)>, CohortError> {
+        let Self {
+            train,
+            validation,
+            test,
+        } = self;
+        let sum = train + validation + test;
+        let sound = [train, validation, test].iter().all(|share| *share >= 0.0) && train > 0.0;
+        if !sound || (sum - 1.0).abs() > 1e-6 {
+            return Err(CohortError::Fractions {
+                train,
+                validation,
+                test,
+                sum,
+            });
+        }
+        let shares = [(Set::Train, train), (Set::Validation, validation), (Set::Test, test)];
+        Ok(shares.into_iter().filter(|(_, share)| *share > 0.0).collect())
     }
 }
 
@@ -264,8 +291,14 @@ impl SplitPlan {
             .filter(|row| sets[*row].is_none() && cohort.positive[*row].is_some())
             .collect();
         match self {
-            Self::Holdout { fractions, unit, .. } => {
-                for (row, set) in holdout(cohort, &inside, fractions, *unit, seed)? {
+            Self::Holdout {
+                fractions,
+                positive_fractions,
+                unit,
+                ..
+            } => {
+                let of_class = [*fractions, positive_fractions.unwrap_or(*fractions)];
+                for (row, set) in holdout(cohort, &inside, of_class, *unit, seed)? {
                     sets[row] = Some(set);
                 }
             }
@@ -357,27 +390,25 @@ impl SplitPlan {
 fn holdout(
     cohort: &Cohort,
     inside: &[usize],
-    fractions: &Fractions,
+    fractions: [Fractions; 2],
     unit: SplitUnit,
     seed: u64,
 ) -> Result<Vec<(usize, Set)>, CohortError> {
-    let Fractions {
-        train,
-        validation,
-        test,
-    } = *fractions;
-    let sum = train + validation + test;
-    let sound = [train, validation, test].iter().all(|share| *share >= 0.0) && train > 0.0;
-    if !sound || (sum - 1.0).abs() > 1e-6 {
-        return Err(CohortError::Fractions {
-            train,
-            validation,
-            test,
-            sum,
+    let [negative, positive] = fractions.map(Fractions::shares);
+    let (negative, positive) = (negative?, positive?);
+    let names = |shares: &[(Set, f64)]| {
+        shares
+            .iter()
+            .map(|(set, _)| set.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if names(&negative) != names(&positive) {
+        return Err(CohortError::FractionSets {
+            positive: names(&positive),
+            negative: names(&negative),
         });
     }
-    let shares = [(Set::Train, train), (Set::Validation, validation), (Set::Test, test)];
-    let shares: Vec<(Set, f64)> = shares.into_iter().filter(|(_, share)| *share > 0.0).collect();
 
     // A patient with rows of both classes counts as positive.
     let mut units = BTreeMap::<(usize, String), (bool, Vec<usize>)>::new();
@@ -391,7 +422,7 @@ fn holdout(
         entry.1.push(row);
     }
     let mut drawn = Vec::new();
-    for class in [true, false] {
+    for (class, shares) in [(true, positive), (false, negative)] {
         let mut stratum: Vec<&Vec<usize>> = units
             .values()
             .filter(|(positive, _)| *positive == class)
@@ -402,11 +433,7 @@ fn holdout(
                 class: if class { "positive" } else { "negative" }.to_owned(),
                 patients: stratum.len(),
                 sets: shares.len(),
-                names: shares
-                    .iter()
-                    .map(|(set, _)| set.to_string())
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                names: names(&shares),
             });
         }
         stratum.shuffle(&mut seed::stream(
@@ -609,6 +636,53 @@ mod tests {
             );
             assert_eq!(count(&Set::External("far".to_owned()), class), 5);
         }
+    }
+
+    #[test]
+    fn each_class_has_shares_of_its_own_where_they_are_given() {
+        let cohort = testing::cohort(40);
+        let of = |text: &str| plan(&format!("kind = 'holdout'\n{text}")).split(&cohort, 3);
+        let shares = "fractions = { train = 0.8, validation = 0.1, test = 0.1 }";
+        let own = |train: f64, rest: f64| {
+            format!("{shares}\npositive_fractions = {{ train = {train}, validation = {rest}, test = {rest} }}")
+        };
+        assert_eq!(of(&own(0.8, 0.1)).unwrap(), of("").unwrap());
+        let sets = by_patient(&cohort, &of(&own(0.6, 0.2)).unwrap());
+        let count = |set: &Set, class: bool| {
+            let found = sets
+                .iter()
+                .filter(|(patient, found)| found.as_ref() == Some(set) && (*patient % 2 == 0) == class);
+            found.count()
+        };
+        let counts = |class| [Set::Train, Set::Validation, Set::Test].map(|set| count(&set, class));
+        assert_eq!((counts(true), counts(false)), ([12, 4, 4], [16, 2, 2]));
+        // The other class is drawn as before.
+        let before = by_patient(&cohort, &of("").unwrap());
+        assert!(
+            sets.iter()
+                .filter(|(patient, _)| *patient % 2 == 1)
+                .all(|(patient, set)| before[patient] == *set)
+        );
+        let error = of(&format!("{shares}\npositive_fractions = {{ train = 0.5, test = 0.5 }}")).unwrap_err();
+        assert!(matches!(error, CohortError::FractionSets { .. }), "{error}");
+        let error = of(&format!("{shares}\npositive_fractions = {{ train = 0.5, test = 0.2 }}")).unwrap_err();
+        assert!(matches!(error, CohortError::Fractions { .. }), "{error}");
+    }
+
+    #[test]
+    fn the_shares_of_pu_2020_are_the_patients_of_pu_2020() {
+        let shares = |of: usize, parts: [usize; 3]| {
+            let [train, validation, test] = parts.map(|part| part as f64 / of as f64);
+            Fractions {
+                train,
+                validation,
+                test,
+            }
+            .shares()
+            .unwrap()
+        };
+        assert_eq!(largest_remainder(&shares(151, [97, 27, 27]), 151), [97, 27, 27]);
+        assert_eq!(largest_remainder(&shares(498, [393, 55, 50]), 498), [393, 55, 50]);
     }
 
     #[test]

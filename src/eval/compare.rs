@@ -1,6 +1,6 @@
 //! Two scores of the same rows, paired: the difference of their AUCs with interval and test, over a family of comparisons.
 
-use super::{EvalError, Interval, Pooling, ScoreTable, Unit, caution::Size};
+use super::{EvalError, Interval, Pooling, ScoreColumn, ScoreTable, Scores, Unit, caution::Size};
 use crate::stats::{
     Alternative, AucCovariance, Bootstrap, ClusterRanking, Clusters, Components, StatsError, bonferroni,
     clustered_delong, delong, holm,
@@ -51,8 +51,39 @@ pub struct Comparisons {
     pub auc: Vec<(String, f64)>,
     /// One a pair.
     pub comparisons: Vec<Comparison>,
+    /// Pairs that were declared and are not compared. They have no p-value, and the others are adjusted without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<NotCompared>,
     /// What a reader must know before the numbers.
     pub warnings: Vec<String>,
+}
+
+/// A pair of scores of which at least one is of a training that did not converge: a difference from such says nothing.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NotCompared {
+    /// The first score's column.
+    pub first: String,
+    /// The second score's column.
+    pub second: String,
+    /// Which did not converge, and why it is said so.
+    pub why: String,
+}
+
+impl NotCompared {
+    /// What stands in the way of comparing these columns.
+    fn of(table: &ScoreTable, pair: [usize; 2]) -> Option<Self> {
+        let [first, second] = pair.map(|column| &table.scores[column]);
+        let why = |column: &ScoreColumn| {
+            let why = column.not_converged.as_ref()?;
+            Some(format!("{} did not converge: {why}", column.name))
+        };
+        let whys: Vec<String> = [first, second].into_iter().filter_map(why).collect();
+        (!whys.is_empty()).then(|| Self {
+            first: first.name.clone(),
+            second: second.name.clone(),
+            why: whys.join("; "),
+        })
+    }
 }
 
 /// One pair of scores.
@@ -125,17 +156,25 @@ impl Family {
         }
     }
 
-    fn words(&self, comparisons: usize) -> String {
-        match self {
+    fn words(&self, comparisons: usize, left_out: usize) -> String {
+        let declared = match self {
             Self::AllPairs => format!("all {comparisons} pairs of scores, as no smaller family was declared"),
             Self::Against(reference) => format!("declared: {comparisons} comparisons with {reference}"),
             Self::Pairs(_) => format!("declared: {comparisons} comparisons"),
+        };
+        match left_out {
+            0 => declared,
+            left_out => format!(
+                "{declared}; {left_out} of them not compared, as a training did not converge, and p-values are adjusted over the \
+                 other {}",
+                comparisons - left_out
+            ),
         }
     }
 }
 
 /// Compares the scores of a table on each of the named sets (all where none is named), on the rows that have all scores of
-/// the family.
+/// the family. Scores whose training did not converge are in no comparison.
 ///
 /// # Errors
 ///
@@ -143,7 +182,13 @@ impl Family {
 pub fn compare(table: &ScoreTable, sets: &[String], plan: &ComparePlan) -> Result<Vec<Comparisons>, EvalError> {
     plan.bootstrap.check()?;
     let names: Vec<&str> = table.scores.iter().map(|column| column.name.as_str()).collect();
-    let pairs = plan.family.pairs(&names)?;
+    let (mut pairs, mut not_compared) = (Vec::new(), Vec::new());
+    for pair in plan.family.pairs(&names)? {
+        match NotCompared::of(table, pair) {
+            None => pairs.push(pair),
+            Some(why) => not_compared.push(why),
+        }
+    }
     let there = table.sets();
     if let Some(set) = sets.iter().find(|set| !there.iter().any(|(name, _)| name == *set)) {
         let names: Vec<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
@@ -156,7 +201,14 @@ pub fn compare(table: &ScoreTable, sets: &[String], plan: &ComparePlan) -> Resul
         .into_iter()
         .filter(|(name, _)| sets.is_empty() || sets.contains(name));
     wanted
-        .map(|(set, rows)| of_set(table, set, &rows, &names, &pairs, plan))
+        .map(|(set, rows)| {
+            let found = of_set(table, set, &rows, &names, &pairs, plan)?;
+            Ok(Comparisons {
+                family: plan.family.words(pairs.len() + not_compared.len(), not_compared.len()),
+                not_compared: not_compared.clone(),
+                ..found
+            })
+        })
         .collect()
 }
 
@@ -175,6 +227,10 @@ fn of_set(
     let scored = table.scored(&columns, rows);
     if scored.is_empty() {
         return Err(EvalError::Empty { set });
+    }
+    // Where nothing is left to compare, the set still has a size.
+    if columns.is_empty() {
+        return without_pairs(table, set, rows, plan);
     }
     // Pooled units are in the order of their patients, hence the same for all columns.
     let mut pooled = Vec::new();
@@ -252,7 +308,8 @@ fn of_set(
     adjust(&mut comparisons)?;
     let named = |(column, component): (&usize, &&Components)| (names[*column].to_owned(), component.auc());
     Ok(Comparisons {
-        family: plan.family.words(pairs.len()),
+        family: String::new(),
+        not_compared: Vec::new(),
         n_patients: size.patients,
         n_rows: scored.len(),
         n_positive: size.positives as usize,
@@ -260,6 +317,35 @@ fn of_set(
         auc: columns.iter().zip(&components).map(named).collect(),
         comparisons,
         warnings,
+        set,
+    })
+}
+
+/// The size of a set on which no pair is compared.
+fn without_pairs(
+    table: &ScoreTable,
+    set: String,
+    rows: &[usize],
+    plan: &ComparePlan,
+) -> Result<Comparisons, EvalError> {
+    let of_rows = |cells: &[usize]| rows.iter().map(|&row| cells[row]).collect::<Vec<_>>();
+    let positive = rows.iter().map(|&row| table.positive[row]).collect();
+    let mut labels = Scores::new(positive, vec![0.0; rows.len()], of_rows(&table.patient))?;
+    if let Some(scan) = &table.scan {
+        labels = labels.with_scans(of_rows(scan));
+    }
+    let units = labels.pool(plan.unit, Pooling::Mean)?;
+    let size = Size::of(&units.scores);
+    Ok(Comparisons {
+        family: String::new(),
+        n_patients: size.patients,
+        n_rows: rows.len(),
+        n_positive: size.positives as usize,
+        n_units: units.scores.len(),
+        auc: Vec::new(),
+        comparisons: Vec::new(),
+        not_compared: Vec::new(),
+        warnings: size.warnings(&set, plan.unit, units.mixed),
         set,
     })
 }
@@ -393,5 +479,35 @@ mod tests {
         assert_eq!(delong.interval, Interval::Delong);
         assert!((delong.p_bonferroni.unwrap() - (3.0 * delong.p.unwrap()).min(1.0)).abs() < 1e-12);
         assert!(delong.p_holm <= delong.p_bonferroni);
+    }
+
+    #[test]
+    fn a_training_that_did_not_converge_is_in_no_comparison_and_in_no_adjustment() {
+        let (a, b) = (
+            [0.1, 0.6, 0.3, 0.9, 0.5, 0.4, 0.2, 0.8],
+            [0.5, 0.4, 0.1, 0.7, 0.3, 0.2, 0.6, 0.9],
+        );
+        let c = [0.4, 0.1, 0.2, 0.8, 0.7, 0.5, 0.3, 0.6];
+        let mut scores = table(&[("a", &a), ("b", &b), ("c", &c)]);
+        let two = compare(&table(&[("a", &a), ("b", &b)]), &[], &plan(Family::AllPairs))
+            .unwrap()
+            .remove(0);
+        scores.scores[2].not_converged = Some("its loss is flat".to_owned());
+        let found = compare(&scores, &[], &plan(Family::AllPairs)).unwrap().remove(0);
+        assert_eq!(found.comparisons, two.comparisons);
+        assert!(
+            found.family.contains("2 of them not compared") && found.family.ends_with("the other 1"),
+            "{}",
+            found.family
+        );
+        assert_eq!(found.auc, two.auc);
+        let not: Vec<&str> = found.not_compared.iter().map(|pair| pair.first.as_str()).collect();
+        assert_eq!(not, ["a", "b"]);
+        assert_eq!(found.not_compared[0].why, "c did not converge: its loss is flat");
+        let found = compare(&scores, &[], &plan(Family::Against("c".to_owned())))
+            .unwrap()
+            .remove(0);
+        assert!(found.comparisons.is_empty() && found.not_compared.len() == 2);
+        assert_eq!((found.n_patients, found.n_positive, found.n_units), (8, 4, 8));
     }
 }

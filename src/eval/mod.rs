@@ -3,7 +3,9 @@
 mod assess;
 mod caution;
 mod compare;
+mod convergence;
 mod evaluate;
+mod low_risk;
 mod null;
 mod pooling;
 mod probability;
@@ -16,15 +18,17 @@ mod threshold;
 
 pub use self::{
     assess::{AssessPlan, Assessment, Cut, Decision, Interval, Measure, assess, assess_table},
-    compare::{ComparePlan, Comparison, Comparisons, DifferenceTest, Family, compare},
+    compare::{ComparePlan, Comparison, Comparisons, DifferenceTest, Family, NotCompared, compare},
+    convergence::Convergence,
     evaluate::{Evaluation, METRICS, evaluate},
+    low_risk::{LowRiskSubset, low_risk},
     null::NullAuc,
     pooling::Pooled,
     probability::{Calibration, CalibrationMap},
     repeats::{FoldAuc, RepeatAuc, RepeatedAuc, areas_of_repeats, evaluate_repeats},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
-    table::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError},
+    table::{CONVERGED, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, THRESHOLD, converged_cell, not_converged},
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
 use crate::stats::{CalibrationError, StatsError};

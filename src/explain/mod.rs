@@ -1,9 +1,11 @@
-//! What features look like: maps of them, each slice's neighbours, walks along the direction that a head reads.
+//! What features look like: maps of them, each slice's neighbours, walks along the direction that a head reads. And where a
+//! classifier of scans looks, drawn over the scan.
 //!
 //! Numbers in, numbers out: `study` reads the tables and the images, and `report` draws.
 
 mod map;
 mod neighbours;
+mod overlay;
 mod principal;
 mod sample;
 mod tsne;
@@ -12,6 +14,7 @@ mod walk;
 pub use self::{
     map::{FeatureMap, maps},
     neighbours::{Neighbour, Neighbours, SamePatient, neighbours, queries, same_patient},
+    overlay::{Colours, Overlay},
     principal::{PrincipalComponents, principal_components},
     sample::sample_rows,
     tsne::{Tsne, TsneMap},
@@ -51,4 +54,15 @@ pub enum ExplainError {
     /// A direction without a length.
     #[error("all weights of the head are 0: there is no direction to walk along")]
     NoDirection,
+    /// Heat that is not the scan's.
+    #[error(
+        "the heat has {} x {} x {} voxels and the scan {} x {} x {}, expected as many of both and more than none",
+        heat[0], heat[1], heat[2], scan[0], scan[1], scan[2]
+    )]
+    Heat {
+        /// `[D, H, W]` of the scan.
+        scan: [usize; 3],
+        /// `[D, H, W]` of the heat.
+        heat: [usize; 3],
+    },
 }

@@ -17,7 +17,7 @@ use super::{
     slice::{Held, Image, PIXEL, Place, SeriesFacts, Slice},
 };
 use crate::{
-    ct::{Geometry, Hu, Pixels, Rescale, lung_fraction},
+    ct::{CtVolume, Geometry, Hu, Pixels, Rescale, lung_fraction},
     readers::{
         self, Begun, Dicom, DicomFile, Facts, Finding, FrameValues, PADDING_HU, ReadError, SliceAddress,
         SliceReader as _, confidential,
@@ -52,7 +52,7 @@ pub(super) struct Look<'a> {
 }
 
 /// Places that threads take in turn.
-pub(super) struct Places {
+pub(crate) struct Places {
     free: Mutex<usize>,
     given_back: Condvar,
 }
@@ -67,7 +67,7 @@ impl Places {
     }
 
     /// Waits for a place; it is free again when what is given is dropped.
-    fn take(&self) -> Taken<'_> {
+    pub fn take(&self) -> Taken<'_> {
         // A count is whole after any panic of another thread.
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let mut free = self
@@ -79,7 +79,8 @@ impl Places {
     }
 }
 
-struct Taken<'a>(&'a Places);
+/// A place, until it is dropped.
+pub(crate) struct Taken<'a>(&'a Places);
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
@@ -104,7 +105,20 @@ pub(super) fn sentence(error: &ReadError) -> String {
     error.without_path()
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    /// A look of which nothing is held yet.
+    pub fn new(rescale: Option<Rescale>, stop: &'a AtomicBool) -> Self {
+        Self {
+            rescale,
+            pixels: false,
+            confidential: false,
+            series: Held::new(),
+            findings: Held::new(),
+            volumes: Places::for_volumes(),
+            stop,
+        }
+    }
+
     /// Looks into a file or a member of an archive, which may be broken in any way.
     pub fn file(&self, address: &SliceAddress, root: usize) -> Seen {
         // Nothing that is looked into outlives a panic in it, and what is held is whole after one.
@@ -247,13 +261,10 @@ impl Look<'_> {
             seen.slices
                 .push(of_volume(hu.view(), &geometry, at, address, root, &series));
         }
-        if let Some(reason) = beyond((lowest, highest)).filter(|_| lowest <= highest) {
-            return Ok(Seen::left_out(address, reason));
+        match no_hu((lowest, highest)) {
+            Some(reason) => Ok(Seen::left_out(address, reason)),
+            None => Ok(seen),
         }
-        if lowest > NO_AIR {
-            return Ok(Seen::left_out(address, Reason::NoHu(lowest)));
-        }
-        Ok(seen)
     }
 }
 
@@ -390,6 +401,18 @@ fn extent(values: impl Iterator<Item = Hu>) -> (Hu, Hu) {
 fn beyond((lowest, highest): (Hu, Hu)) -> Option<Reason> {
     let near = |hu: Hu| hu.abs() <= FARTHEST;
     (!near(lowest) || !near(highest)).then_some(Reason::BeyondHu(lowest, highest))
+}
+
+/// Why a volume whose values have this range holds no Hounsfield units of a body, if it holds none.
+fn no_hu((lowest, highest): (Hu, Hu)) -> Option<Reason> {
+    let far = beyond((lowest, highest)).filter(|_| lowest <= highest);
+    far.or_else(|| (lowest > NO_AIR).then_some(Reason::NoHu(lowest)))
+}
+
+/// Why a volume is left out of an index by its values, if it is: masks, and what was never rescaled. Values that are no finite
+/// numbers are passed over.
+pub fn no_ct(volume: &CtVolume) -> Option<Reason> {
+    no_hu(extent(volume.voxels.iter().copied().filter(|hu| hu.is_finite())))
 }
 
 /// A pixel spacing that can be one.

@@ -36,20 +36,19 @@ use std::{
     thread,
 };
 
+pub(crate) use self::look::Places;
+use self::look::{Look, Seen};
 pub use self::{
     checks::{Check, checks, usual_step},
     confidential::write_confidential,
     labels::{Joined, LabelKey, Labels},
+    look::no_ct,
     reason::{LeftOut, Reason},
     select::{Selection, Selections},
     series::{Placed, Scan},
     slice::{Image, PatientBy, Place, SeriesFacts, Slice},
     table::{Site, Table, TablePlan, write_checks, write_left_out},
-    volume::read_scan,
-};
-use self::{
-    look::{Look, Places, Seen},
-    slice::Held,
+    volume::{read_scan, read_slices},
 };
 use crate::{
     ct::Rescale,
@@ -122,13 +121,9 @@ impl Index {
     fn looked(plan: &IndexPlan, pixels: bool, progress: &Progress, stop: &AtomicBool) -> Result<Self, IndexError> {
         let walk = walk::walk(&plan.roots)?;
         let look = Look {
-            rescale: plan.rescale,
             pixels,
             confidential: plan.confidential,
-            series: Held::new(),
-            findings: Held::new(),
-            volumes: Places::for_volumes(),
-            stop,
+            ..Look::new(plan.rescale, stop)
         };
         let mut index = Self {
             left_out: walk.left_out,
@@ -455,6 +450,19 @@ pub enum IndexError {
         /// The folder.
         path: PathBuf,
     },
+    /// Slices that were taken for one scan.
+    #[error(
+        "the slices are of {found} scans ({sizes}) by their series, matrix, kernel and phase, expected one: {}",
+        path.display()
+    )]
+    SeveralScans {
+        /// How many there are.
+        found: usize,
+        /// How many slices each has.
+        sizes: String,
+        /// The first slice.
+        path: PathBuf,
+    },
     /// Slices that make no volume.
     #[error("the slices make no volume ({reason}): {}", path.display())]
     NoVolume {
@@ -463,6 +471,27 @@ pub enum IndexError {
         /// The folder.
         path: PathBuf,
     },
+}
+
+impl IndexError {
+    /// The message without the path at its end, which may name a patient: for what is shown to others.
+    pub fn without_path(&self) -> String {
+        let path = match self {
+            Self::Read(error) => return error.without_path(),
+            Self::Folder { path, .. }
+            | Self::Format { path }
+            | Self::NoScan { path, .. }
+            | Self::WhichScan { path, .. }
+            | Self::SeveralScans { path, .. }
+            | Self::NoVolume { path, .. } => path.display().to_string(),
+            _ => return self.to_string(),
+        };
+        let message = self.to_string();
+        message
+            .strip_suffix(&format!(": {path}"))
+            .unwrap_or(&message)
+            .to_owned()
+    }
 }
 
 fn compared_with(key: &str) -> &'static str {

@@ -1,6 +1,7 @@
 //! A series of DICOM files as a volume.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -8,14 +9,16 @@ use std::{
 use ndarray::{Array3, Axis};
 
 use super::{
-    Index, IndexError, IndexPlan, LeftOut, Scan, Slice, by_kind,
+    Index, IndexError, IndexPlan, LeftOut, Look, Scan, Slice, by_kind,
     checks::{Check, checks},
+    series,
     slice::{dot, minus},
 };
 use crate::{
     ct::{CtVolume, Geometry, Pixels, Rescale},
     progress::Progress,
-    readers::read_slice,
+    readers::{SliceAddress, read_slice},
+    words::counted,
 };
 
 /// Reads the series in a folder as one volume, `[D, H, W]` with D from feet to head, H to the back and W to the left for a
@@ -47,20 +50,94 @@ pub fn read_scan(folder: &Path, scan: Option<usize>, rescale: Option<Rescale>) -
         None if n == 1 => 0,
         Some(at) if at < n => at,
         _ => {
-            let sizes: Vec<String> = index.scans.iter().map(|scan| scan.slices.len().to_string()).collect();
             return Err(IndexError::WhichScan {
                 found: n,
-                sizes: format!("with {} slices", sizes.join(", ")),
+                sizes: sizes(&index.scans),
                 path: folder.to_owned(),
             });
         }
     };
-    let scan = index.scans.swap_remove(at);
+    stacked(&index.scans.swap_remove(at), folder)
+}
+
+/// Reads the slices at these addresses, DICOM files or frames of them in any order, as one volume: as [`read_scan`] does, with
+/// the same checks.
+///
+/// # Errors
+///
+/// Slices of several scans, one that can't be part of a volume, and the errors of [`read_scan`].
+pub fn read_slices(paths: &[PathBuf]) -> Result<CtVolume, IndexError> {
+    let path = paths.first().cloned().unwrap_or_default();
     let no_volume = |reason: String| IndexError::NoVolume {
         reason,
-        path: folder.to_owned(),
+        path: path.clone(),
     };
-    let geometry = geometry(&scan).map_err(&no_volume)?;
+    // Frames of one file follow each other, so that it is looked into once.
+    let mut addresses = paths
+        .iter()
+        .map(|path| SliceAddress::parse(path))
+        .collect::<Result<Vec<_>, _>>()?;
+    addresses.sort_by(|a, b| (&a.file, &a.member, a.slice).cmp(&(&b.file, &b.member, b.slice)));
+    let stop = AtomicBool::new(false);
+    let mut look = Look::new(None, &stop);
+    let (mut slices, mut left_out) = (Vec::new(), Vec::new());
+    for frames in addresses.chunk_by(|a, b| (&a.file, &a.member) == (&b.file, &b.member)) {
+        let first = &frames[0];
+        look.rescale = first.rescale;
+        let file = SliceAddress {
+            slice: None,
+            ..first.clone()
+        };
+        let number = |address: &SliceAddress| address.slice.unwrap_or(0);
+        let mut seen = look.file(&file, 0);
+        // A file that is named without a frame is meant with all that it has.
+        if frames.iter().all(|frame| frame.slice.is_some())
+            && seen.left_out.iter().all(|left| left.address.slice.is_some())
+        {
+            let asked: BTreeSet<usize> = frames.iter().map(number).collect();
+            seen.slices.retain(|slice| asked.contains(&number(&slice.address)));
+            seen.left_out.retain(|left| asked.contains(&number(&left.address)));
+            let missing = asked.len().saturating_sub(seen.slices.len() + seen.left_out.len());
+            if missing > 0 {
+                let missing = counted(missing, "slice");
+                return Err(no_volume(format!(
+                    "{missing} asked for by `#slice=` that the file does not have"
+                )));
+            }
+        }
+        slices.extend(seen.slices);
+        left_out.extend(seen.left_out);
+    }
+    let mut scans = series::scans(slices, &mut left_out);
+    if !left_out.is_empty() {
+        return Err(no_volume(format!("of {} {}", paths.len(), reasons(&left_out))));
+    }
+    if scans.len() > 1 {
+        return Err(IndexError::SeveralScans {
+            found: scans.len(),
+            sizes: sizes(&scans),
+            path,
+        });
+    }
+    match scans.pop() {
+        Some(scan) => stacked(&scan, &path),
+        None => Err(no_volume("there are none".to_owned())),
+    }
+}
+
+/// How many slices each scan has, in words.
+fn sizes(scans: &[Scan]) -> String {
+    let sizes: Vec<String> = scans.iter().map(|scan| scan.slices.len().to_string()).collect();
+    format!("with {} slices", sizes.join(", "))
+}
+
+/// The slices of a scan, decoded and put on each other from the feet to the head.
+fn stacked(scan: &Scan, path: &Path) -> Result<CtVolume, IndexError> {
+    let no_volume = |reason: String| IndexError::NoVolume {
+        reason,
+        path: path.to_owned(),
+    };
+    let geometry = geometry(scan).map_err(&no_volume)?;
     let slices: Vec<&Slice> = scan.slices.iter().rev().map(|placed| &placed.slice).collect();
     let (rows, columns) = (slices[0].rows, slices[0].columns);
     let mut voxels = Array3::zeros((0, rows, columns));

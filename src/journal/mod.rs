@@ -2,10 +2,11 @@
 //!
 //! A run that was killed has written further than its last checkpoint. Both logs are told the step at which the run
 //! goes on, so that no step is there twice: [`MetricsLog::resume`] cuts its file back, [`Events::resume`] tells
-//! TensorBoard to drop what is orphaned.
+//! TensorBoard to drop what is orphaned. [`RunLog`] writes both.
 
 mod metrics;
 mod protobuf;
+mod run_log;
 mod sheet;
 mod tensorboard;
 
@@ -15,6 +16,7 @@ use crate::tables::WriteError;
 
 pub use self::{
     metrics::MetricsLog,
+    run_log::{RunLog, not_finite},
     sheet::{Frame, Sheet},
     tensorboard::Events,
 };

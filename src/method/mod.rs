@@ -18,7 +18,7 @@ pub use self::{
     lejepa::LeJepa,
     network::{BOTTOM, Discriminator, Generator},
     optimizer::{Adam, Schedule},
-    plateau::{Plateau, PlateauMetric, ThresholdMode},
+    plateau::{Heard, Plateau, PlateauMetric, PlateauState, ThresholdMode},
 };
 use crate::encoder::{Architecture, EncoderError};
 

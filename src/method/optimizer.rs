@@ -38,6 +38,17 @@ fn epsilon() -> f64 {
 }
 
 impl Adam {
+    /// The defaults at a learning rate; they are PyTorch's.
+    pub fn at(lr: f64) -> Self {
+        Self {
+            lr,
+            beta1: beta1(),
+            beta2: beta2(),
+            epsilon: epsilon(),
+            weight_decay: 0.0,
+        }
+    }
+
     pub(super) fn check(&self, field: &'static str) -> Result<(), MethodError> {
         let out = |found, expected| Err(MethodError::OutOfRange { field, found, expected });
         if !(self.lr > 0.0 && self.lr.is_finite()) {

@@ -21,12 +21,6 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Names of numbers that are not finite.
-    pub fn not_finite(numbers: &[(&'static str, f64)]) -> Vec<&'static str> {
-        let broken = numbers.iter().filter(|(_, value)| !value.is_finite());
-        broken.map(|(name, _)| *name).collect()
-    }
-
     /// Sentences that are to be said after this step; each is said once.
     pub fn hear(&mut self, numbers: &[(&'static str, f64)]) -> Vec<String> {
         let mut alarms = Vec::new();
@@ -109,13 +103,5 @@ mod tests {
             })
             .collect();
         assert_eq!(said.len(), 1, "{said:?}");
-    }
-
-    #[test]
-    fn what_is_not_finite_is_named() {
-        assert_eq!(
-            Alarms::not_finite(&[("a", 1.0), ("b", f64::NAN), ("c", f64::INFINITY)]),
-            ["b", "c"]
-        );
     }
 }

@@ -60,39 +60,9 @@ pub enum PretrainError {
         /// Patients of the sites that are trained on.
         patients: usize,
     },
-    /// A checkpoint of another recipe.
-    #[error(
-        "the checkpoint in the run folder is of another recipe: {keys} changed; put it back, or start anew with another \
-         `--run-dir` (or `--restart`, which removes the checkpoints): {path:?}"
-    )]
-    OtherRecipe {
-        /// The keys that differ, with both values.
-        keys: String,
-        /// The checkpoint.
-        path: PathBuf,
-    },
-    /// Other weights at the start than there were.
-    #[error(
-        "this training began from weights of SHA-256 {began}, and what the recipe names has {found} now: put the file back, or name \
-         the commit in the address; or start anew with another `--run-dir` or `--restart`: {path:?}"
-    )]
-    OtherStart {
-        /// SHA-256 of what is there.
-        found: String,
-        /// SHA-256 of what the training began from.
-        began: String,
-        /// The run folder.
-        path: PathBuf,
-    },
-    /// A checkpoint of other slices.
-    #[error(
-        "the checkpoint in the run folder was trained on other slices (a file of the cohort has changed, come or gone); put \
-         them back, or start anew with another `--run-dir` or `--restart`: {path:?}"
-    )]
-    OtherData {
-        /// The checkpoint.
-        path: PathBuf,
-    },
+    /// A checkpoint of another recipe, of other slices or of other weights at the start.
+    #[error(transparent)]
+    OtherTraining(#[from] crate::torch::train::OtherTraining),
     /// A loss or a weight that is no number.
     #[error(
         "step {step} gave numbers that are not finite ({what}): stopped; the last good checkpoint is of step {good}, and the \

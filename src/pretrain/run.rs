@@ -1,8 +1,6 @@
 //! The loop: steps, logs, looks, checkpoints, and the end.
 
 use std::{
-    collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,11 +16,11 @@ use super::{
     watch::{Look, sheet},
 };
 use crate::{
-    journal::{Events, MetricsLog},
+    journal::{RunLog, not_finite},
     progress::Progress,
-    recipe::{FetchedFrom, Pretrain},
-    study::{HeldFolder, hold_folder, pseudonymizer},
-    tables::{atomic_write, write_csv},
+    recipe::{FetchedFrom, Pretrain, write_resolved},
+    study::{HeldFolder, clear_folder, hold_folder, pseudonymizer},
+    tables::write_csv,
     torch::{
         self,
         device::DeviceChoice,
@@ -31,6 +29,9 @@ use crate::{
     },
     words::count,
 };
+
+/// What the number of slices a second is called.
+const RATE: &str = "images_per_s";
 
 /// How a training is run. None of it changes what comes out on one thread of a processor.
 #[derive(Debug, Clone)]
@@ -91,13 +92,8 @@ struct State {
     trainer: Trainer,
     checkpoints: Checkpoints,
     watch: Watch,
-    log: MetricsLog,
-    events: Events,
+    log: RunLog,
     alarms: Alarms,
-    /// Sums of numbers since the last line of the log.
-    sums: BTreeMap<&'static str, f64>,
-    summed: u64,
-    since: Instant,
     saved: u64,
     notes: Notes,
 }
@@ -131,15 +127,8 @@ impl Pretraining {
 
     /// The recipe with all its defaults, and who is trained on.
     fn write_facts(&self) -> Result<(), PretrainError> {
-        let text = toml::to_string(&self.recipe).expect("a recipe that was read can be written");
-        let head = format!(
-            "# The recipe of this run with all its defaults. Written by hounsfield {}.\n{}\n",
-            env!("CARGO_PKG_VERSION"),
-            self.fetched.iter().map(fetched_line).collect::<String>()
-        );
-        atomic_write(&self.folder.join("recipe.toml"), |file| {
-            file.write_all((head + &text).as_bytes())
-        })?;
+        let head: String = self.fetched.iter().map(FetchedFrom::line).collect();
+        write_resolved(&self.recipe, &head, &self.folder.join("recipe.toml"))?;
         let rows = &self.data.cohort.rows;
         let mut cells: Vec<(usize, &str, &str)> = Vec::new();
         cells.extend(self.data.training.iter().map(|row| (*row, "training", "")));
@@ -169,7 +158,10 @@ impl Pretraining {
         torch::init(options.threads);
         let device: DeviceChoice = options.device.parse()?;
         if options.restart {
-            self.clear()?;
+            clear_folder(
+                &self.folder,
+                &["checkpoints", "events", "sheets", "best", "encoder", "alarms"],
+            )?;
         }
         let mut state = self.start(device)?;
         // Not before it is sure that what is written is of this training.
@@ -198,20 +190,6 @@ impl Pretraining {
         })
     }
 
-    /// What lies in the folder of an earlier training, away with it.
-    fn clear(&self) -> Result<(), PretrainError> {
-        for name in ["checkpoints", "events", "sheets", "best", "encoder", "alarms"] {
-            let path = self.folder.join(name);
-            match std::fs::remove_dir_all(&path) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(PretrainError::Folder { source, path });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     fn start(&self, device: DeviceChoice) -> Result<State, PretrainError> {
         let recipe = &self.recipe;
         let config = TrainerConfig {
@@ -227,21 +205,20 @@ impl Pretraining {
         let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
         let watch = Watch::new(recipe, &self.data);
         let mut notes = Notes::default();
-        let (metrics, events) = (self.folder.join("metrics.jsonl"), self.folder.join("events"));
-        let (log, events) = match checkpoints.latest()? {
+        let log = match checkpoints.latest()? {
             Some(checkpoint) => {
-                self.check_same(&checkpoint.stamp, &checkpoint.path)?;
+                checkpoint.check_same(&self.recipe_value(), &self.data.sha256, "slices")?;
                 trainer.restore(&checkpoint)?;
                 notes = serde_json::from_value(checkpoint.stamp.notes.clone()).unwrap_or_default();
-                self.check_start(notes.started_from.as_deref(), &trainer)?;
+                checkpoint.check_start(notes.started_from.as_deref(), trainer.started_from())?;
                 let step = trainer.steps();
                 tracing::info!("goes on after step {step} of {}", recipe.train.steps);
-                (MetricsLog::resume(&metrics, step)?, Events::resume(&events, step)?)
+                RunLog::resume(&self.folder, RATE, step)?
             }
             None => {
                 notes.started_from = trainer.started_from().map(str::to_owned);
                 trainer.adapt(watch.standing.view())?;
-                (MetricsLog::create(&metrics)?, Events::create(&events)?)
+                RunLog::create(&self.folder, RATE)?
             }
         };
         Ok(State {
@@ -250,42 +227,9 @@ impl Pretraining {
             checkpoints,
             watch,
             log,
-            events,
             alarms: Alarms::default(),
-            sums: BTreeMap::new(),
-            summed: 0,
-            since: Instant::now(),
             notes,
         })
-    }
-
-    /// Refuses to go on where the weights at the start are others by now: a branch on the hub moves, a file is replaced. The card
-    /// would name weights that the training never saw.
-    fn check_start(&self, began: Option<&str>, trainer: &Trainer) -> Result<(), PretrainError> {
-        match (began, trainer.started_from()) {
-            (Some(began), Some(found)) if began != found => Err(PretrainError::OtherStart {
-                found: found.to_owned(),
-                began: began.to_owned(),
-                path: self.folder.clone(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses a checkpoint of another training, naming what differs.
-    fn check_same(&self, stamp: &Stamp, path: &Path) -> Result<(), PretrainError> {
-        let mut keys = Vec::new();
-        differences("", &stamp.recipe, &self.recipe_value(), &mut keys);
-        if !keys.is_empty() {
-            return Err(PretrainError::OtherRecipe {
-                keys: keys.join(", "),
-                path: path.to_owned(),
-            });
-        }
-        match stamp.data == self.data.sha256 {
-            true => Ok(()),
-            false => Err(PretrainError::OtherData { path: path.to_owned() }),
-        }
     }
 
     fn recipe_value(&self) -> serde_json::Value {
@@ -331,12 +275,14 @@ impl Pretraining {
             let step = state.trainer.steps();
             self.check_finite(state, &numbers, &batches)?;
             for alarm in state.alarms.hear(&numbers) {
-                tracing::warn!("step {step}: {alarm}");
-                state.events.text(step, "alarm", &alarm)?;
+                state.log.alarm(step, &alarm)?;
             }
             progress.note(&shown(&numbers));
             progress.tick(images as u64);
-            self.log(state, &numbers, due(step, recipe.watch.log_every))?;
+            state.log.hear(&numbers, recipe.images_per_step());
+            if due(step, recipe.watch.log_every) {
+                state.log.write_means(step, step * recipe.images_per_step())?;
+            }
             let last = step == recipe.train.steps;
             let sheets = due(step, recipe.watch.sheets_every) || (last && recipe.watch.sheets_every > 0);
             let look = due(step, recipe.watch.evaluate_every) || (last && recipe.watch.evaluate_every > 0);
@@ -365,7 +311,7 @@ impl Pretraining {
         numbers: &[(&'static str, f64)],
         batches: &[ndarray::Array4<f32>],
     ) -> Result<(), PretrainError> {
-        let broken = Alarms::not_finite(numbers);
+        let broken = not_finite(numbers);
         if broken.is_empty() {
             return Ok(());
         }
@@ -392,52 +338,6 @@ impl Pretraining {
         })
     }
 
-    /// Sums numbers up, and writes their means where a line is due.
-    fn log(&self, state: &mut State, numbers: &[(&'static str, f64)], due: bool) -> Result<(), PretrainError> {
-        for (name, value) in numbers {
-            *state.sums.entry(name).or_default() += value;
-        }
-        state.summed += 1;
-        if !due {
-            return Ok(());
-        }
-        let step = state.trainer.steps();
-        let per_step = self.recipe.images_per_step();
-        let of = state.summed as f64;
-        let mut means: Vec<(&'static str, f64)> = numbers
-            .iter()
-            .map(|(name, value)| {
-                // A learning rate is what the optimiser took last, not a mean.
-                let mean = if name.starts_with("lr_") {
-                    *value
-                } else {
-                    state.sums[name] / of
-                };
-                (*name, mean)
-            })
-            .collect();
-        let seconds = state.since.elapsed().as_secs_f64();
-        means.push(("images_per_s", of * per_step as f64 / seconds.max(1e-9)));
-        self.write(state, step, &means, "train")?;
-        (state.sums, state.summed, state.since) = (BTreeMap::new(), 0, Instant::now());
-        Ok(())
-    }
-
-    fn write(
-        &self,
-        state: &mut State,
-        step: u64,
-        numbers: &[(&'static str, f64)],
-        group: &str,
-    ) -> Result<(), PretrainError> {
-        let per_step = self.recipe.images_per_step();
-        state.log.append(step, step * per_step, numbers.iter().copied())?;
-        for (name, value) in numbers {
-            state.events.scalar(step, &format!("{group}/{name}"), *value)?;
-        }
-        Ok(())
-    }
-
     /// Sheets and a look where they are due; whether the training is to end.
     fn look(&self, state: &mut State, sheets: bool, look: bool) -> Result<bool, PretrainError> {
         if !sheets && !look {
@@ -452,20 +352,21 @@ impl Pretraining {
                 source,
                 path: folder.clone(),
             })?;
-            state.watch.sheets(&product, &folder, step, &mut state.events)?;
+            state.watch.sheets(&product, &folder, step, state.log.events())?;
         }
         let mut ended = false;
         if look {
             let found = state.watch.look(&product, self.recipe.watch.features)?;
             if !found.is_empty() {
                 tracing::info!("step {step}: {}", shown(&found));
-                self.write(state, step, &found, "look")?;
+                let seen = step * self.recipe.images_per_step();
+                state.log.write(step, seen, &found, "look")?;
             }
             ended = self.choose(state, &product, &found)?;
             state.trainer.adapt(state.watch.standing.view())?;
         }
         // Looks are no training: the rate in the log leaves them out.
-        state.since += started.elapsed();
+        state.log.pause(started.elapsed());
         Ok(ended)
     }
 
@@ -545,53 +446,4 @@ fn shown(numbers: &[(&'static str, f64)]) -> String {
         .filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
     let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
     words.join("  ")
-}
-
-/// Paths of keys whose values differ, with both.
-fn differences(at: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
-    use serde_json::Value::Object;
-    if let (Object(old), Object(new)) = (old, new) {
-        let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for key in keys {
-            let at = if at.is_empty() {
-                key.clone()
-            } else {
-                format!("{at}.{key}")
-            };
-            let null = serde_json::Value::Null;
-            differences(&at, old.get(key).unwrap_or(&null), new.get(key).unwrap_or(&null), found);
-        }
-    } else if old != new {
-        found.push(format!("`{at}` (was {old}, is {new})"));
-    }
-}
-
-/// What an address of the recipe was when this run began.
-fn fetched_line(from: &FetchedFrom) -> String {
-    let files = from.sha256.iter();
-    let files: Vec<String> = files
-        .map(|(name, hash)| format!("{name} with SHA-256 {hash}"))
-        .collect();
-    format!(
-        "# {} was at commit {}: {}\n",
-        from.address,
-        from.commit,
-        files.join(", ")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_changed_recipe_is_told_by_its_keys() {
-        let (old, new) = (
-            serde_json::json!({"train": {"steps": 10, "batch": 4}, "seed": 0}),
-            serde_json::json!({"train": {"steps": 20, "batch": 4}, "seed": 0, "augment": 1}),
-        );
-        let mut keys = Vec::new();
-        differences("", &old, &new, &mut keys);
-        assert_eq!(keys, ["`augment` (was null, is 1)", "`train.steps` (was 10, is 20)"]);
-    }
 }

@@ -40,8 +40,8 @@ pub struct Listed {
     pub label: Option<String>,
 }
 
-/// For each site some rows, of as many patients as can be.
-pub(super) fn rows(cohort: &Cohort, per_site: usize, seed: u64) -> Vec<(String, Vec<usize>)> {
+/// For each site some rows of a cohort, of as many patients as can be. Sites stand in the order of their names.
+pub fn rows_by_site(cohort: &Cohort, per_site: usize, seed: u64) -> Vec<(String, Vec<usize>)> {
     let mut sites = BTreeMap::<&str, Vec<usize>>::new();
     for (row, site) in cohort.rows.site.iter().enumerate() {
         sites.entry(site.as_deref().unwrap_or(NO_SITE)).or_default().push(row);

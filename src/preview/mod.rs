@@ -7,22 +7,18 @@ mod draw;
 mod page;
 mod read;
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use self::{
     counts::{Scale, ValueCounts},
-    draw::Site,
+    draw::{Site, rows_by_site},
     read::Shown,
 };
 use crate::{
     cohort::Cohort,
     journal::JournalError,
     progress::Progress,
-    report::{explanation_page, picture_file},
-    tables::{WriteError, atomic_write, write_csv},
+    tables::{WriteError, write_csv},
     transforms::Preprocess,
 };
 
@@ -106,7 +102,7 @@ impl Preview {
                 return Err(PreviewError::Zero { field });
             }
         }
-        let drawn = draw::rows(cohort, plan.per_site, plan.seed);
+        let drawn = rows_by_site(cohort, plan.per_site, plan.seed);
         let n = drawn.iter().map(|(_, rows)| rows.len()).sum::<usize>();
         let progress = Progress::new("preview", "slices read", n as u64);
         let sites: Result<Vec<Site>, _> = drawn
@@ -146,16 +142,7 @@ impl Preview {
             source,
             path: folder.to_owned(),
         })?;
-        let page = page::page(&self.plan, &self.sites);
-        let mut files = vec![(FILE.to_owned(), explanation_page(&page).into_bytes())];
-        let figures = page.sections.iter().flat_map(|section| &section.figures);
-        files.extend(figures.map(|figure| (figure.file.clone(), picture_file(&figure.picture))));
-        let mut paths = Vec::new();
-        for (name, content) in files {
-            let path = folder.join(name);
-            atomic_write(&path, |file| file.write_all(&content))?;
-            paths.push(path);
-        }
+        let mut paths = page::page(&self.plan, &self.sites).write(folder, FILE)?;
         let path = folder.join(SLICES);
         write_csv(&path, &page::list_header(), page::list(&self.sites))?;
         paths.push(path);

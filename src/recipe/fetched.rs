@@ -53,6 +53,15 @@ impl FetchedFrom {
         Self::new(key, address, card.commit.clone(), &card.files)
     }
 
+    /// What the address was when a run began, as a line.
+    pub fn line(&self) -> String {
+        let files = self.sha256.iter();
+        let files: Vec<String> = files
+            .map(|(name, hash)| format!("{name} with SHA-256 {hash}"))
+            .collect();
+        format!("{} was at commit {}: {}\n", self.address, self.commit, files.join(", "))
+    }
+
     fn new(key: &'static str, address: &Address, commit: String, files: &[Fetched]) -> Self {
         let hash = |file: &Fetched| (file.name.clone(), file.sha256.clone());
         Self {

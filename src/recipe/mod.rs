@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -20,7 +21,7 @@ use crate::{
     heads::{HeadConfig, Tuning},
     hub::HubError,
     stats::Bootstrap,
-    tables::TableError,
+    tables::{TableError, WriteError, atomic_write},
     transforms::Preprocess,
 };
 
@@ -354,6 +355,19 @@ fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]
     })
 }
 
+/// Writes the recipe of a run with all its defaults; lines of `head` become comments above it.
+///
+/// # Errors
+///
+/// A folder that can't be written to.
+pub fn write_resolved(recipe: &impl Serialize, head: &str, path: &Path) -> Result<(), WriteError> {
+    let text = toml::to_string(recipe).expect("a recipe that was read can be written");
+    let version = env!("CARGO_PKG_VERSION");
+    let mut comments = format!("# The recipe of this run with all its defaults. Written by hounsfield {version}.\n");
+    comments.extend(head.lines().map(|line| format!("# {line}\n")));
+    atomic_write(path, |file| write!(file, "{comments}\n{text}"))
+}
+
 impl Study {
     /// Reads a recipe and applies overrides such as `probe.unit=slice`.
     ///
@@ -565,7 +579,7 @@ impl Study {
 
 impl CohortSection {
     /// The meaning of the table's columns, with the column of a split that came with the data.
-    fn columns(&self, split: Option<String>) -> Columns {
+    pub fn columns(&self, split: Option<String>) -> Columns {
         Columns {
             path: self.path.clone(),
             patient: self.patient.clone(),

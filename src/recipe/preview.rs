@@ -103,15 +103,7 @@ impl Preview {
         })?;
         let table = read_table(path)?;
         let cohort = &mut settings.cohort;
-        for (column, names) in [
-            (&mut cohort.path, PATHS),
-            (&mut cohort.patient, PATIENTS),
-            (&mut cohort.scan, SCANS),
-            (&mut cohort.site, SITES),
-            (&mut cohort.label, LABELS),
-        ] {
-            *column = column.take().or_else(|| usual(&table, names));
-        }
+        cohort.take_usual(&table);
         for (key, column, names) in [
             ("cohort.path", &cohort.path, PATHS),
             ("cohort.patient", &cohort.patient, PATIENTS),
@@ -131,6 +123,21 @@ impl Preview {
             preprocess: settings.preprocess,
             size: SIZE,
         })
+    }
+}
+
+impl CohortSection {
+    /// Where no column is named, takes the one that the table has under a usual name, e.g. `patient_id` or `patient`.
+    pub fn take_usual(&mut self, table: &TextTable) {
+        for (column, names) in [
+            (&mut self.path, PATHS),
+            (&mut self.patient, PATIENTS),
+            (&mut self.scan, SCANS),
+            (&mut self.site, SITES),
+            (&mut self.label, LABELS),
+        ] {
+            *column = column.take().or_else(|| usual(table, names));
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootstrapSection, CohortSection, RecipeError, read_recipe};
+use super::{BootstrapSection, CohortSection, FetchedFrom, RecipeError, read_recipe, read_text};
 use crate::{
     baseline::BaselineConfig,
-    cohort::SplitPlan,
+    cohort::{Columns, SplitPlan, SplitUnit},
+    encoder::Weights,
     eval::{AssessPlan, ThresholdRule, Unit},
     method::{Plateau, Precision},
     stats::Pooling,
@@ -214,6 +215,269 @@ impl TrainVolume {
     ///
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
-        read_recipe(path, overrides)
+        let recipe: Self = read_recipe(path, overrides)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// Whether a file is a recipe of this kind: no other has a `network`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecipeError::Read`].
+    pub fn is_told_by(path: &Path) -> Result<bool, RecipeError> {
+        let keys = toml::from_str::<toml::Table>(&read_text(path)?);
+        Ok(keys.is_ok_and(|keys| keys.contains_key("network")))
+    }
+
+    /// The meaning of the cohort table's columns.
+    pub fn columns(&self) -> Columns {
+        self.cohort.columns(self.split.column().map(str::to_owned))
+    }
+
+    /// The file of weights that the trunk of COVNet starts from, in the recipe's folder or from the hub; `None` for random ones.
+    ///
+    /// # Errors
+    ///
+    /// An address on the hub that can't be fetched.
+    pub fn start(&self, folder: &Path) -> Result<(Option<PathBuf>, Option<FetchedFrom>), RecipeError> {
+        let BaselineConfig::CovNet(network) = &self.network else {
+            return Ok((None, None));
+        };
+        let Weights::File(path) = network.trunk.weights() else {
+            return Ok((None, None));
+        };
+        Ok(
+            match FetchedFrom::file("network.trunk.weights", network.trunk.kind(), path)? {
+                Some((file, from)) => (Some(file), Some(from)),
+                None => (Some(folder.join(path)), None),
+            },
+        )
+    }
+
+    /// Whether the settings make a training.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that does not fit, with what would.
+    pub fn check(&self) -> Result<(), RecipeError> {
+        self.check_cohort()?;
+        self.check_split()?;
+        let words = |error: &dyn std::fmt::Display, key: &str| RecipeError::Inconsistent {
+            what: format!("`{key}`: {error}"),
+        };
+        self.input.check().map_err(|error| words(&error, "input"))?;
+        self.network
+            .check(self.input.size)
+            .map_err(|error| words(&error, "network"))?;
+        self.augment.check().map_err(|error| words(&error, "augment"))?;
+        self.check_numbers()
+    }
+
+    fn check_cohort(&self) -> Result<(), RecipeError> {
+        let cohort = &self.cohort;
+        for (key, there) in [
+            ("table", cohort.table.is_some()),
+            ("path", cohort.path.is_some()),
+            ("patient", cohort.patient.is_some()),
+            ("label", cohort.label.is_some()),
+            ("positive", cohort.positive.is_some()),
+        ] {
+            if !there {
+                return refuse(format!(
+                    "`cohort.{key}` is missing: a classifier of scans needs a table with columns of paths, patients and labels, and \
+                     the label that it is to find"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_split(&self) -> Result<(), RecipeError> {
+        if self.split.unit() != SplitUnit::Patient {
+            return refuse(
+                "`split.unit` is not `patient`: scans of one patient on both sides would be known by heart; leave it out".to_owned(),
+            );
+        }
+        match &self.split {
+            SplitPlan::Folds { .. } | SplitPlan::NestedCv { .. } => refuse(
+                "`split.kind` has folds, and a classifier of scans is trained once: use `holdout` or `column`, with a validation set; \
+                 for folds write one column of sets each and train as often"
+                    .to_owned(),
+            ),
+            SplitPlan::Holdout { fractions, .. } if fractions.validation <= 0.0 => refuse(
+                "`split.fractions.validation` is 0: the learning rate, the best epoch and the threshold are chosen on a validation set"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_numbers(&self) -> Result<(), RecipeError> {
+        let (train, evaluate) = (&self.train, &self.evaluate);
+        for (key, value) in [
+            ("train.epochs", Some(train.epochs)),
+            ("train.batch", Some(train.batch)),
+            ("train.part", train.part),
+            ("train.memory_mb", train.memory_mb),
+            ("checkpoint.every", usize::try_from(self.checkpoint.every).ok()),
+            ("checkpoint.keep", Some(self.checkpoint.keep)),
+            ("evaluate.bootstrap.resamples", Some(evaluate.bootstrap.resamples)),
+            ("maps.cube", self.maps.cube),
+        ] {
+            if value == Some(0) {
+                return refuse(format!("`{key}` is 0, at least 1 is needed"));
+            }
+        }
+        if let Some(part) = train.part.filter(|part| *part > train.batch) {
+            return refuse(format!(
+                "`train.part` is {part}, at most the {} scans of `train.batch` pass together",
+                train.batch
+            ));
+        }
+        let above_0 = |value: f64| value > 0.0 && value.is_finite();
+        let not_below_0 = |value: f64| value >= 0.0 && value.is_finite();
+        let weights = match train.class_weights {
+            ClassWeights::Given(weights) => weights,
+            _ => [1.0; 2],
+        };
+        let share = |value: f64| above_0(value) && value <= 1.0;
+        for (key, value, sound, expected) in [
+            ("train.lr", train.lr, above_0(train.lr), "a number above 0"),
+            (
+                "train.weight_decay",
+                train.weight_decay,
+                not_below_0(train.weight_decay) && train.weight_decay * train.lr < 1.0,
+                "0 or more, below 1 / lr",
+            ),
+            ("train.clip", train.clip, not_below_0(train.clip), "0 or more"),
+            (
+                "train.class_weights",
+                weights[0],
+                above_0(weights[0]),
+                "two numbers above 0",
+            ),
+            (
+                "train.class_weights",
+                weights[1],
+                above_0(weights[1]),
+                "two numbers above 0",
+            ),
+            (
+                "evaluate.sensitivity",
+                evaluate.sensitivity,
+                share(evaluate.sensitivity),
+                "a number above 0, at most 1",
+            ),
+            (
+                "evaluate.prevalence",
+                evaluate.prevalence.unwrap_or(0.5),
+                evaluate.prevalence.is_none_or(|value| value > 0.0 && value < 1.0),
+                "a number above 0 and below 1",
+            ),
+            (
+                "evaluate.bootstrap.level",
+                evaluate.bootstrap.level,
+                evaluate.bootstrap.level > 0.0 && evaluate.bootstrap.level < 1.0,
+                "a number above 0 and below 1",
+            ),
+        ] {
+            if !sound {
+                return refuse(format!("`{key}` is {value}, expected {expected}"));
+            }
+        }
+        if let Some((key, value, expected)) = self.plateau.out_of_range() {
+            return refuse(format!("`{key}` is {value}, expected {expected}"));
+        }
+        match evaluate.unit {
+            Unit::Slice => {
+                refuse("`evaluate.unit` is `slice`, and a scan has one score: `patient` or `scan`".to_owned())
+            }
+            Unit::Scan | Unit::Patient => Ok(()),
+        }
+    }
+}
+
+fn refuse(what: String) -> Result<(), RecipeError> {
+    Err(RecipeError::Inconsistent { what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIPE: &str = r#"
+[cohort]
+table = "scans.csv"
+path = "path"
+patient = "patient_id"
+label = "label"
+positive = "covid"
+
+[split]
+kind = "holdout"
+fractions = { train = 0.6, validation = 0.2, test = 0.2 }
+
+[network]
+kind = "pu-a"
+"#;
+
+    fn loaded(overrides: &[&str]) -> Result<TrainVolume, RecipeError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("recipe.toml");
+        std::fs::write(&path, RECIPE).unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|text| (*text).to_owned()).collect();
+        TrainVolume::load(&path, &overrides)
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_paper() {
+        let recipe = loaded(&[]).unwrap();
+        assert_eq!((recipe.input.size, recipe.input.spacing), ([256; 3], 1.5));
+        assert_eq!((recipe.train.lr, recipe.train.batch), (1e-3, 8));
+        assert_eq!(
+            (recipe.plateau.factor, recipe.plateau.patience, recipe.plateau.stop),
+            (0.2, 3, 10)
+        );
+        let text = toml::to_string(&recipe).unwrap();
+        assert_eq!(
+            toml::from_str::<TrainVolume>(&text).unwrap(),
+            recipe,
+            "what was written is read back"
+        );
+    }
+
+    #[test]
+    fn shipped_recipes_can_be_followed() {
+        for name in ["pu2020", "phantoms"] {
+            let path = format!("{}/pretrained/volumes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            TrainVolume::load(Path::new(&path), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_refused_by_its_key() {
+        for (given, said) in [
+            ("train.epochs=0", "`train.epochs` is 0"),
+            ("train.part=9", "`train.part` is 9"),
+            ("train.lr=0", "`train.lr` is 0"),
+            ("train.class_weights=[1.0, -1.0]", "`train.class_weights` is -1"),
+            ("plateau.factor=1.0", "`plateau.factor` is 1"),
+            ("plateau.min_lr=-1.0", "`plateau.min_lr` is -1"),
+            ("evaluate.unit=slice", "`evaluate.unit` is `slice`"),
+            ("evaluate.sensitivity=98", "`evaluate.sensitivity` is 98"),
+            ("split={ kind = 'folds', k = 5 }", "use `holdout` or `column`"),
+            ("split.unit=slice", "`split.unit` is not `patient`"),
+            (
+                "split.fractions={ train = 0.8, test = 0.2 }",
+                "`split.fractions.validation` is 0",
+            ),
+            ("checkpoint.keep=0", "`checkpoint.keep` is 0"),
+            ("input.size=[4, 64, 64]", "`input`"),
+            ("network.filters=[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]", "`network`"),
+        ] {
+            let error = loaded(&[given]).expect_err(given).to_string();
+            assert!(error.contains(said), "{given}: {error}");
+        }
     }
 }

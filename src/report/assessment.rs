@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde::Serialize;
 
-use super::{Grid, wrap};
+use super::{Grid, mark, wrap};
 use crate::{
     eval::{AssessPlan, Assessment, Measure, ScoreTable, Unit},
     tables::{WriteError, atomic_write, write_csv},
@@ -129,7 +129,7 @@ impl<'a> AssessmentReport<'a> {
         let all = || {
             self.assessments.iter().map(|one| {
                 let group = one.group.as_ref().map(|[name, value]| format!("{name}={value}"));
-                (one, vec![one.head.clone(), one.set.clone(), group.unwrap_or_default()])
+                (one, vec![marked(one), one.set.clone(), group.unwrap_or_default()])
             })
         };
         let text = |value: f64| value.to_string();
@@ -236,6 +236,11 @@ pub(super) fn warnings<'a>(all: impl Iterator<Item = &'a String>) -> String {
         .collect()
 }
 
+/// The score's name, with a mark where its training did not converge.
+fn marked(one: &Assessment) -> String {
+    mark(&one.head, one.not_converged.is_some())
+}
+
 fn size(one: &Assessment) -> String {
     let Some(row) = one.measures.first().map(|measure| &measure.row) else {
         return String::new();
@@ -266,7 +271,7 @@ fn overview(all: &[&Assessment]) -> String {
     let mut grid = Grid::new(&["score", "AUC", "sensitivity", "specificity"]);
     for one in all {
         let cells = ["auc", "sensitivity", "specificity"].map(|metric| estimate(one, metric));
-        grid.row([vec![one.head.clone()], cells.to_vec()].concat());
+        grid.row([vec![marked(one)], cells.to_vec()].concat());
     }
     let cuts = names(all.iter().map(|one| one.cut.as_str()));
     let cut = match cuts[..] {
@@ -280,7 +285,7 @@ fn overview(all: &[&Assessment]) -> String {
 }
 
 fn detail(one: &Assessment, plan: &AssessPlan) -> String {
-    let title = format!("{} on {}: {}", one.head, one.set, size(one));
+    let title = format!("{} on {}: {}", marked(one), one.set, size(one));
     let mut text = format!("\n{}", lines(&title, "", "  "));
     text += &lines(
         &format!("sensitivity, specificity, accuracy, PPV and NPV at: {}", one.cut),
@@ -356,7 +361,7 @@ fn groups(of_set: &[&Assessment]) -> String {
         for (one, [_, value]) in grouped().filter(|(_, [name, _])| name == column) {
             let [positives, negatives] = one.class_patients;
             let cells = ["auc", "sensitivity", "specificity"].map(|metric| estimate(one, metric));
-            let first = vec![value.clone(), one.head.clone(), format!("{positives}/{negatives}")];
+            let first = vec![value.clone(), marked(one), format!("{positives}/{negatives}")];
             grid.row([first, cells.to_vec()].concat());
         }
         text += &format!(

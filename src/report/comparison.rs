@@ -81,7 +81,9 @@ impl<'a> ComparisonReport<'a> {
             for (name, auc) in &set.auc {
                 grid.row([name.clone(), format!("{auc:.4}")]);
             }
-            text += &grid.render();
+            if !grid.is_empty() {
+                text += &grid.render();
+            }
             text += &format!(
                 "\n{}",
                 lines(&format!("family of comparisons on this set, {}", set.family), "", "  ")
@@ -124,6 +126,21 @@ impl<'a> ComparisonReport<'a> {
                     let cells = cells.into_iter().enumerate().filter(|(at, _)| shown(*at));
                     grid.row(cells.map(|(_, cell)| cell));
                 }
+            }
+            for one in &set.not_compared {
+                let cells = [
+                    &one.first,
+                    &one.second,
+                    "not converged",
+                    "not compared",
+                    "none",
+                    "none",
+                    "none",
+                    "none",
+                ];
+                let cells = cells.into_iter().enumerate().filter(|(at, _)| shown(*at));
+                grid.row(cells.map(|(_, cell)| cell));
+                notes.insert(one.why.clone());
             }
             text += &grid.render();
             text.extend(notes.iter().map(|note| lines(note, "  ", "    ")));

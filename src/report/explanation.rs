@@ -1,4 +1,13 @@
-//! A page of pictures, as plain data: figures and tables, section by section. What features look like, or slices.
+//! A page of pictures, as plain data: figures and tables, section by section. What features look like, or slices, or where a
+//! classifier of scans looks.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use super::{explanation_page, picture_file};
+use crate::tables::{WriteError, atomic_write};
 
 /// Everything that the page of `hounsfield explain` or of `hounsfield preview` says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +24,26 @@ pub struct Explanation {
     pub notes: Vec<String>,
     /// One section an idea and table of features.
     pub sections: Vec<ExplanationSection>,
+}
+
+impl Explanation {
+    /// Writes the page under its name and its figures beside it; gives the files, the page first.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can't be written to.
+    pub fn write(&self, folder: &Path, page: &str) -> Result<Vec<PathBuf>, WriteError> {
+        let mut files = vec![(page, explanation_page(self).into_bytes())];
+        let figures = self.sections.iter().flat_map(|section| &section.figures);
+        files.extend(figures.map(|figure| (figure.file.as_str(), picture_file(&figure.picture))));
+        let mut paths = Vec::new();
+        for (name, content) in files {
+            let path = folder.join(name);
+            atomic_write(&path, |file| file.write_all(&content))?;
+            paths.push(path);
+        }
+        Ok(paths)
+    }
 }
 
 /// Figures that belong together.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{AuditReport, HeadComparisons, ReportFormat, StudyReport};
-use crate::eval::{Measure, NullAuc, RepeatedAuc, ResultRow};
+use super::{AuditReport, HeadComparisons, NotConverged, ReportFormat, StudyReport};
+use crate::eval::{LowRiskSubset, Measure, NullAuc, RepeatedAuc, ResultRow};
 
 /// The format of `results.json`.
 pub struct Json;
@@ -16,6 +16,8 @@ struct Results<'a> {
     schema: u32,
     positive: &'a str,
     negative: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    not_converged: &'a [NotConverged],
     results: &'a [ResultRow],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     repeats: &'a [RepeatedAuc],
@@ -27,6 +29,8 @@ struct Results<'a> {
     measures: Vec<&'a Measure>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     comparisons: &'a [HeadComparisons],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    low_risk: &'a [LowRiskSubset],
     warnings: &'a [String],
     banners: &'a [String],
 }
@@ -45,6 +49,7 @@ impl ReportFormat for Json {
             schema: SCHEMA,
             positive: &report.positive,
             negative: &report.negative,
+            not_converged: &report.not_converged,
             results: &report.results,
             repeats: &report.repeats,
             nulls: &report.nulls,
@@ -55,6 +60,7 @@ impl ReportFormat for Json {
                 .flat_map(|one| &one.assessment.measures)
                 .collect(),
             comparisons: &report.comparisons,
+            low_risk: &report.low_risk,
             warnings: &report.warnings,
             banners: &report.banners,
         };

@@ -3,6 +3,7 @@
 use super::{
     ReportFormat, StudyReport,
     audit::{COLUMNS, WORDS},
+    low_risk,
     measured::{COMPARED_WORDS, compared, measured, measured_words},
     panel::{
         NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
@@ -47,7 +48,7 @@ impl ReportFormat for Markdown {
             page += "| features | head | AUC | sensitivity | specificity | accuracy |\n|---|---|---|---|---|---|\n";
             for line in &panel.lines {
                 let metrics = line.metrics.map(estimate).join(" | ");
-                page += &format!("| {} | {} | {metrics} |\n", escape(line.features), escape(line.head));
+                page += &format!("| {} | {} | {metrics} |\n", escape(line.features), escape(&line.label));
             }
             page.push('\n');
         }
@@ -58,15 +59,15 @@ impl ReportFormat for Markdown {
             page += &table("Permuted labels", &words, NULL_COLUMNS, null_lines(report));
         }
         page += &measures(report);
+        if let Some(words) = low_risk::words(report) {
+            page += &table("Low risk", &escape(&words), low_risk::COLUMNS, low_risk::lines(report));
+        }
         if let Some(file) = &report.explanation {
-            page += &format!(
-                "Maps of the features, neighbours of slices and what else explains them: {}\n\n",
-                escape(file)
-            );
+            page += &format!("{}: {}\n\n", report.explanation_words(), escape(file));
         }
         page += "## How it was run\n\n";
         for chosen in &report.thresholds {
-            let (features, head) = (escape(&chosen.features), escape(&chosen.head));
+            let (features, head) = (escape(&chosen.features), escape(&report.label(&chosen.head)));
             page += &format!(
                 "- threshold of {head} on {features}: {}\n",
                 escape(&chosen.threshold.to_string())
@@ -120,7 +121,7 @@ fn measures(report: &StudyReport) -> String {
         let rows = one
             .lines
             .into_iter()
-            .map(|line| [vec![line.features.to_owned(), line.head.to_owned()], line.cells].concat());
+            .map(|line| [vec![line.features.to_owned(), line.head], line.cells].concat());
         all += &noted(&columns, rows, &one.notes);
     }
     for (at, one) in compared(report).into_iter().enumerate() {
@@ -143,21 +144,34 @@ fn cohort(report: &StudyReport) -> String {
     if report.cohort.is_empty() {
         return String::new();
     }
+    // A scan is a row of its own, or has rows of slices.
+    let (rows, rule) = match report.whole_scans {
+        true => ("scans", "|---|---|---|---|---|---|---|"),
+        false => ("scans | slices", "|---|---|---|---|---|---|---|---|"),
+    };
     let mut table =
-        "## Cohort\n\n| set | sites | patients | positive | negative | scans | slices | failed |\n".to_owned();
-    table += "|---|---|---|---|---|---|---|---|\n";
+        format!("## Cohort\n\n| set | sites | patients | positive | negative | {rows} | failed |\n{rule}\n");
     for row in &report.cohort {
         let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
         table += &format!(
-            "| {set} | {sites} | {} | {} | {} | {} | {} | {} |\n",
-            row.patients, row.positive_patients, row.negative_patients, row.scans, row.slices, row.failed_slices
+            "| {set} | {sites} | {} | {} | {} | {} | {} |\n",
+            row.patients,
+            row.positive_patients,
+            row.negative_patients,
+            match report.whole_scans {
+                true => row.slices.to_string(),
+                false => format!("{} | {}", row.scans, row.slices),
+            },
+            row.failed_slices
         );
     }
     for excluded in &report.exclusions {
         let reason = escape(&excluded.reason);
         table += &format!(
-            "\nLeft out: {reason}: {} patients, {} slices\n",
-            excluded.patients, excluded.slices
+            "\nLeft out: {reason}: {} patients, {} {}s\n",
+            excluded.patients,
+            excluded.slices,
+            report.row_word()
         );
     }
     table + "\n"

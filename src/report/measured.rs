@@ -20,7 +20,8 @@ pub(super) struct Measured<'a> {
 /// One head.
 pub(super) struct MeasuredLine<'a> {
     pub features: &'a str,
-    pub head: &'a str,
+    /// With a mark where its training did not converge.
+    pub head: String,
     pub cells: Vec<String>,
 }
 
@@ -129,7 +130,7 @@ pub(super) fn measured(report: &StudyReport) -> Vec<Measured<'_>> {
                 .zip(cells)
                 .map(|(one, cells)| MeasuredLine {
                     features: &one.features,
-                    head: &one.assessment.head,
+                    head: report.label(&one.assessment.head),
                     cells,
                 })
                 .collect(),
@@ -157,9 +158,12 @@ pub(super) fn measured_words(report: &StudyReport) -> Vec<String> {
             .map(|one| one.assessment.head.as_str()),
     );
     if !bare.is_empty() {
+        let way_out = match report.whole_scans {
+            true => "",
+            false => "; probe.calibration = \"platt\" makes probabilities of scores",
+        };
         words.push(format!(
-            "Scores of {} are no probabilities, hence have no Brier score, no calibration and no decision curve; \
-             probe.calibration = \"platt\" makes probabilities of scores.",
+            "Scores of {} are no probabilities, hence have no Brier score, no calibration and no decision curve{way_out}.",
             bare.join(", ")
         ));
     }
@@ -227,7 +231,20 @@ fn of_one(one: &HeadComparisons) -> Compared<'_> {
             p(theory.and_then(|test| test.p_bonferroni)),
         ]
     });
-    let lines = lines.collect();
+    let mut lines: Vec<[String; 6]> = lines.collect();
+    for pair in &found.not_compared {
+        let names = format!("{} - {}", pair.first, pair.second);
+        notes.add("not compared", Some(&pair.why), names.clone());
+        let none = || "none".to_owned();
+        lines.push([
+            names,
+            "not converged: not compared".to_owned(),
+            none(),
+            none(),
+            none(),
+            none(),
+        ]);
+    }
     Compared {
         set: &found.set,
         features: &one.features,

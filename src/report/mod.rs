@@ -7,6 +7,7 @@ mod explanation;
 mod grid;
 mod html;
 mod json;
+mod low_risk;
 mod markdown;
 mod measured;
 mod panel;
@@ -27,7 +28,9 @@ pub use self::{
     reader_tables::reader_tables,
     terminal::terminal_table,
 };
-use crate::eval::{Assessment, Comparisons, Evaluation, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold};
+use crate::eval::{
+    Assessment, Comparisons, Evaluation, LowRiskSubset, NullAuc, RepeatedAuc, ResultRow, RocCurve, Threshold,
+};
 
 /// Writes a report in one format.
 pub trait ReportFormat: Sync {
@@ -51,6 +54,17 @@ pub const LEAKAGE: &str = "LEAKAGE: slices of one patient, or one image twice, a
 pub const UNTRAINED: &str = "UNTRAINED ENCODER: its weights are random. These figures test the programs, or show what \
                              random features know; they say nothing of self-supervised learning.";
 
+/// What stands beside the name of scores whose training did not converge, in every table.
+const NOT_CONVERGED: &str = "NOT CONVERGED";
+
+/// A name as tables show it.
+fn mark(name: &str, not_converged: bool) -> String {
+    match not_converged {
+        true => format!("{name} ({NOT_CONVERGED})"),
+        false => name.to_owned(),
+    }
+}
+
 /// Everything a report says, as plain data: it is saved with the run, so that it can be rendered again.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -65,6 +79,12 @@ pub struct StudyReport {
     pub banners: Vec<String>,
     /// What a reader must know before the numbers; filled through [`Self::warn`].
     pub warnings: Vec<String>,
+    /// Scores whose training did not converge: they carry a mark in every table, and are compared with none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_converged: Vec<NotConverged>,
+    /// Whether a row of the cohort is a whole scan; it is a slice otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub whole_scans: bool,
     /// What was run with what, in groups.
     pub facts: Vec<Fact>,
     /// Who is in which set, in the order of the flow.
@@ -89,13 +109,27 @@ pub struct StudyReport {
     pub assessments: Vec<HeadAssessment>,
     /// The heads of one table of features against each other.
     pub comparisons: Vec<HeadComparisons>,
+    /// Who scores so low that a reader might be spared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub low_risk: Vec<LowRiskSubset>,
     /// The sensitivity at which the specificity was asked for.
     pub sensitivity: f64,
     /// The prevalence at which predictive values were asked for, if any.
     pub prevalence: Option<f64>,
-    /// The page of `hounsfield explain`, relative to the run folder, once it is there.
+    /// The page of `hounsfield explain` (for whole scans: the maps of where the network looks), relative to the run folder, once it
+    /// is there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+}
+
+/// Scores whose training did not converge.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotConverged {
+    /// The head or network that they are of.
+    pub head: String,
+    /// Why it is said so, with the numbers.
+    pub why: String,
 }
 
 /// One line on how the study was run.
@@ -122,7 +156,7 @@ pub struct CohortRow {
     pub patients: usize,
     /// Scans.
     pub scans: usize,
-    /// Slices with features.
+    /// Slices with features; scans with a score where a row is a whole scan.
     pub slices: usize,
     /// Patients with a slice of the positive class.
     pub positive_patients: usize,
@@ -225,6 +259,36 @@ impl StudyReport {
         self.results.extend(evaluation.rows);
         self.roc.extend(evaluation.roc);
         evaluation.warnings.into_iter().for_each(|warning| self.warn(warning));
+    }
+
+    /// Says of a head that its training did not converge: a mark in every table, and a warning.
+    pub fn not_converged(&mut self, head: &str, why: &str) {
+        self.warn(format!(
+            "the training of {head} did not converge: {why}; its figures are of a network that found nothing, and are compared with \
+             no other"
+        ));
+        self.not_converged.push(NotConverged {
+            head: head.to_owned(),
+            why: why.to_owned(),
+        });
+    }
+
+    /// A head's name as tables show it.
+    fn label(&self, head: &str) -> String {
+        mark(head, self.not_converged.iter().any(|one| one.head == head))
+    }
+
+    /// What leads to the page of explanations.
+    fn explanation_words(&self) -> &'static str {
+        match self.whole_scans {
+            true => "Where the network looks",
+            false => "Maps of the features, neighbours of slices and what else explains them",
+        }
+    }
+
+    /// What a row of the cohort is.
+    fn row_word(&self) -> &'static str {
+        if self.whole_scans { "scan" } else { "slice" }
     }
 
     /// Adds a line on how the study was run.

@@ -16,12 +16,16 @@ pub(super) struct Panel<'a> {
     n_positive: usize,
     pub level: f64,
     pub lines: Vec<Line<'a>>,
+    /// What a row is.
+    row: &'static str,
 }
 
 /// The results of one head on one set, in the order of [`METRICS`].
 pub(super) struct Line<'a> {
     pub features: &'a str,
-    pub head: &'a str,
+    head: &'a str,
+    /// The head, with a mark where its training did not converge.
+    pub label: String,
     pub metrics: [Option<&'a ResultRow>; METRICS.len()],
 }
 
@@ -44,6 +48,7 @@ pub(super) fn panels(report: &StudyReport) -> Vec<Panel<'_>> {
                     n_positive: row.n_positive,
                     level: row.level,
                     lines: Vec::new(),
+                    row: report.row_word(),
                 });
                 panels.last_mut().expect("one was pushed")
             }
@@ -55,6 +60,7 @@ pub(super) fn panels(report: &StudyReport) -> Vec<Panel<'_>> {
                 panel.lines.push(Line {
                     features: &row.features,
                     head: &row.head,
+                    label: report.label(&row.head),
                     metrics: [None; METRICS.len()],
                 });
                 panel.lines.last_mut().expect("one was pushed")
@@ -84,7 +90,7 @@ impl Panel<'_> {
     /// `25 patients (12 positive), 310 slices`, `25 patients, 310 slices, 14 positive scans`, or
     /// `25 patients, 310 slices (150 positive)`.
     pub fn size(&self) -> String {
-        let (patients, slices) = (counted(self.n_patients, "patient"), counted(self.n_rows, "slice"));
+        let (patients, slices) = (counted(self.n_patients, "patient"), counted(self.n_rows, self.row));
         match self.unit {
             Unit::Patient => format!("{patients} ({} positive), {slices}", self.n_positive),
             Unit::Scan => format!("{patients}, {slices}, {}", counted(self.n_positive, "positive scan")),
@@ -95,6 +101,9 @@ impl Panel<'_> {
     /// What the numbers of this set can't be taken for.
     pub fn caveat(&self, report: &StudyReport) -> Option<&'static str> {
         match self.set {
+            "train" if report.whole_scans => {
+                Some("Figures on the training set are no evidence: the network was trained on it.")
+            }
             "train" => Some("Figures on the training set are no evidence: the heads were fitted on it."),
             set if chosen_on(set, report) => {
                 Some("Sensitivity, specificity and accuracy are optimistic here: the threshold was chosen on this set.")
@@ -217,7 +226,9 @@ pub(super) fn headline(report: &StudyReport) -> String {
     let mut levels: Vec<String> = Vec::new();
     for row in &report.results {
         let unit = match row.pool {
-            Some(pool) => format!("{} ({} of its slices)", row.unit, pool.pooled("score")),
+            // A scan's own score is no pool of anything.
+            Some(_) if report.whole_scans && row.unit == Unit::Scan => row.unit.to_string(),
+            Some(pool) => format!("{} ({} of its {}s)", row.unit, pool.pooled("score"), report.row_word()),
             None => row.unit.to_string(),
         };
         let (unit, level) = (unit, format!("{} %", 100.0 * row.level));

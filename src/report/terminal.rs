@@ -3,6 +3,8 @@
 use super::{
     Grid, StudyReport,
     grid::{WIDTH, wrap},
+    low_risk,
+    measured::compared,
     panel::{
         NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, headline, null_lines, null_words, panels, repeat_lines,
         set_label,
@@ -34,7 +36,7 @@ pub fn terminal_table(report: &StudyReport) -> String {
         let mut grid = Grid::new(&["features", "head", "AUC", "sensitivity", "specificity"]);
         for line in &panel.lines {
             let [auc, sensitivity, specificity, _] = line.metrics.map(estimate);
-            grid.row([line.features, line.head, &auc, &sensitivity, &specificity]);
+            grid.row([line.features, &line.label, &auc, &sensitivity, &specificity]);
         }
         lines.extend(grid.render().lines().map(str::to_owned));
     }
@@ -43,6 +45,21 @@ pub fn terminal_table(report: &StudyReport) -> String {
     }
     if let Some(words) = null_words(report) {
         lines.extend(grid(&words, NULL_COLUMNS, null_lines(report)));
+    }
+    if let Some(words) = low_risk::words(report) {
+        lines.extend(grid(&words, low_risk::COLUMNS, low_risk::lines(report)));
+    }
+    // Those of a study's heads are many, and stand in its reports.
+    for one in compared(report).into_iter().filter(|_| report.whole_scans) {
+        lines.push(String::new());
+        let heading = format!("comparisons on {}: {}", set_label(one.set, report), one.family);
+        lines.extend(wrap(&heading, "", "  "));
+        let mut grid = Grid::new(&one.columns.each_ref().map(String::as_str));
+        one.lines.into_iter().for_each(|line| {
+            grid.row(line);
+        });
+        lines.extend(grid.render().lines().map(str::to_owned));
+        lines.extend(one.notes.iter().flat_map(|note| wrap(note, "  ", "    ")));
     }
     if !report.assessments.is_empty() {
         lines.push(String::new());

@@ -1,46 +1,50 @@
 //! Whole scans of a cohort as a network takes them: which files make one, and their voxels on disk, ready to be mapped.
+//!
+//! ```text
+//! table ──Scans::read──> Scans (one row a scan, where it lies) ──prepare──> CachedScan (i16 HU on the network's grid, mapped)
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `group.rs` | rows of a table to scans |
+//! | `source.rs` | where a scan lies, and reading it |
+//! | `prepare.rs` | all scans onto the network's grid, in parallel |
+//! | `cache/` | the file of a prepared scan, its name, its checks |
 
-use std::{path::PathBuf, sync::Arc};
-
-use ndarray::ArrayView3;
+mod cache;
+mod error;
+mod group;
+mod prepare;
+mod source;
 
 use crate::cohort::Cohort;
+
+pub use self::{cache::CachedScan, error::ScanError, source::ScanSource};
 
 /// The scans of a table, one row each.
 #[derive(Debug)]
 pub struct Scans {
-    /// Who they are; `slice_id` is the scan's own name.
+    /// Who they are; `slice_id` and `scan_id` are the scan's own name, `paths` the first path that it is read from.
     pub cohort: Cohort,
     /// What each is made from.
     pub sources: Vec<ScanSource>,
 }
 
-/// What a scan is read from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ScanSource {
-    /// A file that holds it: NIfTI, or `.npy` with its sidecar; an address may stand in for it.
-    Volume(PathBuf),
-    /// A folder of DICOM files of one series.
-    Series(PathBuf),
-    /// Addresses of its slices, in any order.
-    Slices(Vec<PathBuf>),
-}
-
-/// A scan as a network takes it, mapped from the disk: `[D, H, W]` HU as 16-bit integers, all of one size and spacing.
-#[derive(Debug, Clone)]
-pub struct CachedScan {
-    voxels: Arc<ndarray::Array3<i16>>,
-    sha256: String,
-}
-
-impl CachedScan {
-    /// `[D, H, W]` in HU.
-    pub fn voxels(&self) -> ArrayView3<'_, i16> {
-        self.voxels.view()
+impl Scans {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sources.len()
     }
 
-    /// SHA-256 of the voxels.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    /// Notes the hashes of prepared voxels, by which a split finds one scan under two patients or in two sets: to be called
+    /// before a split is drawn. Scans that could not be prepared have none.
+    pub fn note_hashes(&mut self, prepared: &[Result<CachedScan, String>]) {
+        let hash = |scan: &Result<CachedScan, String>| scan.as_ref().ok().map(|scan| scan.sha256().to_owned());
+        self.cohort.sha256 = prepared.iter().map(hash).collect();
     }
 }

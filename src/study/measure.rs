@@ -50,7 +50,7 @@ impl Task<'_> {
                 assessment,
             })
         };
-        judged(self.data).into_iter().map(of_set).collect()
+        judged(self.data.rows).into_iter().map(of_set).collect()
     }
 }
 
@@ -80,7 +80,7 @@ impl StudyRun {
             bootstrap: self.study.bootstrap(),
             family,
         };
-        for (set, rows) in judged(data) {
+        for (set, rows) in judged(data.rows) {
             self.check_stop()?;
             let positive: Vec<bool> = rows
                 .iter()
@@ -94,6 +94,7 @@ impl StudyRun {
                 name: one.head.clone(),
                 score: rows.iter().map(|row| one.scores[*row]).collect(),
                 threshold: None,
+                not_converged: None,
             };
             let table = ScoreTable {
                 positive_name: self.study.cohort.positive.clone().unwrap_or_default(),
@@ -130,9 +131,9 @@ impl StudyRun {
 }
 
 /// The sets that heads are not fitted on, all folds as one, each with its rows in rising order.
-fn judged(data: &Data<'_>) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn judged(rows: &BTreeMap<&Set, Vec<usize>>) -> Vec<(String, Vec<usize>)> {
     let mut sets = BTreeMap::<String, Vec<usize>>::new();
-    for (set, rows) in data.rows {
+    for (set, rows) in rows {
         let name = match set {
             Set::Train => continue,
             Set::Fold(_) | Set::OutOfFold => OUT_OF_FOLD.to_owned(),

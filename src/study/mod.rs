@@ -56,6 +56,10 @@ pub use self::{
     split::FILE as SPLIT_FILE,
     stage::{Key, Stages},
 };
+pub(crate) use self::{
+    measure::judged,
+    report::{exclusions, flow, split_words},
+};
 
 /// The stages in their order.
 const STAGES: [&str; 7] = ["cohort", "split", "features", "audit", "probe", "report", "explain"];
@@ -207,6 +211,28 @@ pub fn hold_folder(folder: &Path) -> Result<HeldFolder, StudyError> {
         }
     }
     Ok(HeldFolder(guard))
+}
+
+/// Removes what an earlier run left under these names.
+///
+/// # Errors
+///
+/// Files that can't be removed.
+pub fn clear_folder(folder: &Path, names: &[&str]) -> Result<(), StudyError> {
+    for name in names {
+        let path = folder.join(name);
+        let gone = match path.is_dir() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        match gone {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StudyError::Folder { source, path });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a file, or of the names and hashes of the files in a folder of parts.

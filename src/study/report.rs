@@ -7,7 +7,7 @@ use std::{
 
 use super::{Failure, Key, StudyError, StudyRun, probe};
 use crate::{
-    cohort::{Cohort, Set, Split, SplitPlan, SplitUnit},
+    cohort::{Cohort, Fractions, Set, Split, SplitPlan, SplitUnit},
     eval::{Calibration, Unit},
     features::Provenance,
     heads::FitSummary,
@@ -97,7 +97,7 @@ impl StudyRun {
             title: self.study.title.clone().unwrap_or_else(|| self.name.clone()),
             positive: classes.positive,
             negative,
-            cohort: flow(cohort, split, failures),
+            cohort: flow(cohort, split, &failures.iter().map(|failure| failure.row).collect()),
             exclusions: exclusions(cohort, split),
             sensitivity: self.study.probe.sensitivity,
             prevalence: self.study.probe.prevalence,
@@ -255,16 +255,29 @@ pub(super) fn banners(split: &Split, made_by: &[(String, Provenance)]) -> Vec<St
     banners
 }
 
-fn split_words(plan: &SplitPlan) -> String {
+/// How patients are split, in words.
+pub(crate) fn split_words(plan: &SplitPlan) -> String {
     let unit = match plan.unit() {
         SplitUnit::Patient => "by patient",
         SplitUnit::Slice => "BY SLICE: patients stand on both sides",
     };
     let kind = match plan {
-        SplitPlan::Holdout { fractions, .. } => format!(
-            "holdout, train {} / validation {} / test {} of the patients of each class",
-            fractions.train, fractions.validation, fractions.test
-        ),
+        SplitPlan::Holdout {
+            fractions,
+            positive_fractions,
+            ..
+        } => {
+            let shares =
+                |of: &Fractions| format!("train {} / validation {} / test {}", of.train, of.validation, of.test);
+            match positive_fractions {
+                None => format!("holdout, {} of the patients of each class", shares(fractions)),
+                Some(positive) => format!(
+                    "holdout, {} of the patients of the positive class, {} of the others",
+                    shares(positive),
+                    shares(fractions)
+                ),
+            }
+        }
         SplitPlan::Folds { k: Some(k), .. } => format!("{k} folds"),
         SplitPlan::Folds { column, .. } => format!("folds of column `{}`", column.as_deref().unwrap_or_default()),
         SplitPlan::NestedCv { k, inner, repeats, .. } => {
@@ -278,9 +291,8 @@ fn split_words(plan: &SplitPlan) -> String {
     }
 }
 
-/// Who is in which set.
-fn flow(cohort: &Cohort, split: &Split, failures: &[Failure]) -> Vec<CohortRow> {
-    let failed: BTreeSet<usize> = failures.iter().map(|failure| failure.row).collect();
+/// Who is in which set; rows that failed are in no other count.
+pub(crate) fn flow(cohort: &Cohort, split: &Split, failed: &BTreeSet<usize>) -> Vec<CohortRow> {
     let mut rows_of = BTreeMap::<(usize, String), Vec<usize>>::new();
     for (row, set) in split.sets().iter().enumerate() {
         let place = match set {
@@ -321,7 +333,7 @@ fn flow(cohort: &Cohort, split: &Split, failures: &[Failure]) -> Vec<CohortRow> 
 }
 
 /// Who is in no set, and why.
-fn exclusions(cohort: &Cohort, split: &Split) -> Vec<Exclusion> {
+pub(crate) fn exclusions(cohort: &Cohort, split: &Split) -> Vec<Exclusion> {
     let mut lost = BTreeMap::<&str, (BTreeSet<usize>, usize)>::new();
     for row in 0..cohort.len() {
         let reason = match (&split.sets()[row], &cohort.rows.label[row], cohort.positive[row]) {

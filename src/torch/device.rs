@@ -7,7 +7,7 @@ use tch::{Device, Kind};
 
 use super::{
     TorchError,
-    ffi::{Autocast, Cuda, load_cuda},
+    ffi::{Autocast, Cuda, cuda_free_memory, load_cuda},
 };
 use crate::method::Precision;
 
@@ -110,6 +110,16 @@ pub fn autocast(precision: Precision, device: Device) -> Result<Option<Autocast>
     }
 }
 
+/// Bytes that this process can still take on a device: of main memory what the kernel calls available, less where a container is limited;
+/// of a CUDA device what the driver calls free. `None` where it can't be known.
+pub fn free_memory(device: Device) -> Option<u64> {
+    match device {
+        Device::Cpu => crate::baseline::free_memory(),
+        Device::Cuda(number) => cuda_free_memory(number),
+        Device::Mps | Device::Vulkan => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,5 +163,16 @@ mod tests {
         }
         assert!(DeviceChoice::Auto.resolve().is_ok());
         assert!(DeviceChoice::Cuda(10_000).resolve().is_err());
+    }
+
+    #[test]
+    fn free_memory_is_known_of_what_is_there_and_of_nothing_else() {
+        if cfg!(target_os = "linux") {
+            assert!(free_memory(Device::Cpu).is_some_and(|bytes| bytes > 1 << 20));
+        }
+        if let Ok(device) = DeviceChoice::Cuda(0).resolve() {
+            assert!(free_memory(device).is_some_and(|bytes| bytes > 1 << 20));
+        }
+        assert_eq!(free_memory(Device::Cuda(10_000)), None);
     }
 }

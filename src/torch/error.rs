@@ -144,6 +144,17 @@ pub enum TorchError {
         /// Rows and columns expected.
         size: usize,
     },
+    /// A scan of the wrong size.
+    #[error(transparent)]
+    Scan(#[from] crate::transforms::ScanShapeError),
+    /// Scans and changes that do not belong together.
+    #[error("{scans} scans and {changes} changes, expected one for each scan")]
+    Changes {
+        /// Scans of the batch.
+        scans: usize,
+        /// Changes given.
+        changes: usize,
+    },
     /// A size that can't be cut into patches.
     #[error("slices of {size} x {size} can't be cut into patches of {patch} x {patch}, take a multiple of {patch}")]
     Patches {

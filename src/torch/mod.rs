@@ -1,11 +1,12 @@
 //! All that needs libtorch. Nothing outside this room names a tensor.
 //!
 //! [`encoders`] holds the networks, [`weights`] reads and writes them, [`extract`] runs slices through them, [`device`]
-//! says where, and [`doctor`] what this machine has. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
+//! says where, and [`doctor`] what this machine has. [`scorer`] runs a classifier of whole scans. [`train`] holds what an optimiser changes, [`sigreg`] the loss of
 //! LeJEPA. [`settle`] finds out which graph converted weights belong to, [`export`] writes encoders for other programs.
 //! [`ffi`] reaches what tch lacks.
 
 pub mod baselines;
+pub mod classifier;
 pub mod device;
 pub mod doctor;
 pub mod encoders;
@@ -16,6 +17,9 @@ pub mod ffi;
 pub mod generator;
 pub mod layers;
 pub mod methods;
+mod saliency;
+pub mod scans;
+pub mod scorer;
 pub mod settle;
 pub mod sigreg;
 pub mod train;

@@ -11,3 +11,43 @@
 //! | `predictions.parquet` | scores of all scans, with thresholds and whether the training converged |
 //! | `results.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
 //! | `maps/` | where the network looks |
+
+#[cfg(feature = "torch")]
+mod alarm;
+mod data;
+mod error;
+mod facts;
+#[cfg(feature = "torch")]
+mod finish;
+#[cfg(feature = "torch")]
+mod loader;
+#[cfg(feature = "torch")]
+pub mod maps;
+mod measure;
+#[cfg(feature = "torch")]
+mod notes;
+mod order;
+mod protocol;
+#[cfg(feature = "torch")]
+pub mod predict;
+#[cfg(feature = "torch")]
+mod run;
+pub mod sheet;
+mod together;
+mod weighting;
+
+pub use self::{
+    data::Data,
+    error::VolumesError,
+    measure::{Measured, Scored, check_against},
+    order::{Order, even},
+    protocol::{Model, Protocol, ProtocolError},
+    together::Together,
+    weighting::{Weighting, cross_entropy, mean_loss, probability},
+};
+#[cfg(feature = "torch")]
+pub use self::{
+    loader::{Part, parts},
+    notes::{Best, EpochNumbers, Notes},
+    run::{Options, Outcome, VolumeTraining},
+};

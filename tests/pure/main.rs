@@ -3,6 +3,7 @@
 mod archive;
 mod audit;
 mod augment;
+mod augment_scan;
 mod bundle;
 mod calibration;
 mod card;
@@ -11,9 +12,12 @@ mod checkpoint;
 mod claims;
 #[path = "../support/command.rs"]
 mod command;
+mod compare;
 mod confidential;
+mod convergence;
 mod convert;
 mod coverage;
+mod describe;
 mod dicom;
 #[path = "../support/dicom.rs"]
 mod dicom_files;
@@ -31,15 +35,18 @@ mod index;
 mod module;
 mod names;
 mod other_encoders;
+mod plateau;
 mod preview;
 mod readers;
 #[path = "../support/renaming.rs"]
 mod renaming;
 mod roc;
+mod scans;
 #[path = "../support/sha1.rs"]
 mod sha1;
 mod study;
 mod tables;
 mod tests_of_counts;
 mod volume;
+mod volumes_measure;
 mod weights;

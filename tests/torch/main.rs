@@ -5,6 +5,7 @@ mod bigbigan;
 #[path = "../support/command.rs"]
 mod command;
 mod convert;
+mod covnet;
 mod dinov2;
 mod explain;
 mod export;
@@ -19,4 +20,6 @@ mod sigreg;
 mod study;
 mod support;
 mod tiny;
+mod train_volume;
+mod volume_maps;
 mod weights;

@@ -7,6 +7,7 @@
 mod file;
 mod noise;
 mod phantom;
+mod scans;
 
 use std::{
     fs, io,
@@ -17,8 +18,9 @@ use rand::{RngExt as _, seq::SliceRandom as _};
 use rand_distr::{Distribution as _, Normal};
 use rayon::prelude::*;
 
+pub use self::scans::{SyntheticScans, WrittenScans};
 use self::{file::Tags, phantom::Phantom};
-use crate::{ct::Hu, progress::Progress, seed::stream};
+use crate::{ct::Hu, progress::Progress, readers::WriteVolumeError, seed::stream};
 
 /// How many patients and slices to make.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -311,6 +313,15 @@ pub enum SyntheticError {
         /// The highest that works.
         high: usize,
     },
+    /// No distance of voxels.
+    #[error("synthetic.spacing is {found} mm, expected 0.1 to 50")]
+    Spacing {
+        /// Its value.
+        found: f64,
+    },
+    /// A scan can't be written.
+    #[error(transparent)]
+    Volume(#[from] WriteVolumeError),
     /// A file or folder can't be written.
     #[error("can't write {}", path.display())]
     Write {

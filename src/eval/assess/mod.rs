@@ -108,6 +108,9 @@ pub struct Assessment {
     pub decision: Vec<Decision>,
     /// What a reader must know before the numbers.
     pub warnings: Vec<String>,
+    /// Why the training of the score must be taken for one that did not converge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_converged: Option<String>,
 }
 
 impl Assessment {
@@ -229,5 +232,6 @@ pub fn assess(head: &str, set: &str, scores: &Scores, plan: &AssessPlan) -> Resu
         calibration,
         decision,
         warnings,
+        not_converged: None,
     })
 }

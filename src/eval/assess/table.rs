@@ -36,7 +36,10 @@ pub fn assess_table(
                 warnings.push(format!("no row of {set} has a score in column {:?}", score.name));
                 continue;
             }
-            found.push(assess(&score.name, set, &table.scores(column, &scored)?, plan)?);
+            found.push(Assessment {
+                not_converged: score.not_converged.clone(),
+                ..assess(&score.name, set, &table.scores(column, &scored)?, plan)?
+            });
         }
         for (by, (name, _)) in table.groups.iter().enumerate() {
             let set_rows = rows;
@@ -62,6 +65,7 @@ pub fn assess_table(
                             found.push(Assessment {
                                 set: set.clone(),
                                 group: Some([name.clone(), value.clone()]),
+                                not_converged: score.not_converged.clone(),
                                 ..assessed
                             })
                         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PatientColumn, ScorePlan, ScoreTableError, cell};
+use super::{CONVERGED, PatientColumn, ScorePlan, ScoreTableError, THRESHOLD, cell};
 use crate::tables::{TextTable, holds_identifiers, looks_identifying};
 
 /// More columns of numbers than this are a matrix of features.
@@ -125,7 +125,7 @@ fn guessed(table: &TextTable, taken: &BTreeSet<&str>) -> Result<(Vec<String>, Ve
         let lower = name.to_lowercase();
         !taken.contains(name.as_str())
             && !NO_SCORES.contains(&lower.as_str())
-            && !lower.ends_with(".threshold")
+            && ![THRESHOLD, CONVERGED].iter().any(|ending| lower.ends_with(ending))
             && numeric(cells)
     });
     let (passed_over, names): (Vec<String>, Vec<String>) = free
@@ -184,6 +184,34 @@ pub(super) fn numbers(table: &TextTable, name: &str, rows: &[usize]) -> Result<V
         }),
     };
     rows.iter().map(of_row).collect()
+}
+
+/// Why the scores of a column must not be taken for those of a trained network, by the words in its column `NAME.converged`: `yes`,
+/// `no` or `no: why`; nothing is said where a cell is empty.
+pub(super) fn not_converged(table: &TextTable, name: &str, rows: &[usize]) -> Result<Option<String>, ScoreTableError> {
+    let cells = table.column(name)?;
+    let mut found = None;
+    for &row in rows {
+        let Some(text) = cell(cells, row) else { continue };
+        let (word, why) = text.split_once(':').unwrap_or((text, ""));
+        match word.trim().to_lowercase().as_str() {
+            "yes" | "true" | "1" => {}
+            "no" | "false" | "0" => {
+                let why = match why.trim() {
+                    "" => "as its table says",
+                    why => why,
+                };
+                found = found.or_else(|| Some(why.to_owned()));
+            }
+            _ => {
+                return Err(ScoreTableError::Converged {
+                    column: name.to_owned(),
+                    row: row + 1,
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a column can be shown as subgroups.

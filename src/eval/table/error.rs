@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::tables::TableError;
+use crate::{eval::EvalError, tables::TableError};
 
 /// Why a table holds no scores that could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,113 @@ pub enum ScoreTableError {
         row: usize,
         /// What to do.
         hint: &'static str,
+    },
+    /// A word that says neither that a training converged nor that it did not.
+    #[error(
+        "column `{column}` holds another word at row {row} than `yes`, `no` or `no: why`, by which a table says whether the training of its scores converged"
+    )]
+    Converged {
+        /// The column.
+        column: String,
+        /// The row, counted from 1 without the header.
+        row: usize,
+    },
+    /// One of several tables.
+    #[error("`{table}`: {source}")]
+    In {
+        /// What the table is called.
+        table: String,
+        /// What is wrong with it.
+        source: Box<ScoreTableError>,
+    },
+    /// Scores of a table that can't be pooled to patients.
+    #[error("the scores of `{table}` can't be pooled to patients: {source}")]
+    Pool {
+        /// What the table is called.
+        table: String,
+        /// Why.
+        source: EvalError,
+    },
+    /// Rows that are each another patient, to be joined.
+    #[error(
+        "tables are joined by their patients, and `--patient-per-row` says that rows have none: name their column with `--patient`"
+    )]
+    JoinRows,
+    /// A score that no table has.
+    #[error("no table has the score `{score}`; the scores are {scores}")]
+    NoSuchScore {
+        /// What was asked for.
+        score: String,
+        /// The scores there are.
+        scores: String,
+    },
+    /// Tables of other patients, or of the same ones under other names.
+    #[error(
+        "no patient of `{first}` ({first_patients} patients) is in `{second}` ({second_patients}) too: pseudonyms are the same only \
+         where they were made with one salt (`cohort.salt`, HOUNSFIELD_SALT), and are never a table's own identifiers; make both \
+         tables with one salt, or name the column that holds the same identifiers in both with `--patient`"
+    )]
+    NoSharedPatients {
+        /// A table.
+        first: String,
+        /// Its patients.
+        first_patients: usize,
+        /// Another.
+        second: String,
+        /// Its patients.
+        second_patients: usize,
+    },
+    /// Patients of both classes.
+    #[error(
+        "{patients} patients of `{table}` have rows of both classes, and a join takes labels of patients: give each patient one \
+         label, or compare within that table with `--unit slice`"
+    )]
+    JoinMixed {
+        /// What the table is called.
+        table: String,
+        /// Patients with both labels.
+        patients: usize,
+    },
+    /// Tables that contradict each other in the labels.
+    #[error(
+        "{patients} of {shared} patients are of one class in `{first}` and of the other in `{second}`: name the positive class of \
+         both with `--positive`, or mend the labels"
+    )]
+    JoinLabels {
+        /// Patients with other labels.
+        patients: usize,
+        /// Patients of both tables.
+        shared: usize,
+        /// A table.
+        first: String,
+        /// Another.
+        second: String,
+    },
+    /// Patients in two sets of one table.
+    #[error(
+        "{patients} patients of `{table}` stand in more than one set: scores of two sets can't be pooled; look closer with `hounsfield audit`"
+    )]
+    JoinLeak {
+        /// What the table is called.
+        table: String,
+        /// Patients in two sets.
+        patients: usize,
+    },
+    /// Tables that contradict each other in the sets.
+    #[error(
+        "{patients} of {shared} patients stand in one set in `{first}` and in another in `{second}`, so that scores of patients that \
+         one was fitted on would be compared with scores of patients that it never saw: make both by one split (the same patients, \
+         labels and seed, or `split.kind = \"column\"`)"
+    )]
+    JoinSets {
+        /// Patients in other sets.
+        patients: usize,
+        /// Patients of both tables.
+        shared: usize,
+        /// A table.
+        first: String,
+        /// Another.
+        second: String,
     },
     /// One column for two purposes.
     #[error("column `{column}` is named for two purposes, {first} and {second}")]

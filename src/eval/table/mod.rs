@@ -2,6 +2,7 @@
 
 mod columns;
 mod error;
+mod join;
 mod plan;
 
 use std::{
@@ -16,6 +17,30 @@ pub use self::{
 };
 use super::{EvalError, Scores};
 use crate::tables::{FileKind, ParquetTable, TextTable, read_table};
+
+/// The threshold that decides each row of the scores `NAME` stands in the column `NAME.threshold`.
+pub const THRESHOLD: &str = ".threshold";
+
+/// Whether the training of the scores `NAME` converged stands in the column `NAME.converged`: `yes`, `no` or `no: why`.
+pub const CONVERGED: &str = ".converged";
+
+/// What stands in the column of [`CONVERGED`].
+pub fn converged_cell(not_converged: Option<&str>) -> String {
+    not_converged.map_or_else(|| "yes".to_owned(), |why| format!("no: {why}"))
+}
+
+/// Why the scores of a column must not be taken for those of a trained network; `None` where the table does not say so.
+///
+/// # Errors
+///
+/// A word in the column of [`CONVERGED`] that says neither.
+pub fn not_converged(table: &TextTable, scores: &str) -> Result<Option<String>, ScoreTableError> {
+    let column = format!("{scores}{CONVERGED}");
+    match table.names().any(|name| name == column) {
+        true => columns::not_converged(table, &column, &(0..table.n_rows).collect::<Vec<_>>()),
+        false => Ok(None),
+    }
+}
 
 /// Under this key our own Parquet tables name the positive class.
 const POSITIVE_KEY: &str = "hounsfield.positive";
@@ -58,6 +83,20 @@ pub struct ScoreColumn {
     pub score: Vec<Option<f64>>,
     /// The threshold of each row, where the table has a column `NAME.threshold`.
     pub threshold: Option<Vec<Option<f64>>>,
+    /// Why its training must be taken for one that did not converge, where the table says so in a column `NAME.converged`. Such
+    /// scores are shown with a mark, and are compared with nothing.
+    pub not_converged: Option<String>,
+}
+
+impl ScoreColumn {
+    /// What a reader must know of scores whose training did not converge.
+    fn caution(&self) -> Option<String> {
+        let why = self.not_converged.as_ref()?;
+        Some(format!(
+            "the training of {} did not converge: {why}; its figures are of a network that found nothing, and are compared with no other",
+            self.name
+        ))
+    }
 }
 
 impl ScoreTable {
@@ -68,9 +107,8 @@ impl ScoreTable {
     /// [`ScoreTableError`]; messages name rows and columns, never a patient.
     pub fn open(path: &Path, plan: &ScorePlan) -> Result<Self, ScoreTableError> {
         let mut plan = plan.clone();
-        if plan.positive.is_none() && FileKind::of(path)? == FileKind::Parquet {
-            let named = ParquetTable::open(path)?.metadata().get(POSITIVE_KEY).cloned();
-            plan.positive = named.filter(|name| !name.is_empty());
+        if plan.positive.is_none() {
+            plan.positive = positive_of(path)?;
         }
         Self::new(&read_table(path)?, &plan)
     }
@@ -81,6 +119,11 @@ impl ScoreTable {
     ///
     /// [`ScoreTableError`]: a column that is not there or not clear, a positive class that no row has, no rows.
     pub fn new(table: &TextTable, plan: &ScorePlan) -> Result<Self, ScoreTableError> {
+        Ok(Self::keyed(table, plan)?.0)
+    }
+
+    /// The table, and the identifiers of its patients in their order, which no output may show.
+    fn keyed(table: &TextTable, plan: &ScorePlan) -> Result<(Self, Vec<String>), ScoreTableError> {
         let rows_read = table.n_rows;
         if rows_read == 0 {
             return Err(ScoreTableError::Empty);
@@ -121,15 +164,15 @@ impl ScoreTable {
         });
         let mut scores = Vec::new();
         for name in &roles.scores {
-            let own = format!("{name}.threshold");
-            let threshold = match table.names().any(|name| name == own) {
-                true => Some(columns::numbers(table, &own, &kept)?),
-                false => None,
-            };
+            let own =
+                |ending: &str| Some(format!("{name}{ending}")).filter(|own| table.names().any(|name| name == own));
+            let threshold = own(THRESHOLD).map(|own| columns::numbers(table, &own, &kept));
+            let not_converged = own(CONVERGED).map(|own| columns::not_converged(table, &own, &kept));
             scores.push(ScoreColumn {
                 name: name.clone(),
                 score: columns::numbers(table, name, &kept)?,
-                threshold,
+                threshold: threshold.transpose()?,
+                not_converged: not_converged.transpose()?.flatten(),
             });
         }
         let mut whole = Self {
@@ -162,7 +205,14 @@ impl ScoreTable {
             ));
         }
         whole.warnings.extend(whole.shared_patients());
-        Ok(whole)
+        whole
+            .warnings
+            .extend(whole.scores.iter().filter_map(ScoreColumn::caution));
+        let names = roles.patient.map(|cells| {
+            let names: BTreeSet<&str> = kept.iter().filter_map(|&row| cell(cells, row)).collect();
+            names.into_iter().map(str::to_owned).collect()
+        });
+        Ok((whole, names.unwrap_or_default()))
     }
 
     /// What to know where sets share patients: figures on one are then no evidence beside the other.
@@ -288,6 +338,15 @@ impl ScoreTable {
             }
         }
     }
+}
+
+/// The positive class that one of our own Parquet tables names.
+fn positive_of(path: &Path) -> Result<Option<String>, ScoreTableError> {
+    if FileKind::of(path)? != FileKind::Parquet {
+        return Ok(None);
+    }
+    let named = ParquetTable::open(path)?.metadata().get(POSITIVE_KEY).cloned();
+    Ok(named.filter(|name| !name.is_empty()))
 }
 
 /// A cell without white space around it; `None` where nothing is left.

@@ -34,7 +34,7 @@ pub(super) fn measures(report: &StudyReport) -> String {
                 .cells
                 .iter()
                 .map(|cell| format!("<td class=\"num\">{}</td>", escape(cell)));
-            let (head, features) = (escape(line.head), escape(line.features));
+            let (head, features) = (escape(&line.head), escape(line.features));
             format!(
                 "<tr><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
                 cells.collect::<String>()
@@ -142,7 +142,7 @@ fn calibration(report: &StudyReport, heads: &Heads<'_>, set: &str, layer: &str) 
             drawn += &frame.dot(*index, bin.predicted, bin.observed, size);
         }
         let slope = estimate(one.get("calibration-slope").map(|found| &found.row));
-        legend += &entry(*index, &one.head, &slope);
+        legend += &entry(*index, &report.label(&one.head), &slope);
     }
     Some(figure(
         report,
@@ -193,7 +193,7 @@ fn decision(report: &StudyReport, heads: &Heads<'_>, set: &str, layer: &str) -> 
         {
             drawn += &frame.line(*index, run.iter().map(|at| (at.threshold, at.model)));
         }
-        legend += &entry(*index, &one.head, "");
+        legend += &entry(*index, &report.label(&one.head), "");
     }
     Some(figure(
         report,

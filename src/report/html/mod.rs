@@ -51,6 +51,7 @@ impl ReportFormat for Html {
             tables::checks(report),
             roc::figures(report),
             measures::measures(report),
+            tables::low_risk(report),
             measures::comparisons(report),
             measures::figures(report),
             tables::heads(report),
@@ -85,7 +86,7 @@ fn headline(report: &StudyReport) -> String {
 /// To what `hounsfield explain` drew, once it is there.
 fn explanation_link(report: &StudyReport) -> String {
     let link = |file: &String| {
-        let words = "Maps of the features, neighbours of slices and what else explains them";
+        let words = report.explanation_words();
         format!("<p><a href=\"{}\">{words}</a></p>\n", escape(file))
     };
     report.explanation.as_ref().map_or(String::new(), link)

@@ -120,7 +120,7 @@ fn entry(report: &StudyReport, index: usize, curve: &RocCurve) -> String {
         "<li class=\"h{}\">{} {} <span class=\"num\">{}</span></li>\n",
         index % DASHES.len(),
         sample(index),
-        escape(&curve.head),
+        escape(&report.label(&curve.head)),
         auc(report, curve)
     )
 }
@@ -135,6 +135,7 @@ fn auc(report: &StudyReport, curve: &RocCurve) -> String {
 
 /// The figure for those who don't see it.
 fn words(report: &StudyReport, curves: &[(usize, &RocCurve)]) -> String {
-    let word = |(_, curve): &(usize, &RocCurve)| format!("{}: AUC {}", escape(&curve.head), auc(report, curve));
+    let word =
+        |(_, curve): &(usize, &RocCurve)| format!("{}: AUC {}", escape(&report.label(&curve.head)), auc(report, curve));
     curves.iter().map(word).collect::<Vec<_>>().join("; ")
 }

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        StudyReport, audit,
+        StudyReport, audit, low_risk,
         panel::{
             NULL_COLUMNS, REPEAT_COLUMNS, REPEAT_WORDS, estimate, null_lines, null_words, panels, repeat_lines,
             set_label,
@@ -44,7 +44,7 @@ pub(super) fn results(report: &StudyReport) -> String {
             let metrics = line
                 .metrics
                 .map(|row| format!("<td class=\"num\">{}</td>", estimate(row)));
-            let (head, features) = (escape(line.head), escape(line.features));
+            let (head, features) = (escape(&line.label), escape(line.features));
             format!(
                 "<tr{class}><th scope=\"row\">{head}</th><td>{features}</td>{}</tr>\n",
                 metrics.concat()
@@ -87,6 +87,16 @@ fn cells(row: [String; 6]) -> String {
     format!("<tr>{}</tr>\n", cells.collect::<String>())
 }
 
+/// Who might be spared further reading.
+pub(super) fn low_risk(report: &StudyReport) -> String {
+    let Some(words) = low_risk::words(report) else {
+        return String::new();
+    };
+    let rows = low_risk::lines(report).map(cells);
+    let table = table(&escape(&words), "heads", low_risk::COLUMNS, rows);
+    format!("<section>\n<h2>Low risk</h2>\n{table}</section>\n")
+}
+
 /// What could make the figures too good.
 pub(super) fn audit(report: &StudyReport) -> String {
     let found = &report.audit;
@@ -115,34 +125,21 @@ pub(super) fn cohort(report: &StudyReport) -> String {
         return String::new();
     }
     let (positive, negative) = (escape(&report.positive), escape(&report.negative));
+    let word = report.row_word();
     let caption =
-        format!("Patients and slices of each set; positive is <strong>{positive}</strong>, negative {negative}");
-    let columns = [
-        "Set",
-        "Sites",
-        "Patients",
-        "Positive patients",
-        "Negative patients",
-        "Scans",
-        "Slices",
-        "Positive slices",
-        "Negative slices",
-        "Failed slices",
-    ];
+        format!("Patients and {word}s of each set; positive is <strong>{positive}</strong>, negative {negative}");
+    let mut columns = vec!["Set", "Sites", "Patients", "Positive patients", "Negative patients"];
+    columns.extend(match report.whole_scans {
+        true => ["Scans", "Positive scans", "Negative scans", "Failed scans"].as_slice(),
+        false => ["Scans", "Slices", "Positive slices", "Negative slices", "Failed slices"].as_slice(),
+    });
     let rows = report.cohort.iter().map(|row| {
-        let numbers = [
-            row.patients,
-            row.positive_patients,
-            row.negative_patients,
-            row.scans,
-            row.slices,
-            row.positive_slices,
-            row.negative_slices,
-            row.failed_slices,
-        ];
-        let numbers = numbers
-            .map(|number| format!("<td class=\"num\">{number}</td>"))
-            .concat();
+        let mut numbers = vec![row.patients, row.positive_patients, row.negative_patients];
+        // A scan is a row of its own, or has rows of slices.
+        numbers.extend((!report.whole_scans).then_some(row.scans));
+        numbers.extend([row.slices, row.positive_slices, row.negative_slices, row.failed_slices]);
+        let cell = |number: usize| format!("<td class=\"num\">{number}</td>");
+        let numbers: String = numbers.into_iter().map(cell).collect();
         let (set, sites) = (escape(&set_label(&row.set, report)), escape(&row.sites.join(", ")));
         format!("<tr><th scope=\"row\">{set}</th><td>{sites}</td>{numbers}</tr>\n")
     });
@@ -162,7 +159,11 @@ pub(super) fn cohort(report: &StudyReport) -> String {
         section += &table(
             "Left out of every set",
             "cohort left-out",
-            ["Reason", "Patients", "Slices"],
+            [
+                "Reason",
+                "Patients",
+                if report.whole_scans { "Scans" } else { "Slices" },
+            ],
             rows,
         );
     }
@@ -187,7 +188,7 @@ pub(super) fn heads(report: &StudyReport) -> String {
             } else {
                 escape(&settings.join(", "))
             };
-            let (head, features) = (escape(&facts.head), escape(&facts.features));
+            let (head, features) = (escape(&report.label(&facts.head)), escape(&facts.features));
             let notes = escape(&facts.notes.join("; "));
             format!("<tr><th scope=\"row\">{head}</th><td>{features}</td><td>{settings}</td><td>{notes}</td></tr>\n")
         });
@@ -196,7 +197,7 @@ pub(super) fn heads(report: &StudyReport) -> String {
     }
     if !report.thresholds.is_empty() {
         let rows = report.thresholds.iter().map(|chosen| {
-            let (head, features) = (escape(&chosen.head), escape(&chosen.features));
+            let (head, features) = (escape(&report.label(&chosen.head)), escape(&chosen.features));
             let threshold = &chosen.threshold;
             let (rule, set) = (escape(&threshold.rule.to_string()), escape(&threshold.set));
             format!(
@@ -252,7 +253,7 @@ pub(super) fn methods(report: &StudyReport) -> String {
     }
     let rows = report.results.iter().map(|row| {
         let cells = [
-            &row.head,
+            &report.label(&row.head),
             &row.features,
             &set_label(&row.set, report),
             &row.metric,

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     baseline::{self, TRUNK},
-    encoder::Weights,
     torch::{
         TorchError,
         encoders::{Trunk, pool},
@@ -142,20 +141,4 @@ pub fn start(config: &baseline::CovNet, seed: u64, encoder: Option<&WeightMap>) 
         tensors.insert(format!("{TRUNK}{name}"), tensor);
     }
     Ok(tensors)
-}
-
-/// The starting tensors of a network whose trunk's weights are random or a file.
-///
-/// # Errors
-///
-/// As [`start`], and a file that can't be read or is not exactly the encoder's.
-pub fn start_from_recipe(config: &baseline::CovNet, seed: u64) -> Result<(WeightMap, Option<String>), TorchError> {
-    match config.trunk.weights() {
-        Weights::Random => Ok((start(config, seed, None)?, None)),
-        Weights::File(path) => {
-            config.features()?; // a script is refused before its file is read
-            let loaded = weights::load(&config.trunk, path)?;
-            Ok((start(config, seed, Some(&loaded.tensors))?, Some(loaded.sha256)))
-        }
-    }
 }

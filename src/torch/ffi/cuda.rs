@@ -63,3 +63,54 @@ fn open(name: &std::ffi::CStr, scope: std::ffi::c_int) -> Result<(), String> {
         Err(std::ffi::CStr::from_ptr(why).to_string_lossy().into_owned())
     }
 }
+
+/// Bytes of memory that are free on a CUDA device, as the driver counts them; `None` without CUDA, or where it gives no answer. The current
+/// device stays what it was.
+#[cfg(not(target_os = "linux"))]
+pub fn cuda_free_memory(_device: usize) -> Option<u64> {
+    None
+}
+
+/// Bytes of memory that are free on a CUDA device, as the driver counts them; `None` without CUDA, or where it gives no answer. The current
+/// device stays what it was.
+#[cfg(target_os = "linux")]
+pub fn cuda_free_memory(device: usize) -> Option<u64> {
+    use std::ffi::c_int;
+
+    type Get = unsafe extern "C" fn(*mut c_int) -> c_int;
+    type Set = unsafe extern "C" fn(c_int) -> c_int;
+    type Info = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
+
+    if *load_cuda() != Cuda::Loaded {
+        return None;
+    }
+    let wanted = c_int::try_from(device).ok()?;
+    // CUDA's runtime library came with libtorch's CUDA part, whose symbols are global: nothing of ours is linked against it.
+    let (get, set, info) = (
+        symbol(c"cudaGetDevice")?,
+        symbol(c"cudaSetDevice")?,
+        symbol(c"cudaMemGetInfo")?,
+    );
+    let (mut before, mut free, mut total) = (0, 0, 0);
+    // SAFETY: the types are those of CUDA's documentation of these three functions,
+    // <https://docs.nvidia.com/cuda/cuda-runtime-api/>; each writes to the variables that it is given, and 0 is success.
+    unsafe {
+        let get = std::mem::transmute::<*mut std::ffi::c_void, Get>(get);
+        let set = std::mem::transmute::<*mut std::ffi::c_void, Set>(set);
+        let info = std::mem::transmute::<*mut std::ffi::c_void, Info>(info);
+        if get(&raw mut before) != 0 || set(wanted) != 0 {
+            return None;
+        }
+        let answered = info(&raw mut free, &raw mut total) == 0;
+        let back = set(before) == 0;
+        (answered && back).then_some(free as u64)
+    }
+}
+
+/// A function that some library of the process has.
+#[cfg(target_os = "linux")]
+fn symbol(name: &std::ffi::CStr) -> Option<*mut std::ffi::c_void> {
+    // SAFETY: looks a name up.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!found.is_null()).then_some(found)
+}

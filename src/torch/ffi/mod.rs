@@ -17,7 +17,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 pub use autocast::Autocast;
-pub use cuda::{Cuda, load_cuda};
+pub use cuda::{Cuda, cuda_free_memory, load_cuda};
 #[cfg(target_os = "linux")]
 pub use library::libtorch_path;
 pub use norm_pool::{Input, Norm, Pooled, conv_norm_relu_pool, norm_relu_pool};

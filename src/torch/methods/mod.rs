@@ -3,7 +3,7 @@
 
 pub mod bigbigan;
 pub mod lejepa;
-mod trained;
+pub(super) mod trained;
 
 use std::collections::BTreeMap;
 

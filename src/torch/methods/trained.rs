@@ -16,7 +16,7 @@ use crate::method;
 
 /// One network with its own optimiser. Groups are separate by construction: a step of one can't move another.
 #[derive(Debug)]
-pub(super) struct Trained {
+pub(in crate::torch) struct Trained {
     parameters: Parameters,
     /// Running statistics and singular vectors: they follow, and no gradient reaches them.
     buffers: WeightMap,
@@ -87,11 +87,16 @@ impl Trained {
 
     /// A step of the optimiser at a share of its learning rate; gives the norm of the gradient before clipping.
     pub fn step(&mut self, share: f64) -> Result<f64, TorchError> {
+        self.step_at(self.adam.lr * share)
+    }
+
+    /// A step of the optimiser at this learning rate; gives the norm of the gradient before clipping.
+    pub fn step_at(&mut self, lr: f64) -> Result<f64, TorchError> {
         let norm = match self.clip {
             0.0 => self.parameters.grad_norm()?,
             most => self.parameters.clip(most)?,
         };
-        self.lr = self.adam.lr * share;
+        self.lr = lr;
         self.optimizer.step(&mut self.parameters, self.lr)?;
         Ok(norm)
     }
@@ -132,7 +137,7 @@ pub(super) fn with(a: &WeightMap, b: &WeightMap) -> WeightMap {
 }
 
 /// Checks that a checkpoint's tensors are exactly those that are there.
-pub(super) fn check_state(found: &WeightMap, expected: &WeightMap) -> Result<(), TorchError> {
+pub(in crate::torch) fn check_state(found: &WeightMap, expected: &WeightMap) -> Result<(), TorchError> {
     let shape = |tensor: &Tensor| tensor.size().into_iter().map(|n| n as usize).collect();
     let expected: Vec<_> = expected
         .iter()
@@ -142,7 +147,7 @@ pub(super) fn check_state(found: &WeightMap, expected: &WeightMap) -> Result<(),
 }
 
 /// Averaged weights with copies of the buffers, for use apart from the training.
-pub(super) fn for_use(average: &WeightMap, buffers: &WeightMap) -> Result<WeightMap, TorchError> {
+pub(in crate::torch) fn for_use(average: &WeightMap, buffers: &WeightMap) -> Result<WeightMap, TorchError> {
     let _no_gradients = tch::no_grad_guard();
     let mut tensors = WeightMap::new();
     for (name, tensor) in average.iter().chain(buffers) {
@@ -164,7 +169,7 @@ pub(super) fn stand(setting: &Setting, tensors: &WeightMap, slices: &[Tensor]) -
 }
 
 /// Plain contiguous copies on the CPU.
-pub(super) fn on_cpu(tensors: &WeightMap) -> Result<WeightMap, TorchError> {
+pub(in crate::torch) fn on_cpu(tensors: &WeightMap) -> Result<WeightMap, TorchError> {
     let copied = |(name, tensor): (&String, &Tensor)| {
         let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
         Ok((name.clone(), tensor))

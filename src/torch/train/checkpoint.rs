@@ -114,6 +114,15 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// The checkpoint of a step.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn at(&self, step: u64) -> Result<Checkpoint, TorchError> {
+        Self::read(&self.path(step))
+    }
+
     /// Reads and checks one checkpoint.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod checkpoint;
 mod ema;
 mod layout;
 mod parameters;
+mod same;
 mod tape;
 
 pub use adam::{Adam, AdamConfig};
@@ -16,4 +17,5 @@ pub use checkpoint::{BestMark, Checkpoint, Checkpoints, Stamp};
 pub use ema::Ema;
 pub use layout::Memory;
 pub use parameters::Parameters;
+pub use same::OtherTraining;
 pub use tape::Tape;

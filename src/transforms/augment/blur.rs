@@ -21,27 +21,41 @@ pub fn gaussian_blur(image: ArrayView2<'_, f32>, sigma: f64) -> Array2<f32> {
     let (height, width) = image.dim();
     let image = image.as_standard_layout();
     let image = image.as_slice().expect("standard layout is contiguous");
-    let mirrored_rows = mirrored(height, radius);
-    let mirrored_columns = mirrored(width, radius);
-    let mut out = Vec::with_capacity(height * width);
+    let mut out = vec![0.0; height * width];
+    smooth(
+        image,
+        &kernel,
+        [&mirrored(height, radius), &mirrored(width, radius)],
+        &mut out,
+    );
+    Array2::from_shape_vec((height, width), out).expect("as many as the image has")
+}
+
+/// An image smoothed along both axes. At each axis stand the places to look at beyond its ends too: half a kernel more on either
+/// side.
+pub(in crate::transforms) fn smooth(image: &[f32], kernel: &[f32], [rows, columns]: [&[usize]; 2], out: &mut [f32]) {
+    let width = columns.len() + 1 - kernel.len();
     let mut sums = vec![0.0f32; width];
-    let mut padded = vec![0.0f32; width + 2 * radius];
-    for rows in mirrored_rows.windows(kernel.len()) {
-        // Whole rows are added up, which vectorises.
-        sums.fill(0.0);
-        for (weight, row) in kernel.iter().zip(rows) {
-            add(&mut sums, *weight, &image[row * width..][..width]);
-        }
-        for (place, column) in padded.iter_mut().zip(&mirrored_columns) {
+    let mut padded = vec![0.0f32; columns.len()];
+    for (rows, out) in rows.windows(kernel.len()).zip(out.chunks_exact_mut(width)) {
+        weighted(kernel, rows, image, &mut sums);
+        for (place, column) in padded.iter_mut().zip(columns) {
             *place = sums[*column];
         }
-        sums.fill(0.0);
+        out.fill(0.0);
         for (offset, weight) in kernel.iter().enumerate() {
-            add(&mut sums, *weight, &padded[offset..][..width]);
+            add(out, *weight, &padded[offset..][..width]);
         }
-        out.extend_from_slice(&sums);
     }
-    Array2::from_shape_vec((height, width), out).expect("height rows of width values were pushed")
+}
+
+/// The sum of these lines, each as long as `sums`, with a weight each. Whole lines are added up, which vectorises.
+pub(in crate::transforms) fn weighted(kernel: &[f32], places: &[usize], lines: &[f32], sums: &mut [f32]) {
+    let length = sums.len();
+    sums.fill(0.0);
+    for (weight, place) in kernel.iter().zip(places) {
+        add(sums, *weight, &lines[place * length..][..length]);
+    }
 }
 
 fn add(sums: &mut [f32], weight: f32, values: &[f32]) {
@@ -51,7 +65,7 @@ fn add(sums: &mut [f32], weight: f32, values: &[f32]) {
 }
 
 /// Weights that add up to 1, from `-radius` to `radius`.
-fn kernel(sigma: f64) -> Vec<f32> {
+pub(crate) fn kernel(sigma: f64) -> Vec<f32> {
     let radius = (TRUNCATE * sigma + 0.5) as i32;
     if radius == 0 {
         return vec![1.0];

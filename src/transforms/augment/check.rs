@@ -1,6 +1,7 @@
 //! Which settings are possible.
 
 use super::{Augment, Blur, Crop, Erase, Noise};
+use crate::ct::Hu;
 
 /// Smallest crop: 4 pixels of 64 x 64.
 const SMALLEST_CROP: f64 = 0.001;
@@ -67,15 +68,9 @@ impl Augment {
             fits("crop", area[0], *aspect)?;
         }
         within("gain", self.gain, 0.0, 1.0)?;
-        within("hu_shift", self.hu_shift.into(), 0.0, WIDEST_HU)?;
-        if let Some(Blur { probability, sigma }) = &self.blur {
-            within("blur.probability", *probability, 0.0, 1.0)?;
-            range("blur.sigma", *sigma, 0.0, WIDEST_BLUR)?;
-        }
-        if let Some(Noise { probability, sigma }) = &self.noise {
-            within("noise.probability", *probability, 0.0, 1.0)?;
-            range("noise.sigma", sigma.map(f64::from), 0.0, WIDEST_HU)?;
-        }
+        shift(self.hu_shift)?;
+        self.blur.as_ref().map_or(Ok(()), Blur::check)?;
+        self.noise.as_ref().map_or(Ok(()), Noise::check)?;
         if let Some(Erase {
             probability,
             area,
@@ -91,7 +86,31 @@ impl Augment {
     }
 }
 
-fn within(setting: &'static str, value: f64, low: f64, high: f64) -> Result<(), AugmentError> {
+impl Blur {
+    pub(in crate::transforms) fn check(&self) -> Result<(), AugmentError> {
+        within("blur.probability", self.probability, 0.0, 1.0)?;
+        range("blur.sigma", self.sigma, 0.0, WIDEST_BLUR)
+    }
+}
+
+impl Noise {
+    pub(in crate::transforms) fn check(&self) -> Result<(), AugmentError> {
+        within("noise.probability", self.probability, 0.0, 1.0)?;
+        range("noise.sigma", self.sigma.map(f64::from), 0.0, WIDEST_HU)
+    }
+}
+
+/// A largest shift of HU.
+pub(in crate::transforms) fn shift(largest: Hu) -> Result<(), AugmentError> {
+    within("hu_shift", largest.into(), 0.0, WIDEST_HU)
+}
+
+pub(in crate::transforms) fn within(
+    setting: &'static str,
+    value: f64,
+    low: f64,
+    high: f64,
+) -> Result<(), AugmentError> {
     if (low..=high).contains(&value) {
         Ok(())
     } else {

@@ -15,7 +15,12 @@ use rand::{Rng, RngExt as _};
 use rand_distr::{Distribution as _, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::blur::kernel;
 pub use self::{blur::gaussian_blur, check::AugmentError, geometry::Geometry, rectangle::Rectangle};
+pub(super) use self::{
+    blur::{smooth, weighted},
+    check::{shift, within},
+};
 use crate::ct::Hu;
 
 /// How slices are changed at random: a table in a recipe, or the name of one of the [presets](Self::named).
@@ -88,7 +93,7 @@ impl Default for Crop {
 pub struct Blur {
     /// How often; default 0.5.
     pub probability: f64,
-    /// Standard deviation in pixels of the output; default 0.1 to 2.
+    /// Standard deviation in pixels (of a scan: voxels) of the output; default 0.1 to 2.
     pub sigma: [f64; 2],
 }
 
@@ -169,11 +174,9 @@ impl Augment {
         let geometry = self.geometry((height, width), rng);
         let factor = 1.0 + either_way(self.gain, rng) as f32;
         let shift = either_way(self.hu_shift.into(), rng) as f32;
-        let blur = self.blur.as_ref().filter(|blur| chance(blur.probability, rng));
-        let blur = blur.map(|blur| rng.random_range(blur.sigma[0]..=blur.sigma[1]));
-        let noise = self.noise.as_ref().filter(|noise| chance(noise.probability, rng));
-        let noise = noise.map(|noise| {
-            let sigma = rng.random_range(noise.sigma[0]..=noise.sigma[1]);
+        let blur = self.blur.as_ref().and_then(|blur| blur.draw(rng));
+        let noise = self.noise.as_ref().and_then(|noise| noise.draw(rng));
+        let noise = noise.map(|sigma| {
             (
                 sigma,
                 Array2::from_shape_simple_fn((size, size), || StandardNormal.sample(rng)),
@@ -217,6 +220,20 @@ impl Augment {
     }
 }
 
+impl Blur {
+    /// A standard deviation, if there is to be any smoothing.
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> Option<f64> {
+        chance(self.probability, rng).then(|| rng.random_range(self.sigma[0]..=self.sigma[1]))
+    }
+}
+
+impl Noise {
+    /// A standard deviation in HU, if there is to be any noise.
+    pub(super) fn draw(&self, rng: &mut impl Rng) -> Option<Hu> {
+        chance(self.probability, rng).then(|| rng.random_range(self.sigma[0]..=self.sigma[1]))
+    }
+}
+
 impl Crop {
     fn draw(&self, image_aspect: f64, rng: &mut impl Rng) -> Rectangle {
         Rectangle::draw(self.area, self.aspect, image_aspect, rng)
@@ -225,12 +242,12 @@ impl Crop {
 }
 
 /// True so often; no draw where it never is.
-fn chance(probability: f64, rng: &mut impl Rng) -> bool {
+pub(super) fn chance(probability: f64, rng: &mut impl Rng) -> bool {
     probability > 0.0 && rng.random_bool(probability)
 }
 
 /// Uniform from `-largest` to `largest`; no draw where that is 0.
-fn either_way(largest: f64, rng: &mut impl Rng) -> f64 {
+pub(super) fn either_way(largest: f64, rng: &mut impl Rng) -> f64 {
     if largest > 0.0 {
         rng.random_range(-largest..=largest)
     } else {

@@ -1,8 +1,11 @@
 //! Augmentations by name, and how a recipe states one.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Augment, Blur, Crop, Noise};
+use super::{
+    super::preset::{Preset, name_or_table},
+    Augment, AugmentError, Blur, Crop, Noise,
+};
 
 impl Augment {
     /// The presets, weakest first.
@@ -83,25 +86,25 @@ impl Serialize for Augment {
 
 impl<'de> Deserialize<'de> for Augment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Augment;
+        name_or_table(deserializer)
+    }
+}
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("\"none\", \"light\", \"pu2020\", \"views\" or a table such as { rotate = 5 }")
-            }
+impl Preset for Augment {
+    const PRESETS: &'static [&'static str] = &Self::NAMES;
+    const TABLE: &'static str = "{ rotate = 5 }";
 
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Augment, E> {
-                Augment::named(name).ok_or_else(|| E::unknown_variant(name, &Augment::NAMES))
-            }
+    fn preset(name: &str) -> Option<Self> {
+        Self::named(name)
+    }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Augment, A::Error> {
-                let augment = Augment::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                augment.check().map_err(de::Error::custom)?;
-                Ok(augment)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+    fn table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The derived one, which `remote` leaves beside the trait.
+        Self::deserialize(deserializer)
+    }
+
+    fn possible(&self) -> Result<(), AugmentError> {
+        self.check()
     }
 }
 

@@ -1,0 +1,132 @@
+//! Whether a training found anything at all: what did not is marked, never compared as if it were a rival.
+//!
+//! Pu et al. 2020 (doi:10.1007/s00330-020-06956-w) compare their model with a network that "did not converge", and print p = 0.008
+//! for the difference. A loss that stays where it was and an AUC of one half on the very scans that were trained on say that a
+//! network was not trained; a difference from it says nothing of its kind.
+
+use std::f64::consts::LN_2;
+
+use super::{EvalError, Pooling, Scores, Unit};
+use crate::stats::{Bootstrap, Clusters, Ranking, newcombe};
+
+/// A loss that fell by less than this share is flat. Two normal classes with an AUC of [`LEAST_AUC`] lie 0.358 SD apart, and the
+/// best probabilities for them have a loss of ln 2 less 0.358² / 8, which is 2.3 % below that of a constant guess.
+const FLAT: f64 = 0.02;
+
+/// A network whose AUC on its own training scans is lower found nothing: what it will not rank better than this, it did not learn.
+const LEAST_AUC: f64 = 0.6;
+
+/// What a training leaves as evidence that it got somewhere.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convergence {
+    /// Epochs that were trained.
+    pub epochs: usize,
+    /// Mean loss of the first epoch, a cross-entropy in nats; with both classes weighted alike a constant guess has ln 2.
+    pub first_loss: f64,
+    /// The lowest mean loss of an epoch.
+    pub best_loss: f64,
+    /// AUC of the final weights on the training scans, not augmented, a patient each; `None` where a class is absent.
+    pub training_auc: Option<f64>,
+    /// Its interval.
+    pub training_auc_ci: Option<[f64; 2]>,
+}
+
+impl Convergence {
+    /// Takes the mean loss of each epoch, and the final weights' scores of the training scans, which are pooled to patients.
+    ///
+    /// # Errors
+    ///
+    /// Settings that make no interval, and scores that can't be pooled.
+    pub fn of(losses: &[f64], training: &Scores, pool: Pooling, bootstrap: &Bootstrap) -> Result<Self, EvalError> {
+        bootstrap.check()?;
+        let pooled = training.pool(Unit::Patient, pool)?.scores;
+        let units = pooled.as_ref();
+        let ranking = Ranking::new(units.positive(), units.score());
+        let auc = ranking.auc(&vec![1; units.len()]);
+        let of_class = |class: bool| units.positive().iter().filter(|positive| **positive == class).count();
+        let ci = match auc {
+            None => None,
+            Some(auc) if auc == 0.0 || auc == 1.0 => {
+                Some(newcombe(auc, of_class(true), of_class(false), bootstrap.level)?)
+            }
+            Some(_) if of_class(true).min(of_class(false)) < 2 => None,
+            Some(_) => {
+                let clusters = Clusters::new(units.patient());
+                let replicates = bootstrap.resample(&clusters, |weights| Some(vec![ranking.auc(weights)?]))?;
+                Some(replicates.interval(0))
+            }
+        };
+        Ok(Self {
+            epochs: losses.len(),
+            first_loss: losses.first().copied().unwrap_or(f64::NAN),
+            // A NaN is not hidden by the epochs around it.
+            best_loss: match losses.iter().all(|loss| loss.is_finite()) {
+                true => losses.iter().copied().fold(f64::INFINITY, f64::min),
+                false => f64::NAN,
+            },
+            training_auc: auc,
+            training_auc_ci: ci,
+        })
+    }
+
+    /// Why the training must be taken for one that did not converge, with its numbers; `None` where nothing says so.
+    ///
+    /// It did not where its loss is flat, the lowest of all epochs not 2 % below that of a constant guess; or where the AUC on its own
+    /// training scans is below 0.6 or has an interval that covers 0.5. A loss that is that low from the first epoch on and stays
+    /// there is flat too, unless the AUC says that the first epoch was enough.
+    ///
+    /// ```
+    /// use hounsfield::eval::Convergence;
+    /// let mut run = Convergence {
+    ///     epochs: 40,
+    ///     first_loss: 0.69,
+    ///     best_loss: 0.31,
+    ///     training_auc: Some(0.97),
+    ///     training_auc_ci: Some([0.93, 0.99]),
+    /// };
+    /// assert_eq!(run.why_not(), None);
+    /// run.training_auc_ci = Some([0.48, 0.99]);
+    /// assert!(run.why_not().unwrap().contains("0.480 to 0.990"));
+    /// ```
+    pub fn why_not(&self) -> Option<String> {
+        if self.epochs == 0 {
+            return Some("no epoch was trained".to_owned());
+        }
+        if !(self.first_loss.is_finite() && self.best_loss.is_finite()) {
+            return Some("the training loss became infinite or no number".to_owned());
+        }
+        let ranks = self.unranked();
+        let mut reasons = Vec::new();
+        let (first, best) = (self.first_loss, self.best_loss);
+        let bound = (1.0 - FLAT) * LN_2;
+        if best > bound {
+            reasons.push(format!(
+                "the training loss is flat, from {first:.4} in the first epoch to {best:.4} at best in {} epochs, where a constant \
+                 guess has {LN_2:.4}",
+                self.epochs
+            ));
+        } else if best > (1.0 - FLAT) * first && (self.training_auc.is_none() || ranks.is_some()) {
+            reasons.push(format!(
+                "the training loss is flat, from {first:.4} in the first epoch to {best:.4} at best in {} epochs",
+                self.epochs
+            ));
+        }
+        reasons.extend(ranks);
+        (!reasons.is_empty()).then(|| reasons.join(", and "))
+    }
+
+    /// What speaks against the ranking of the training scans.
+    fn unranked(&self) -> Option<String> {
+        let auc = self.training_auc?;
+        match self.training_auc_ci {
+            Some([lower, upper]) if lower <= 0.5 && 0.5 <= upper => Some(format!(
+                "its AUC on its own training scans is {auc:.3} with an interval that covers 0.5 ({lower:.3} to {upper:.3})"
+            )),
+            _ if auc < LEAST_AUC => Some(format!(
+                "its AUC on its own training scans is {auc:.3}, at least {LEAST_AUC} was expected"
+            )),
+            _ => None,
+        }
+    }
+}

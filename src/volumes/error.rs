@@ -1,0 +1,143 @@
+//! Why a classifier of scans is not trained, measured or asked.
+
+use std::path::PathBuf;
+
+/// An error of this room. Messages hold no identifiers; paths come last.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VolumesError {
+    /// The recipe.
+    #[error(transparent)]
+    Recipe(#[from] crate::recipe::RecipeError),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] crate::tables::TableError),
+    /// A file that can't be written.
+    #[error(transparent)]
+    Write(#[from] crate::tables::WriteError),
+    /// The cohort or the split.
+    #[error(transparent)]
+    Cohort(#[from] crate::cohort::CohortError),
+    /// The salt of the pseudonyms, or another part that studies share.
+    #[error(transparent)]
+    Study(#[from] crate::study::StudyError),
+    /// Logs and sheets.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// A card.
+    #[error(transparent)]
+    Card(#[from] crate::card::CardError),
+    /// A network that is none, or that does not fit into memory.
+    #[error(transparent)]
+    Baseline(#[from] crate::baseline::BaselineError),
+    /// Scores or their evaluation.
+    #[error("scores of `{set}`: {source}")]
+    Eval {
+        /// The set that was measured.
+        set: String,
+        /// What went wrong.
+        source: crate::eval::EvalError,
+    },
+    /// An interval.
+    #[error(transparent)]
+    Stats(#[from] crate::stats::StatsError),
+    /// The networks.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Torch(#[from] crate::torch::TorchError),
+    /// A checkpoint of another recipe or of other scans.
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    OtherTraining(#[from] crate::torch::train::OtherTraining),
+    /// A set without scans of both classes.
+    #[error(
+        "the {set} set has {positives} scans of the positive class and {negatives} of the negative one{after_failures}, and {needs}: \
+         {way_out}"
+    )]
+    OneClass {
+        /// `training` or `validation`.
+        set: &'static str,
+        /// Scans of the positive class.
+        positives: usize,
+        /// Scans of the negative class.
+        negatives: usize,
+        /// Says so where scans were left out that could not be read.
+        after_failures: &'static str,
+        /// What needs them.
+        needs: &'static str,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// A loss or a weight that is no number.
+    #[error(
+        "step {step} gave numbers that are not finite ({what}): stopped; the last good checkpoint is of step {good}, and the rows of \
+         the scans that did it are written down; lower `train.lr` or set `train.clip`: {path:?}"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: u64,
+        /// Which numbers.
+        what: String,
+        /// Step of the last checkpoint; 0 for none.
+        good: u64,
+        /// Where the rows are.
+        path: PathBuf,
+    },
+    /// Ctrl-C.
+    #[error("interrupted in epoch {epoch}, after {done} steps; the same command goes on from there")]
+    Interrupted {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Steps that are in the checkpoint.
+        done: u64,
+    },
+    /// Ctrl-C at the end.
+    #[error("interrupted while scans were scored after the training; the same command goes on from there")]
+    InterruptedEnd,
+    /// The checkpoint of the best epoch is not there any more.
+    #[error(
+        "the checkpoint of the best epoch (step {step}) is not there or is damaged: put it back, or start anew with `--restart`: {path:?}"
+    )]
+    NoBest {
+        /// Its step.
+        step: u64,
+        /// The folder of checkpoints.
+        path: PathBuf,
+    },
+    /// The run folder.
+    #[error("the run folder can't be used ({source}); name another with `--run-dir`: {path:?}")]
+    Folder {
+        /// What the system said.
+        source: std::io::Error,
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// Pictures of where a network looks.
+    #[error(transparent)]
+    Explain(#[from] crate::explain::ExplainError),
+    /// Scans of a table.
+    #[error(transparent)]
+    Scan(#[from] crate::scans::ScanError),
+    /// A map that can't be written as a volume.
+    #[error(transparent)]
+    WriteVolume(#[from] crate::readers::WriteVolumeError),
+    /// The folder of maps.
+    #[error("the folder of maps can't be made or changed ({source}); name another: {path:?}")]
+    MapsFolder {
+        /// What the system said.
+        source: std::io::Error,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Ctrl-C while maps were drawn.
+    #[error("interrupted while maps were drawn; there is no page of them, the same command draws them anew")]
+    InterruptedMaps,
+    /// Ctrl-C while scans were scored.
+    #[error("interrupted after {done} of {scans} scans; nothing was written")]
+    InterruptedScores {
+        /// Scans with a score.
+        done: usize,
+        /// All scans.
+        scans: usize,
+    },
+}

@@ -1,0 +1,290 @@
+//! `hounsfield train-volume` as a user runs it: whole trainings of a few epochs on synthetic scans, killed, gone on with, refused.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+use hounsfield::{card::ClassifierCard, torch::train::Checkpoints};
+
+use super::command::{Said, Workshop, read};
+
+const RECIPE: &str = r#"
+seed = 5
+
+[cohort]
+table = "scans/scans.csv"
+path = "path"
+patient = "patient_id"
+scan = "scan_id"
+label = "label"
+positive = "coarse"
+site = "site"
+
+[split]
+kind = "holdout"
+fractions = { train = 0.5, validation = 0.25, test = 0.25 }
+
+[input]
+spacing = 10.0
+size = [32, 32, 32]
+
+[augment]
+flip = [0.0, 0.0, 0.5]
+hu_shift = 25.0
+noise = { sigma = [0.0, 20.0] }
+
+[network]
+kind = "pu-a"
+filters = [4, 8]
+fully_connected = [8]
+
+[train]
+epochs = 3
+batch = 4
+part = 2
+
+[checkpoint]
+every = 2
+keep = 3
+
+[evaluate]
+bootstrap = { resamples = 200 }
+
+[maps]
+scans = 1
+"#;
+
+/// Synthetic scans of 48 patients, made once for all tests.
+static SCANS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
+        .args([
+            "--quiet",
+            "phantoms",
+            "--scans",
+            "--patients",
+            "48",
+            "--size",
+            "32",
+            "--spacing",
+            "10",
+        ])
+        .args(["--seed", "3", "--out"])
+        .arg(folder.path())
+        .status()
+        .unwrap();
+    assert!(made.success());
+    folder
+});
+
+fn workshop() -> Workshop {
+    let shop = Workshop::new("");
+    shop.write("recipe.toml", RECIPE);
+    let scans = |root: &Path| root.join("scans");
+    std::fs::create_dir_all(scans(&shop.path("scans"))).unwrap();
+    std::fs::copy(SCANS.path().join("scans.csv"), shop.path("scans/scans.csv")).unwrap();
+    for file in std::fs::read_dir(scans(SCANS.path())).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), scans(&shop.path("scans")).join(file.file_name())).unwrap();
+    }
+    shop
+}
+
+fn arguments<'a>(recipe: &'a str, run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let threads = ["--threads", "1", "--device", "cpu"];
+    [&["train-volume", recipe, "--run-dir", run], threads.as_slice(), more].concat()
+}
+
+fn train(shop: &Workshop, run: &str, more: &[&str]) -> Said {
+    let (recipe, run) = (shop.path("recipe.toml"), shop.path(run));
+    shop.hounsfield(&arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), more))
+}
+
+/// Starts a training and kills it as soon as the checkpoint of a step is there.
+fn killed_at(shop: &Workshop, run: &str, step: u64) {
+    let (recipe, folder) = (shop.path("recipe.toml"), shop.path(run));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
+        .args(arguments(recipe.to_str().unwrap(), folder.to_str().unwrap(), &[]))
+        .env("HOUNSFIELD_SALT", shop.path("salt"))
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (file, started) = (checkpoint(&folder, step), Instant::now());
+    while !file.exists() {
+        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint came");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the training ended before its checkpoint"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn checkpoint(run: &Path, step: u64) -> PathBuf {
+    run.join(format!("checkpoints/step-{step:08}.safetensors"))
+}
+
+/// The log without what a clock says.
+fn metrics(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
+    let line = |line: &str| {
+        let mut values: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
+        for clock in ["wall_s", "scans_per_s", "seconds"] {
+            values.remove(clock);
+        }
+        values
+    };
+    read(&run.join("metrics.jsonl")).lines().map(line).collect()
+}
+
+fn last_step(run: &Path) -> u64 {
+    metrics(run).last().unwrap()["step"].as_u64().unwrap()
+}
+
+fn assert_same(one: &Path, other: &Path) {
+    let step = last_step(one);
+    let read_end = |run: &Path| Checkpoints::read(&checkpoint(run, step)).unwrap();
+    let (one_end, other_end) = (read_end(one), read_end(other));
+    assert_eq!(one_end.stamp, other_end.stamp);
+    assert!(one_end.state.len() > 10 && one_end.state.len() == other_end.state.len());
+    for (name, tensor) in &one_end.state {
+        assert!(tensor.equal(&other_end.state[name]), "{name} differs");
+    }
+    assert_eq!(metrics(one), metrics(other));
+    let card = |run: &Path| ClassifierCard::load(&run.join("classifier")).unwrap().card;
+    assert_eq!(card(one), card(other));
+    let scores = |run: &Path| std::fs::read(run.join("predictions.parquet")).unwrap();
+    assert_eq!(scores(one), scores(other));
+}
+
+#[test]
+fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
+    let shop = workshop();
+    let whole = train(&shop, "whole", &[]);
+    assert_eq!(whole.code, Some(0), "{}", whole.err);
+    killed_at(&shop, "cut", 2);
+    killed_at(&shop, "cut", 10);
+    let rest = train(&shop, "cut", &[]);
+    assert_eq!(rest.code, Some(0), "{}", rest.err);
+    assert!(rest.err.contains("goes on after step"), "{}", rest.err);
+    assert_same(&shop.path("whole"), &shop.path("cut"));
+    for name in [
+        "recipe.toml",
+        "data.csv",
+        "sheets/augmentation.png",
+        "report.html",
+        "report.md",
+        "results.json",
+        "maps/index.html",
+    ] {
+        assert!(shop.path("whole").join(name).exists(), "{name}");
+    }
+    // What has ended is only measured again.
+    let again = train(&shop, "cut", &[]);
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert_same(&shop.path("whole"), &shop.path("cut"));
+
+    // Another recipe, and other scans under the same recipe.
+    let other = train(&shop, "cut", &["--set", "train.batch=5", "--set", "plateau.patience=4"]);
+    assert_eq!(other.code, Some(2));
+    for word in [
+        "`plateau.patience` (was 3, is 4)",
+        "`train.batch` (was 4, is 5)",
+        "--restart",
+    ] {
+        assert!(other.err.contains(word), "{word} in {}", other.err);
+    }
+    let table = read(&shop.path("scans/scans.csv"));
+    let (fewer, _) = table.trim_end().rsplit_once('\n').unwrap();
+    shop.write("scans/scans.csv", &format!("{fewer}\n"));
+    let changed = train(&shop, "cut", &[]);
+    assert_eq!(changed.code, Some(2));
+    assert!(changed.err.contains("trained on other scans"), "{}", changed.err);
+}
+
+#[test]
+fn textures_are_learned() {
+    let shop = workshop();
+    let settings = [
+        "train.epochs=12",
+        "train.part=4",
+        "plateau={ metric = 'loss', patience = 12 }",
+        "augment=none",
+        "network={ kind = 'pu-a', filters = [8, 16, 32], fully_connected = [32], dropout = 0.0 }",
+    ];
+    let more: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+    let learned = train(&shop, "learned", &more);
+    assert_eq!(learned.code, Some(0), "{}", learned.err);
+    let auc = |run: &str| {
+        let results: serde_json::Value = serde_json::from_str(&read(&shop.path(run).join("results.json"))).unwrap();
+        let rows = results["results"].as_array().unwrap().clone();
+        let row = rows
+            .into_iter()
+            .find(|row| row["set"] == "test" && row["metric"] == "auc")
+            .unwrap();
+        row["value"].as_f64().unwrap()
+    };
+    assert!(auc("learned") > 0.85, "{}\n{}", learned.out, learned.err);
+    assert!(!learned.out.contains("NOT CONVERGED"), "{}", learned.out);
+}
+
+#[test]
+fn numbers_that_are_none_stop_a_training_and_name_the_rows() {
+    let shop = workshop();
+    let broken = train(&shop, "run", &["--set", "train.lr=1e30"]);
+    assert_eq!(broken.code, Some(2), "{}{}", broken.out, broken.err);
+    assert!(broken.err.contains("not finite ("), "{}", broken.err);
+    let kept: Vec<_> = std::fs::read_dir(shop.path("run/alarms")).unwrap().collect();
+    assert_eq!(kept.len(), 1);
+    assert!(!shop.path("run/classifier").exists());
+}
+
+/// A limit of the size of files stands in for a disk that is full.
+#[test]
+fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothing_else() {
+    let shop = workshop();
+    let whole = train(&shop, "whole", &[]);
+    assert_eq!(whole.code, Some(0), "{}", whole.err);
+    killed_at(&shop, "cut", 2);
+    let folder = shop.path("cut/checkpoints");
+    let checkpoints = || {
+        let files = std::fs::read_dir(&folder).unwrap();
+        let mut files: Vec<(PathBuf, u64)> = files
+            .map(|file| file.unwrap())
+            .map(|file| (file.path(), file.metadata().unwrap().len()))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = checkpoints();
+    let recipe = shop.path("recipe.toml");
+    let run = shop.path("cut");
+    let words = arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), &[]);
+    let full = Command::new("bash")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 96; exec \"$@\"",
+            "bash",
+            env!("CARGO_BIN_EXE_hounsfield"),
+        ])
+        .args(&words)
+        .env("HOUNSFIELD_SALT", shop.path("salt"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(2), "{said}");
+    assert!(said.contains("weights cannot be written"), "{said}");
+    assert_eq!(
+        checkpoints(),
+        before,
+        "earlier checkpoints are whole, and nothing is left of the new one"
+    );
+    let rest = train(&shop, "cut", &[]);
+    assert_eq!(rest.code, Some(0), "{}", rest.err);
+    assert_same(&shop.path("whole"), &run);
+}
