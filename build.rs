@@ -46,6 +46,8 @@ fn main() {
             .std("c++20")
             .warnings(false)
             .opt_level(3)
+            // Vectors are passed to nobody: all that takes them becomes part of its caller.
+            .flag_if_supported("-Wno-psabi")
             .define("HF_KERNELS", format!("hf_kernels_{level}").as_str())
             .file("src/torch/ffi/kernels.cpp")
             .compile(&format!("hounsfield_kernels_{level}"));

@@ -158,8 +158,8 @@ impl BatchNorm {
             Statistics::Running { momentum } => (momentum, values as f64 / (values - 1) as f64),
         };
         let _no_gradients = tch::no_grad_guard();
-        self.mean.shallow_clone().f_lerp_(mean, share)?;
-        self.variance.shallow_clone().f_lerp_(&(variance * correction), share)?;
+        let _ = self.mean.shallow_clone().f_lerp_(mean, share)?;
+        let _ = self.variance.shallow_clone().f_lerp_(&(variance * correction), share)?;
         Ok(())
     }
 
