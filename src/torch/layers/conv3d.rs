@@ -30,6 +30,11 @@ impl Conv3d {
         }
     }
 
+    /// The weight, where it is 3 x 3 x 3 and moved by one.
+    pub(super) fn cube_of_three(&self) -> Option<&Tensor> {
+        (self.stride == 1 && self.weight.size()[2..] == [3; 3]).then_some(&self.weight)
+    }
+
     /// # Shapes
     ///
     /// - `x`: `[N, C, D, H, W]`
