@@ -778,17 +778,6 @@ fn three_real_volumes_fit_into_64_voxels_with_the_body_in_the_middle() {
                 .sum::<f64>()
         };
         assert!(mean(32) > mean(1) && mean(32) > mean(62));
-        if let Some(look) = std::env::var_os("HF_LOOK") {
-            let name = source.first_path().file_name().unwrap().to_owned();
-            let voxels = scan.voxels().mapv(Hu::from);
-            let geometry = *scan.geometry();
-            write_volume(
-                &CtVolume { voxels, geometry },
-                &PathBuf::from(look).join(name),
-                &WriteOptions::default(),
-            )
-            .unwrap();
-        }
     }
 }
 
