@@ -59,10 +59,8 @@ pub fn table_of(scans: &[PathBuf]) -> TextTable {
         Some(path.to_string_lossy().into_owned())
     };
     let places: Vec<Option<String>> = scans.iter().map(place).collect();
-    TextTable::new(vec![
-        ("path".to_owned(), places.clone()),
-        ("patient".to_owned(), places),
-    ])
+    let columns = vec![("path".to_owned(), places.clone()), ("patient".to_owned(), places)];
+    TextTable::new(columns).expect("two columns of one length")
 }
 
 /// Scores every scan as it is in its file, one after the other; the next is read while one passes the network.
