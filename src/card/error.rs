@@ -70,6 +70,14 @@ pub enum CardError {
         /// What is wrong with them.
         source: crate::baseline::BaselineError,
     },
+    /// An input that no scan can be made.
+    #[error("classifier card `{card}`: {source}")]
+    Input {
+        /// The card's name.
+        card: String,
+        /// What is wrong with it.
+        source: crate::transforms::ScanInputError,
+    },
     /// A threshold that no score can be compared with.
     #[error("`threshold` of classifier card `{card}` is {found}, expected a finite number, or no such line")]
     Threshold {

@@ -143,6 +143,8 @@ impl ClassifierCard {
         if let Some(found) = self.threshold.filter(|threshold| !threshold.is_finite()) {
             return Err(CardError::Threshold { card: card(), found });
         }
+        let refused = |source| CardError::Input { card: card(), source };
+        self.input.check().map_err(refused)?;
         let refused = |source| CardError::Network { card: card(), source };
         self.network.check(self.input.size).map_err(refused)?;
         check_names(kind, &self.name, &self.sha256)?;
@@ -267,6 +269,11 @@ mod tests {
             card.sha256.insert("../x".to_owned(), "0".repeat(64));
         };
         assert!(with(&led_out).contains("no plain file name"));
+        let no_input = with(&|card| card.input.spacing = 0.0);
+        assert!(
+            no_input.contains("classifier card `made`: ") && no_input.contains("spacing"),
+            "{no_input}"
+        );
         let small = with(&|card| card.input.size = [16, 256, 256]);
         assert!(
             small.contains("classifier card `made`: ") && small.contains("16 x 256 x 256"),

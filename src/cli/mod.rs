@@ -237,9 +237,7 @@ impl Cli {
 fn quiet_decoders() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
-        Some(
-            hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::volumes::predict::READER,
-        ) => {
+        Some(hounsfield::torch::extract::DECODER | hounsfield::pretrain::LOADER | hounsfield::index::READER) => {
             tracing::debug!("a decoder panicked: {panic}")
         }
         _ => usual(panic),

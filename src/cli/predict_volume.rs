@@ -19,6 +19,7 @@ use hounsfield::{
         maps::{self, Looked, MapsPlan},
         predict::{self, Predicted},
     },
+    words::counted,
 };
 
 use super::{Done, device::stop_at_ctrl_c, predict::write_scores};
@@ -112,14 +113,24 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
     args.check_targets()?;
     let classes = predict::classes(card, args.cohort.positive.as_deref());
     let scans = args.read(card, &classes)?;
-    let precision = if args.bf16 { Precision::BFloat16 } else { Precision::Float32 };
+    let precision = if args.bf16 {
+        Precision::BFloat16
+    } else {
+        Precision::Float32
+    };
     let scorer = VolumeScorer::open(&checked, args.device.parse()?, precision)?;
     let stop = stop_at_ctrl_c("the scan");
-    let progress = Progress::new("predict", "scans", scans.sources.len() as u64);
+    let progress = Progress::new("predict", "scans", scans.len() as u64);
     let predicted = predict::predict(&scorer, &scans, &progress, &stop)?;
     progress.finish();
     for (row, why) in &predicted.failures {
         tracing::warn!("row {}: {why}", row + 1);
+    }
+    if predicted.not_numbers > 0 {
+        tracing::warn!(
+            "{} with voxels that are no finite numbers, which were taken as air",
+            counted(predicted.not_numbers, "scan")
+        );
     }
     let columns = predicted.columns(card, &scans.cohort);
     write_scores(&columns, &predict::metadata(&checked, &classes), args.out.as_deref())?;
@@ -211,7 +222,7 @@ impl Args {
             "columns were named, but the inputs are scans: give a table for patients, labels and sites"
         );
         tracing::info!("each scan is taken for another patient's: give a table where patients have several");
-        let table = predict::table_of(&self.inputs)?;
+        let table = predict::table_of(&self.inputs);
         section.take_usual(&table);
         Ok((table, PathBuf::new(), section.columns(None)))
     }
@@ -232,7 +243,7 @@ impl Args {
             name: &card.name,
             positive: &classes.positive,
             cohort: &scans.cohort,
-            sets: &vec![Some(SET.to_owned()); scans.sources.len()],
+            sets: &vec![Some(SET.to_owned()); scans.len()],
             scores: &predicted.scores,
             threshold: card.threshold,
             banners: banners.collect(),
@@ -253,6 +264,5 @@ impl Args {
 fn is_table(path: &Path) -> bool {
     let named = ["csv", "tsv", "txt", "xlsx", "xlsb", "ods", "xls", "parquet"];
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    path.is_file()
-        && (named.contains(&ending.as_str()) || matches!(FileKind::of(path), Ok(FileKind::Parquet)))
+    path.is_file() && (named.contains(&ending.as_str()) || matches!(FileKind::of(path), Ok(FileKind::Parquet)))
 }

@@ -276,18 +276,19 @@ fn ticks(picture: &mut RgbImage, [top, left]: [usize; 2], side: usize, at: usize
 fn letters(picture: &mut RgbImage, [top, left]: [usize; 2], letters: [char; 4]) {
     let (height, width) = (2 * GLYPH_ROWS, 2 * GLYPH_COLUMNS);
     let (y, x) = ((PLANE - height) / 2, (PLANE - width) / 2);
-    let edge = 2;
     let places = [
-        [y, edge],
-        [edge, x],
-        [y, PLANE - width - edge],
-        [PLANE - height - edge, x],
+        [y, EDGE],
+        [EDGE, x],
+        [y, PLANE - width - EDGE],
+        [PLANE - height - EDGE, x],
     ];
     for (letter, [y, x]) in letters.into_iter().zip(places) {
         write(picture, letter, [top + y, left + x]);
     }
 }
 
+/// Pixels around a letter.
+const EDGE: usize = 3;
 const GLYPH_ROWS: usize = 7;
 const GLYPH_COLUMNS: usize = 5;
 
@@ -304,8 +305,13 @@ fn glyph(letter: char) -> [u8; GLYPH_ROWS] {
     }
 }
 
-/// A white letter on black, twice its size.
+/// A white letter, twice its size, with a black edge around it.
 fn write(picture: &mut RgbImage, letter: char, [top, left]: [usize; 2]) {
+    for y in top - EDGE..top + 2 * GLYPH_ROWS + EDGE {
+        for x in left - EDGE..left + 2 * GLYPH_COLUMNS + EDGE {
+            picture.put_pixel(x as u32, y as u32, Rgb([0; 3]));
+        }
+    }
     for (row, bits) in glyph(letter).into_iter().enumerate() {
         for column in 0..GLYPH_COLUMNS {
             let white = bits >> (GLYPH_COLUMNS - 1 - column) & 1 == 1;

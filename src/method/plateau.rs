@@ -41,7 +41,8 @@ pub struct Plateau {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlateauMetric {
-    /// The AUC over the units of `[evaluate]`, patients unless it says otherwise; higher is better.
+    /// The AUC over the units of `[evaluate]`, patients unless it says otherwise; higher is better. A few patients have few
+    /// different AUCs: of epochs with one AUC that with the lowest loss is kept.
     #[default]
     Auc,
     /// The mean loss over scans, weighted as in training; lower is better.

@@ -40,8 +40,8 @@ pub struct Listed {
     pub label: Option<String>,
 }
 
-/// For each site some rows, of as many patients as can be.
-pub(super) fn rows(cohort: &Cohort, per_site: usize, seed: u64) -> Vec<(String, Vec<usize>)> {
+/// For each site some rows of a cohort, of as many patients as can be. Sites stand in the order of their names.
+pub fn rows_by_site(cohort: &Cohort, per_site: usize, seed: u64) -> Vec<(String, Vec<usize>)> {
     let mut sites = BTreeMap::<&str, Vec<usize>>::new();
     for (row, site) in cohort.rows.site.iter().enumerate() {
         sites.entry(site.as_deref().unwrap_or(NO_SITE)).or_default().push(row);
@@ -137,14 +137,14 @@ mod tests {
             given: None,
             warnings: Vec::new(),
         };
-        let drawn = rows(&cohort, 5, 1);
+        let drawn = rows_by_site(&cohort, 5, 1);
         let names: Vec<&str> = drawn.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "b", NO_SITE]);
         for (_, rows) in &drawn {
             let patients: BTreeSet<usize> = rows.iter().map(|row| cohort.patient[*row]).collect();
             assert_eq!((rows.len(), patients.len()), (5, 5));
         }
-        assert_eq!(rows(&cohort, 5, 1), drawn);
-        assert_ne!(rows(&cohort, 5, 2), drawn);
+        assert_eq!(rows_by_site(&cohort, 5, 1), drawn);
+        assert_ne!(rows_by_site(&cohort, 5, 2), drawn);
     }
 }

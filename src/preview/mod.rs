@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::{
     counts::{Scale, ValueCounts},
-    draw::Site,
+    draw::{Site, rows_by_site},
     read::Shown,
 };
 use crate::{
@@ -102,7 +102,7 @@ impl Preview {
                 return Err(PreviewError::Zero { field });
             }
         }
-        let drawn = draw::rows(cohort, plan.per_site, plan.seed);
+        let drawn = rows_by_site(cohort, plan.per_site, plan.seed);
         let n = drawn.iter().map(|(_, rows)| rows.len()).sum::<usize>();
         let progress = Progress::new("preview", "slices read", n as u64);
         let sites: Result<Vec<Site>, _> = drawn

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BootstrapSection, CohortSection, FetchedFrom, RecipeError, read_recipe};
+use super::{BootstrapSection, CohortSection, FetchedFrom, RecipeError, read_recipe, read_text};
 use crate::{
     baseline::BaselineConfig,
     cohort::{Columns, SplitPlan, SplitUnit},
@@ -218,6 +218,16 @@ impl TrainVolume {
         let recipe: Self = read_recipe(path, overrides)?;
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// Whether a file is a recipe of this kind: no other has a `network`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecipeError::Read`].
+    pub fn is_told_by(path: &Path) -> Result<bool, RecipeError> {
+        let keys = toml::from_str::<toml::Table>(&read_text(path)?);
+        Ok(keys.is_ok_and(|keys| keys.contains_key("network")))
     }
 
     /// The meaning of the cohort table's columns.
@@ -435,6 +445,14 @@ kind = "pu-a"
             recipe,
             "what was written is read back"
         );
+    }
+
+    #[test]
+    fn shipped_recipes_can_be_followed() {
+        for name in ["pu2020", "phantoms"] {
+            let path = format!("{}/pretrained/volumes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            TrainVolume::load(Path::new(&path), &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::{
     TorchError,
     baselines::{self, Dropout, Mode, VolumeClassifier},
-    device::{DeviceChoice, autocast},
+    device::{self, DeviceChoice, autocast},
     methods::trained::{Trained, check_state, for_use, on_cpu},
     scans,
     scorer::VolumeScorer,
@@ -60,10 +60,7 @@ pub struct Classifier {
 ///
 /// A device that is not there.
 pub fn free_memory(device: DeviceChoice) -> Result<Option<u64>, TorchError> {
-    Ok(match device.resolve()? {
-        Device::Cpu => crate::baseline::free_memory(),
-        _ => None,
-    })
+    Ok(device::free_memory(device.resolve()?))
 }
 
 impl Classifier {

@@ -15,14 +15,12 @@ use super::VolumesError;
 use crate::{
     card::{CLASSIFIER, CheckedClassifier, ClassifierCard},
     cohort::{Classes, Cohort},
+    index::READER,
     progress::Progress,
-    scans::{CachedScan, Scans},
-    tables::{Column, ColumnData, TableError, TextTable},
+    scans::{CachedScan, ScanError, Scans},
+    tables::{Column, ColumnData, TextTable},
     torch::scorer::VolumeScorer,
 };
-
-/// Name of the thread that reads ahead: a decoder that panics on a broken file is reported as that scan's failure.
-pub const READER: &str = "scans";
 
 /// Folder of a training's run folder that holds the classifier.
 pub const FOLDER: &str = "classifier";
@@ -37,6 +35,8 @@ pub struct Predicted {
     pub scores: Vec<Option<f64>>,
     /// Rows that can't be read, from 0, and why, without paths.
     pub failures: Vec<(usize, String)>,
+    /// Scans with voxels that are no finite numbers and were taken as air.
+    pub not_numbers: usize,
 }
 
 /// The classifier that a folder holds: of its card, or of a training's run folder.
@@ -52,18 +52,15 @@ pub fn open(model: &Path) -> Result<CheckedClassifier, VolumesError> {
 
 /// A table of scans that are named one by one: each is taken for another patient's. Rows are told by where the scans are, so that the
 /// same scan has the same pseudonym each time.
-///
-/// # Errors
-///
-/// Scans that stand twice are for [`Scans::read`] to refuse.
-pub fn table_of(scans: &[PathBuf]) -> Result<TextTable, TableError> {
+pub fn table_of(scans: &[PathBuf]) -> TextTable {
     let place = |path: &PathBuf| {
         // An address such as `a.zip!b.nii.gz` is no file, and stays as it is.
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
         Some(path.to_string_lossy().into_owned())
     };
     let places: Vec<Option<String>> = scans.iter().map(place).collect();
-    TextTable::new(vec![("path".to_owned(), places.clone()), ("patient".to_owned(), places)])
+    let columns = vec![("path".to_owned(), places.clone()), ("patient".to_owned(), places)];
+    TextTable::new(columns).expect("two columns of one length")
 }
 
 /// Scores every scan as it is in its file, one after the other; the next is read while one passes the network.
@@ -77,10 +74,11 @@ pub fn predict(
     progress: &Progress,
     stop: &AtomicBool,
 ) -> Result<Predicted, VolumesError> {
-    let n = scans.sources.len();
+    let n = scans.len();
     let mut predicted = Predicted {
         scores: vec![None; n],
         failures: Vec::new(),
+        not_numbers: 0,
     };
     thread::scope(|scope| -> Result<(), VolumesError> {
         // Without room in between: one scan is scored, one is read or waits.
@@ -88,10 +86,8 @@ pub fn predict(
         let input = scorer.input();
         let read = move || {
             for source in &scans.sources {
-                let scan = match catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input))) {
-                    Ok(scan) => scan.map_err(|error| error.without_path()),
-                    Err(_) => Err("its decoder broke off".to_owned()),
-                };
+                let scan = catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input)));
+                let scan = scan.unwrap_or(Err(ScanError::Panicked));
                 if sender.send(scan).is_err() {
                     return;
                 }
@@ -100,14 +96,17 @@ pub fn predict(
         thread::Builder::new()
             .name(READER.to_owned())
             .spawn_scoped(scope, read)
-            .expect("a thread can be started");
+            .map_err(|source| ScanError::Threads { source })?;
         for (row, scan) in receiver.iter().enumerate() {
             if stop.load(Ordering::SeqCst) {
                 return Err(VolumesError::InterruptedScores { done: row, scans: n });
             }
             match scan {
-                Ok(scan) => predicted.scores[row] = Some(scorer.score(&[scan.voxels()])?[0]),
-                Err(why) => predicted.failures.push((row, why)),
+                Ok(scan) => {
+                    predicted.scores[row] = Some(scorer.score(&[scan.voxels()])?[0]);
+                    predicted.not_numbers += usize::from(scan.not_numbers() > 0);
+                }
+                Err(error) => predicted.failures.push((row, error.without_path())),
             }
             progress.tick(1);
         }

@@ -224,3 +224,71 @@ fn lungs_of_patients_begin_and_end_within_the_scan() {
         assert!(jump < 0.08, "{patient}: {jump} between two slices");
     }
 }
+
+/// A recipe of a training of whole scans.
+const SCANS: &str = r#"
+split = { kind = "holdout" }
+network = { kind = "pu-a" }
+augment = "pu2020"
+
+[cohort]
+table = "scans/scans.csv"
+path = "path"
+patient = "patient_id"
+scan = "scan_id"
+label = "label"
+positive = "coarse"
+site = "site"
+
+[input]
+size = [32, 32, 32]
+spacing = 10.0
+"#;
+
+#[test]
+fn a_training_of_scans_is_shown_as_augmentation_changes_them() {
+    let shop = Workshop::new("");
+    shop.write("scans.toml", SCANS);
+    let made = shop.path("scans");
+    let arguments = [
+        "phantoms",
+        "--scans",
+        "--patients",
+        "4",
+        "--size",
+        "32",
+        "--spacing",
+        "10",
+        "--out",
+    ];
+    let said = shop.hounsfield(&[&arguments[..], &[made.to_str().unwrap()]].concat());
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let said = preview(&shop, "scans.toml", "out", &["--per-site", "3"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let sheet = image::open(shop.path("out/augmentation.png")).unwrap();
+    let list = read_table(&shop.path("out/scans.csv")).unwrap();
+    assert_eq!(
+        (sheet.width(), sheet.height()),
+        (2 + 13 * 130, 2 + list.n_rows as u32 * 130)
+    );
+    let cohort = read_table(&made.join("scans.csv")).unwrap();
+    let all = texts(&shop.path("out")) + &said.err;
+    for name in cohort.column("patient_id").unwrap().iter().flatten() {
+        assert!(!all.contains(name.as_str()), "{name}");
+    }
+
+    // One that can't be read is left out and counted; without any there is no sheet.
+    let files = cohort.column("path").unwrap();
+    std::fs::write(made.join(files[0].as_ref().unwrap()), "no scan").unwrap();
+    let said = preview(&shop, "scans.toml", "fewer", &["--per-site", "100"]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("scan 1 of the table is left out"), "{}", said.err);
+    assert_eq!(
+        read_table(&shop.path("fewer/scans.csv")).unwrap().n_rows,
+        cohort.n_rows - 1
+    );
+    let said = preview(&shop, "scans.toml", "none", &["--per-site", "0"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("--per-site is 0"), "{}", said.err);
+    assert!(!shop.path("none").exists());
+}

@@ -6,6 +6,7 @@
 
 mod clinical;
 mod study;
+mod volumes;
 
 use std::{
     fs,

@@ -21,4 +21,5 @@ mod study;
 mod support;
 mod tiny;
 mod train_volume;
+mod volume_maps;
 mod weights;

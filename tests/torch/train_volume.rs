@@ -57,11 +57,21 @@ bootstrap = { resamples = 200 }
 scans = 1
 "#;
 
-/// Synthetic scans of 24 patients, made once for all tests.
+/// Synthetic scans of 48 patients, made once for all tests.
 static SCANS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let made = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
-        .args(["--quiet", "phantoms", "--scans", "--patients", "24", "--size", "32", "--spacing", "10"])
+        .args([
+            "--quiet",
+            "phantoms",
+            "--scans",
+            "--patients",
+            "48",
+            "--size",
+            "32",
+            "--spacing",
+            "10",
+        ])
         .args(["--seed", "3", "--out"])
         .arg(folder.path())
         .status()
@@ -73,10 +83,12 @@ static SCANS: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
 fn workshop() -> Workshop {
     let shop = Workshop::new("");
     shop.write("recipe.toml", RECIPE);
-    std::fs::create_dir(shop.path("scans")).unwrap();
-    for file in std::fs::read_dir(SCANS.path()).unwrap() {
+    let scans = |root: &Path| root.join("scans");
+    std::fs::create_dir_all(scans(&shop.path("scans"))).unwrap();
+    std::fs::copy(SCANS.path().join("scans.csv"), shop.path("scans/scans.csv")).unwrap();
+    for file in std::fs::read_dir(scans(SCANS.path())).unwrap() {
         let file = file.unwrap();
-        std::fs::copy(file.path(), shop.path("scans").join(file.file_name())).unwrap();
+        std::fs::copy(file.path(), scans(&shop.path("scans")).join(file.file_name())).unwrap();
     }
     shop
 }
@@ -130,7 +142,6 @@ fn metrics(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
     read(&run.join("metrics.jsonl")).lines().map(line).collect()
 }
 
-/// Steps of the recipe above: 12 patients in batches of 4, some with two scans.
 fn last_step(run: &Path) -> u64 {
     metrics(run).last().unwrap()["step"].as_u64().unwrap()
 }
@@ -157,7 +168,7 @@ fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
     let whole = train(&shop, "whole", &[]);
     assert_eq!(whole.code, Some(0), "{}", whole.err);
     killed_at(&shop, "cut", 2);
-    killed_at(&shop, "cut", 6);
+    killed_at(&shop, "cut", 10);
     let rest = train(&shop, "cut", &[]);
     assert_eq!(rest.code, Some(0), "{}", rest.err);
     assert!(rest.err.contains("goes on after step"), "{}", rest.err);
@@ -181,7 +192,11 @@ fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
     // Another recipe, and other scans under the same recipe.
     let other = train(&shop, "cut", &["--set", "train.batch=5", "--set", "plateau.patience=4"]);
     assert_eq!(other.code, Some(2));
-    for word in ["`plateau.patience` (was 3, is 4)", "`train.batch` (was 4, is 5)", "--restart"] {
+    for word in [
+        "`plateau.patience` (was 3, is 4)",
+        "`train.batch` (was 4, is 5)",
+        "--restart",
+    ] {
         assert!(other.err.contains(word), "{word} in {}", other.err);
     }
     let table = read(&shop.path("scans/scans.csv"));
@@ -195,13 +210,23 @@ fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
 #[test]
 fn textures_are_learned() {
     let shop = workshop();
-    let more = ["--set", "train.epochs=12", "--set", "train.part=4", "--set", "plateau.metric=loss", "--set", "augment={}"];
+    let settings = [
+        "train.epochs=12",
+        "train.part=4",
+        "plateau={ metric = 'loss', patience = 12 }",
+        "augment=none",
+        "network={ kind = 'pu-a', filters = [8, 16, 32], fully_connected = [32], dropout = 0.0 }",
+    ];
+    let more: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let learned = train(&shop, "learned", &more);
     assert_eq!(learned.code, Some(0), "{}", learned.err);
     let auc = |run: &str| {
         let results: serde_json::Value = serde_json::from_str(&read(&shop.path(run).join("results.json"))).unwrap();
         let rows = results["results"].as_array().unwrap().clone();
-        let row = rows.into_iter().find(|row| row["set"] == "test" && row["metric"] == "auc").unwrap();
+        let row = rows
+            .into_iter()
+            .find(|row| row["set"] == "test" && row["metric"] == "auc")
+            .unwrap();
         row["value"].as_f64().unwrap()
     };
     assert!(auc("learned") > 0.85, "{}\n{}", learned.out, learned.err);
@@ -241,7 +266,12 @@ fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothin
     let run = shop.path("cut");
     let words = arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), &[]);
     let full = Command::new("bash")
-        .args(["-c", "trap '' XFSZ; ulimit -f 96; exec \"$@\"", "bash", env!("CARGO_BIN_EXE_hounsfield")])
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 256; exec \"$@\"",
+            "bash",
+            env!("CARGO_BIN_EXE_hounsfield"),
+        ])
         .args(&words)
         .env("HOUNSFIELD_SALT", shop.path("salt"))
         .output()
@@ -249,7 +279,11 @@ fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothin
     let said = String::from_utf8_lossy(&full.stderr);
     assert_eq!(full.status.code(), Some(2), "{said}");
     assert!(said.contains("weights cannot be written"), "{said}");
-    assert_eq!(checkpoints(), before, "earlier checkpoints are whole, and nothing is left of the new one");
+    assert_eq!(
+        checkpoints(),
+        before,
+        "earlier checkpoints are whole, and nothing is left of the new one"
+    );
     let rest = train(&shop, "cut", &[]);
     assert_eq!(rest.code, Some(0), "{}", rest.err);
     assert_same(&shop.path("whole"), &run);

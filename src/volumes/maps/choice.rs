@@ -52,7 +52,9 @@ pub(super) fn cut(threshold: Option<f64>) -> f64 {
 pub(super) fn choose(looked: &Looked<'_>, per_set: usize) -> Vec<(String, Vec<Choice>)> {
     let mut sets = BTreeMap::<(usize, &str), Vec<usize>>::new();
     for (row, set) in looked.sets.iter().enumerate() {
-        let Some(set) = set.as_deref().filter(|set| *set != "train") else { continue };
+        let Some(set) = set.as_deref().filter(|set| *set != "train") else {
+            continue;
+        };
         let rank = ["validation", "test"].iter().position(|name| *name == set);
         sets.entry((rank.unwrap_or(2), set)).or_default().push(row);
     }
@@ -66,7 +68,9 @@ fn of_set(looked: &Looked<'_>, rows: &[usize], per_set: usize) -> Vec<Choice> {
     let mut queues = BTreeMap::<Why, Vec<(f64, usize)>>::new();
     let cut = cut(looked.threshold);
     for &row in rows {
-        let Some(score) = looked.scores[row].filter(|score| score.is_finite()) else { continue };
+        let Some(score) = looked.scores[row].filter(|score| score.is_finite()) else {
+            continue;
+        };
         let why = match (looked.cohort.positive[row], score >= cut) {
             (Some(true), true) => Why::TruePositive,
             (Some(false), true) => Why::FalsePositive,
@@ -91,7 +95,9 @@ fn of_set(looked: &Looked<'_>, rows: &[usize], per_set: usize) -> Vec<Choice> {
             let before = chosen.len();
             for (why, queue) in &mut queues {
                 let is_new = |row: &usize| again || !patients.contains(&looked.cohort.patient[*row]);
-                let Some(at) = queue.iter().position(is_new).filter(|_| chosen.len() < per_set) else { continue };
+                let Some(at) = queue.iter().position(is_new).filter(|_| chosen.len() < per_set) else {
+                    continue;
+                };
                 let row = queue.remove(at).expect("a place in the queue");
                 patients.insert(looked.cohort.patient[row]);
                 chosen.push(Choice { row, why: *why });
@@ -110,7 +116,13 @@ mod tests {
     use crate::{cohort::Cohort, features::Rows};
 
     /// Patients, labels (`+`, `-`, `?`), sets and scores.
-    fn chosen(patients: &[usize], labels: &str, sets: &[&str], scores: &[f64], per_set: usize) -> Vec<(String, Vec<Choice>)> {
+    fn chosen(
+        patients: &[usize],
+        labels: &str,
+        sets: &[&str],
+        scores: &[f64],
+        per_set: usize,
+    ) -> Vec<(String, Vec<Choice>)> {
         let n = patients.len();
         let positive = labels.chars().map(|label| match label {
             '+' => Some(true),
@@ -131,7 +143,10 @@ mod tests {
             .iter()
             .map(|set| Some((*set).to_owned()).filter(|set| !set.is_empty()))
             .collect();
-        let scores: Vec<Option<f64>> = scores.iter().map(|score| Some(*score).filter(|score| score.is_finite())).collect();
+        let scores: Vec<Option<f64>> = scores
+            .iter()
+            .map(|score| Some(*score).filter(|score| score.is_finite()))
+            .collect();
         let looked = Looked {
             name: "made",
             positive: "covid",

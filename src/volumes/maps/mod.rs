@@ -16,6 +16,7 @@ use self::{
 };
 use super::VolumesError;
 use crate::{
+    baseline::BaselineConfig,
     cohort::Cohort,
     ct::{CtVolume, Geometry},
     explain::Colours,
@@ -115,7 +116,9 @@ pub fn draw(
         }
         sets.push((set, scans));
     }
-    let cube = plan.cube.unwrap_or(scorer.input().size.into_iter().max().unwrap_or(1) / CUBES_ALONG);
+    let cube = plan
+        .cube
+        .unwrap_or(scorer.input().size.into_iter().max().unwrap_or(1) / CUBES_ALONG);
     let cube = cube.max(1);
     let passes = match plan.occlusion {
         true => passes(scorer, sets.iter().flat_map(|(_, scans)| scans), cube),
@@ -152,7 +155,7 @@ pub fn draw(
         looked,
         grain: scorer.grain()?,
         spacing: scorer.input().spacing,
-        slices: matches!(scorer.network(), crate::baseline::BaselineConfig::CovNet(_)),
+        slices: matches!(scorer.network(), BaselineConfig::CovNet(_)),
         occlusion: plan.occlusion.then_some(cube),
         sets: &pages,
     };
@@ -184,7 +187,11 @@ fn write_volumes(
     folder: &Path,
 ) -> Result<Vec<PathBuf>, VolumesError> {
     let hu = scan.voxels().mapv(f32::from);
-    let mut files = vec![write_one(hu, scan.geometry(), &folder.join(name(choice, "scan", "nii.gz")))?];
+    let mut files = vec![write_one(
+        hu,
+        scan.geometry(),
+        &folder.join(name(choice, "scan", "nii.gz")),
+    )?];
     for heat in heats {
         let path = folder.join(name(choice, heat.name(), "nii.gz"));
         files.push(write_one(heat.values.clone(), scan.geometry(), &path)?);

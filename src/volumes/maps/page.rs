@@ -137,7 +137,8 @@ impl Page<'_> {
                 "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}` \
                  before the softmax, where their sum is above 0. Colours go from nothing to the largest of each scan, so that they \
                  can't be compared between scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, \
-                 depth, height, width): nothing finer is shown. What speaks against `{}` is not shown.",
+                 depth, height, width): nothing finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot \
+                 where there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
                 self.looked.positive, self.looked.positive
             ),
         ];
@@ -187,9 +188,18 @@ impl Page<'_> {
                 .collect(),
             table: Some(FigureTable {
                 caption: "The scans, in the order of the pictures".to_owned(),
-                headings: ["Row", "Scan", "Patient", "Label", "Score", "Called", "Drawn as", "Strongest at"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                headings: [
+                    "Row",
+                    "Scan",
+                    "Patient",
+                    "Label",
+                    "Score",
+                    "Called",
+                    "Drawn as",
+                    "Strongest at",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
                 lines: shown.iter().map(|scan| self.line(scan)).collect(),
             }),
         }
@@ -201,7 +211,9 @@ impl Page<'_> {
             Colours::Heat => "Grad-CAM",
             Colours::Signed => "Occlusion",
         };
-        let label = rows.label[choice.row].as_deref().map_or("no label".to_owned(), |label| format!("label {label}"));
+        let label = rows.label[choice.row]
+            .as_deref()
+            .map_or("no label".to_owned(), |label| format!("label {label}"));
         let [d, h, w] = drawn.peak;
         let scale = match (drawn.colours, drawn.most > 0.0) {
             (Colours::Heat, true) => "The bar goes from nothing to the largest of this scan.".to_owned(),
@@ -209,10 +221,9 @@ impl Page<'_> {
                 "Nothing in the last maps speaks for `{}`: there is no heat, and the planes go through the middle.",
                 self.looked.positive
             ),
-            (Colours::Signed, true) => format!(
-                "The bar goes from -{most:.3} to {most:.3} log-odds.",
-                most = drawn.most
-            ),
+            (Colours::Signed, true) => {
+                format!("The bar goes from -{most:.3} to {most:.3} log-odds.", most = drawn.most)
+            }
             (Colours::Signed, false) => "No cube moves the score: the planes go through the middle.".to_owned(),
         };
         let slices: Vec<String> = drawn.axial.iter().map(|at| (at + 1).to_string()).collect();
@@ -224,7 +235,11 @@ impl Page<'_> {
                  sagittal {} of {}; then axial slices {}. {scale}",
                 rows.patient_id[choice.row],
                 self.looked.scores[choice.row].unwrap_or(f64::NAN),
-                if self.looked.threshold.is_some() { "the threshold" } else { "the cut at even odds" },
+                if self.looked.threshold.is_some() {
+                    "the threshold"
+                } else {
+                    "the cut at even odds"
+                },
                 cut(self.looked.threshold),
                 d + 1,
                 drawn.size[0],
