@@ -36,7 +36,7 @@ fn every_classifier_is_described_with_its_memory() {
         for words in [
             &format!("{kind}: scans of 64 x 64 x 64 voxels"),
             "parameters",
-            "kept for one scan",
+            "kept a scan",
             "memory of a training step: 2 scans of 64 x 64 x 64 together",
             "optimiser (Adam)",
             "memory of scoring: 1 scan",
