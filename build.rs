@@ -15,7 +15,12 @@ fn main() {
         return;
     };
     let root = lib.parent().expect("libtorch's lib folder has a parent");
-    cc::Build::new()
+    let kernels = kernels();
+    let mut build = cc::Build::new();
+    if kernels.len() > 1 {
+        build.define("HF_LEVELS", None);
+    }
+    build
         .cpp(true)
         .std("c++20")
         .warnings(false)
@@ -27,6 +32,35 @@ fn main() {
         .include(root.join("include/torch/csrc/api/include"))
         .file("src/torch/ffi/torch.cpp")
         .file("src/torch/ffi/trace.cpp")
+        .file("src/torch/ffi/norm_pool.cpp")
+        .file("src/torch/ffi/stem.cpp")
         .compile("hounsfield_torch");
+    // After what calls them: libraries are linked in this order.
+    for (level, flag) in kernels {
+        let mut build = cc::Build::new();
+        if let Some(flag) = flag {
+            build.flag(flag);
+        }
+        build
+            .cpp(true)
+            .std("c++20")
+            .warnings(false)
+            .opt_level(3)
+            // Vectors are passed to nobody: all that takes them becomes part of its caller.
+            .flag_if_supported("-Wno-psabi")
+            .define("HF_KERNELS", format!("hf_kernels_{level}").as_str())
+            .file("src/torch/ffi/kernels.cpp")
+            .compile(&format!("hounsfield_kernels_{level}"));
+    }
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}
+
+/// The builds of the kernels, and the compiler's flag of each. The program picks at run time.
+fn kernels() -> Vec<(&'static str, Option<&'static str>)> {
+    let mut levels = vec![("base", None)];
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        levels.push(("v3", Some("-march=x86-64-v3")));
+        levels.push(("v4", Some("-march=x86-64-v4")));
+    }
+    levels
 }

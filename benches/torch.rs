@@ -2,7 +2,11 @@
 //!
 //! With `--serve FOLDER` it is the other half of `compare_pytorch.py`: writes weights and slices to the folder, then runs
 //! one batch for every line on stdin and prints its seconds, so that both programs can take turns. With `--serve-training
-//! FOLDER RECIPE DEVICE THREADS [KEY=VALUE]...` it is that of `compare_pytorch_train.py`, and runs training steps.
+//! FOLDER RECIPE DEVICE THREADS [KEY=VALUE]...` it is that of `compare_pytorch_train.py`, and runs training steps; with
+//! `--serve-volume THREADS FOLDER NETWORK SIDE BATCH PRECISION RECOMPUTE DEVICE` that of `compare_pytorch_volume.py`.
+
+#[path = "torch/volume.rs"]
+mod volume;
 
 use std::{
     collections::BTreeMap,
@@ -209,6 +213,12 @@ fn main() {
         };
         hounsfield::torch::init(Some(threads.parse().expect("a number of threads")));
         serve_training(Path::new(folder), Path::new(recipe), device, overrides);
+        return;
+    }
+    if let Some(at) = arguments.iter().position(|a| a == "--serve-volume") {
+        let threads = arguments.get(at + 1).expect("--serve-volume THREADS ...");
+        hounsfield::torch::init(Some(threads.parse().expect("a number of threads")));
+        volume::serve(&volume::Request::parse(&arguments[at + 2..]));
         return;
     }
     hounsfield::torch::init(None);

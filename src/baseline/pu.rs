@@ -201,8 +201,13 @@ impl Pu {
             for conv in 0..self.convolutions {
                 let at = |part| format!("levels.{}.{part}.{conv}", level.number);
                 let inputs = if conv == 0 { level.inputs } else { level.filters };
-                facts.push(LayerFacts::conv3d(at("conv"), 3, inputs, output, level.number));
                 let last = conv + 1 == self.convolutions;
+                let mut fact = LayerFacts::conv3d(at("conv"), 3, inputs, output, level.number);
+                if last && inputs == Self::CHANNELS {
+                    // What it gives is never made: `torch::layers::conv_norm_relu_pool`.
+                    fact.kept = 0;
+                }
+                facts.push(fact);
                 facts.push(normed(at("norm"), output, last, level.number));
             }
         }
@@ -224,8 +229,9 @@ impl Pu {
     }
 }
 
-/// Batch norm and ReLU, and max pooling at the end of a level. The batch norm's input is the convolution's; what leaves the ReLU is
-/// kept, and of the pooling what leaves it and, as 64-bit integers, where it was found.
+/// Batch norm and ReLU, and max pooling at the end of a level. The batch norm's input is the convolution's. What leaves the ReLU is kept
+/// where it is not pooled; of the pooling what leaves it, and where it was found in a byte (`torch::layers::norm_relu_pool`, on the
+/// processor; on CUDA what leaves the ReLU is kept, and of the pooling three times what leaves it).
 fn normed(name: String, maps: [usize; 4], pooled: bool, segment: usize) -> LayerFacts {
     let [channels, d, h, w] = maps;
     let output = match pooled {
@@ -241,7 +247,10 @@ fn normed(name: String, maps: [usize; 4], pooled: bool, segment: usize) -> Layer
         },
         output: output.to_vec(),
         parameters: 2 * channels,
-        kept: count(maps) + if pooled { 3 * count(output) } else { 0 },
+        kept: match pooled {
+            true => count(output) + count(output).div_ceil(4),
+            false => count(maps),
+        },
         segment,
     }
 }

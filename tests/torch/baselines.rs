@@ -190,10 +190,12 @@ fn step(parameters: &mut Parameters) {
     adam.step(parameters, LEARNING_RATE).unwrap();
 }
 
+/// Expected: no more rounding than under PyTorch's own autocast; see make_baselines.py. On networks of so few channels that is much.
 #[test]
 fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
     for case in cases() {
         let expected = oracle(&format!("baselines/{}.safetensors", case.file));
+        let pytorch = expected["autocast.gradient"].double_value(&[]);
         let x = scans(&case);
         for memory in [Memory::Plain, Memory::ChannelsLast3d] {
             for recompute in [false, true] {
@@ -201,7 +203,7 @@ fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
                 let (logits, _) = trained.pass(&x, recompute, Precision::BFloat16);
                 assert_eq!(logits.kind(), Kind::Float);
                 let error = relative(&logits.detach(), &expected["logits.batch"]);
-                assert!(error < 0.1, "{}: logits are {error} apart", case.file);
+                assert!(error < 0.03, "{}: logits are {error} apart", case.file);
                 let gradients = trained.parameters.gradients().iter();
                 let (found, wanted): (Vec<Tensor>, Vec<Tensor>) = gradients
                     .map(|(name, gradient)| {
@@ -212,7 +214,11 @@ fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
                     })
                     .unzip();
                 let error = apart(&Tensor::cat(&found, 0), &Tensor::cat(&wanted, 0));
-                assert!(error < 0.2, "{}: gradients are {error} apart", case.file);
+                assert!(
+                    error < 1.3 * pytorch,
+                    "{}: {error} apart, PyTorch's {pytorch}",
+                    case.file
+                );
                 for (name, buffer) in &trained.buffers {
                     let error = relative(buffer, &expected[&format!("after.{name}")]);
                     assert!(error < 0.02, "{}: {name} is {error} apart", case.file);
@@ -222,17 +228,45 @@ fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
     }
 }
 
-/// Expected: what `torch.autograd.graph.saved_tensors_hooks` sees; see make_baselines.py.
+/// Memory that was filled with NaN and given back is what oneDNN would read.
 #[test]
-fn what_a_network_is_said_to_keep_of_a_scan_is_no_more_and_no_less_than_pytorch_keeps() {
+fn gradients_in_half_the_precision_are_finite_over_maps_of_two_positions() {
+    let case = Case {
+        file: "",
+        config: BaselineConfig::ResNet3d(ResNet3d { width: 16 }),
+        size: [33, 64, 40],
+    };
+    let x = scans(&case);
+    for memory in [Memory::Plain, Memory::ChannelsLast3d] {
+        for _ in 0..3 {
+            let trained = Trained::new(&case, memory);
+            for power in 10..21 {
+                drop(vec![f32::NAN; 1 << power]);
+                let _ = Tensor::full([1 << power], f64::NAN, (Kind::Float, Device::Cpu));
+            }
+            let _ = trained.pass(&x, false, Precision::BFloat16);
+            assert_eq!(trained.parameters.not_finite().unwrap(), [""; 0], "{memory:?}");
+        }
+    }
+}
+
+/// Expected: what `torch.autograd.graph.saved_tensors_hooks` sees; see make_baselines.py. Levels of Pu's networks are one operation each,
+/// and keep less than half.
+#[test]
+fn what_a_network_is_said_to_keep_of_a_scan_is_what_pytorch_keeps_and_less_where_levels_are_one_operation() {
     for case in cases() {
         let expected = oracle(&format!("baselines/{}.safetensors", case.file))["kept"].double_value(&[]);
         let layers = case.config.layers(case.size).unwrap();
         let kept: usize = layers.iter().map(|layer| layer.kept).sum();
         let ratio = kept as f64 / expected;
+        let one_operation = matches!(
+            case.config,
+            BaselineConfig::PuA(_) | BaselineConfig::PuB(_) | BaselineConfig::PuC(_)
+        );
+        let expected_ratio = if one_operation { 0.0..0.5 } else { 0.99..1.01 };
         assert!(
-            (ratio - 1.0).abs() < 0.01,
-            "{}: {kept} instead of {expected}",
+            expected_ratio.contains(&ratio),
+            "{}: {kept} numbers, {expected} in PyTorch",
             case.file
         );
     }

@@ -11,7 +11,7 @@ use crate::{
     baseline,
     torch::{
         TorchError,
-        layers::{BatchNorm, Conv3d, Linear, Scope, Statistics, norm_relu, norm_relu_pool, pool},
+        layers::{BatchNorm, Conv3d, Linear, Scope, Statistics, conv_norm_relu_pool, norm_relu, pool},
         train::Tape,
         weights::WeightMap,
     },
@@ -37,8 +37,8 @@ impl Level {
         }
     }
 
-    /// `[N, C, D, H, W]` to what enters the last batch norm, `[N, F, D, H, W]`, and that norm.
-    fn last_norm(&self, x: &Tensor, statistics: Statistics) -> Result<(Tensor, &BatchNorm), TorchError> {
+    /// `[N, C, D, H, W]` to what enters the last convolution, and that with its norm.
+    fn last_layer(&self, x: &Tensor, statistics: Statistics) -> Result<(Tensor, &(Conv3d, BatchNorm)), TorchError> {
         let (last, before) = self
             .layers
             .split_last()
@@ -47,19 +47,19 @@ impl Level {
         for (conv, norm) in before {
             x = norm_relu(&conv.forward(&x)?, norm, statistics)?;
         }
-        Ok((last.0.forward(&x)?, &last.1))
+        Ok((x, last))
     }
 
     /// `[N, C, D, H, W]` to `[N, F, D / 2, H / 2, W / 2]`.
     fn forward(&self, x: &Tensor, statistics: Statistics) -> Result<Tensor, TorchError> {
-        let (x, norm) = self.last_norm(x, statistics)?;
-        norm_relu_pool(&x, norm, statistics)
+        let (x, (conv, norm)) = self.last_layer(x, statistics)?;
+        conv_norm_relu_pool(&x, conv, norm, statistics)
     }
 
     /// As [`Level::forward`] without the pooling.
     fn maps(&self, x: &Tensor) -> Result<Tensor, TorchError> {
-        let (x, norm) = self.last_norm(x, Statistics::Stored)?;
-        norm_relu(&x, norm, Statistics::Stored)
+        let (x, (conv, norm)) = self.last_layer(x, Statistics::Stored)?;
+        norm_relu(&conv.forward(&x)?, norm, Statistics::Stored)
     }
 }
 

@@ -1,9 +1,10 @@
-//! Safe wrappers of `torch.cpp`: what tch lacks, reached through libtorch's own C++ interface.
+//! Safe wrappers of the C++ files beside this one: what tch lacks, reached through libtorch's own C++ interface.
 
 mod autocast;
 mod cuda;
 #[cfg(target_os = "linux")]
 mod library;
+mod norm_pool;
 mod trace;
 
 use std::{
@@ -19,6 +20,7 @@ pub use autocast::Autocast;
 pub use cuda::{Cuda, cuda_free_memory, load_cuda};
 #[cfg(target_os = "linux")]
 pub use library::libtorch_path;
+pub use norm_pool::{Input, Norm, Pooled, conv_norm_relu_pool, norm_relu_pool};
 pub use trace::{Recording, trace};
 
 use super::{TorchError, train::AdamConfig};

@@ -6,12 +6,8 @@
 #include "norm_pool.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/batch_norm.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/max_pool3d.h>
-#include <ATen/ops/relu.h>
-#include <ATen/ops/var_mean.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
@@ -148,20 +144,6 @@ struct NormReluPool : torch::autograd::Function<NormReluPool> {
   }
 };
 
-// By libtorch's operators.
-Tensor plain(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& var, bool batch, double epsilon) {
-  const Tensor y = at::batch_norm(x, weight, bias, batch ? Tensor() : mean, batch ? Tensor() : var, batch, 0.0, epsilon, true);
-  return at::max_pool3d(at::relu(y), {2, 2, 2}, {2, 2, 2});
-}
-
-// Mean and biased variance of each channel, without gradients.
-std::pair<Tensor, Tensor> moments(const Tensor& x) {
-  const at::NoGradGuard no_gradients;
-  const Tensor wide = x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
-  auto [var, mean] = at::var_mean(wide, {0, 2, 3, 4}, /*correction=*/0);
-  return {mean, var};
-}
-
 }  // namespace
 
 const Kernels& kernels() {
@@ -217,19 +199,18 @@ bool one_a_channel(std::initializer_list<const Tensor*> tensors, int64_t channel
 
 variable_list norm_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& var, bool batch,
                              double epsilon, bool consume) {
-  TORCH_CHECK(x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2,
-              "norm_relu_pool wants scans [N, C, D, H, W] of at least 2 voxels along each axis, found ", x.sizes());
   const bool gradient = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || bias.requires_grad());
-  const bool ours = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) && x.numel() > 0 &&
+  const bool ours = x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2 && x.numel() > 0 && x.is_cpu() &&
+                    (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
                     one_a_channel({&weight, &bias, &mean, &var}, x.size(1)) && (batch || !gradient);
-  if (ours) return NormReluPool::apply(x.contiguous(CHANNELS_LAST), weight, bias, mean, var, batch, epsilon, consume);
-  const Tensor y = plain(x, weight, bias, mean, var, batch, epsilon);
-  if (!batch) return {y};
-  const auto [batch_mean, batch_var] = moments(x);
-  return {y, batch_mean, batch_var};
+  if (!ours) return {};
+  // A copy is nobody's but ours.
+  const Tensor last = x.contiguous(CHANNELS_LAST);
+  return NormReluPool::apply(last, weight, bias, mean, var, batch, epsilon, consume || !last.is_same(x));
 }
 
 int hand_out(variable_list results, Tensor** out) {
+  if (results.empty()) return 1;
   for (size_t i = 0; i < results.size(); i++) out[i] = new Tensor(std::move(results[i]));
   return 0;
 }

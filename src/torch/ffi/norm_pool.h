@@ -37,12 +37,13 @@ void finish(const float* pooled, const Grid& g, const std::vector<float>& mean, 
 std::vector<double> total(const std::vector<double>& parts, int64_t each);
 
 // Batch norm, ReLU and max pooling: y, and with the statistics of the batch its mean and biased variance. Backward may write over x when
-// it is to `consume` it: whoever made x must not need it, nor show it to others.
+// it is to `consume` it: whoever made x must not need it, nor show it to others. Nothing comes back where the kernels can't do it: on
+// other devices, in other precisions, and for the gradient with stored statistics.
 std::vector<at::Tensor> norm_relu_pool(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
                                        const at::Tensor& var, bool batch, double epsilon, bool consume);
 
 // Whether they are one float for each of `channels`, as the kernels want them.
 bool one_a_channel(std::initializer_list<const at::Tensor*> tensors, int64_t channels);
 
-// Tensors on the heap for who called through the C interface.
+// Tensors on the heap for who called through the C interface; 1 where there are none.
 int hand_out(std::vector<at::Tensor> results, at::Tensor** out);

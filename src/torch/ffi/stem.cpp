@@ -13,7 +13,6 @@
 // always 1 makes S the last column of G, and the sum of g the last element of T.
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
-#include <ATen/ops/conv3d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -217,22 +216,20 @@ struct Stem : torch::autograd::Function<Stem> {
 
 }  // namespace
 
+// As `norm_relu_pool` of the convolution of x with w. Nothing comes back where the kernels can't do it, or x needs a gradient.
 variable_list conv_norm_relu_pool(const Tensor& x, const Tensor& w, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                                   const Tensor& var, bool batch, double epsilon) {
-  TORCH_CHECK(x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2,
-              "conv_norm_relu_pool wants scans [N, C, D, H, W] of at least 2 voxels along each axis, found ", x.sizes());
   const bool recording = at::GradMode::is_enabled();
   const bool gradient = recording && (w.requires_grad() || weight.requires_grad() || bias.requires_grad());
   const bool lower = at::autocast::is_autocast_enabled(at::kCPU);
   const at::ScalarType dtype = lower ? at::autocast::get_autocast_dtype(at::kCPU) : at::kFloat;
   const int64_t shape[] = {w.size(0), 1, 3, 3, 3};
-  const bool ours = x.is_cpu() && x.scalar_type() == at::kFloat && x.size(1) == 1 && x.numel() > 0 && !(recording && x.requires_grad()) &&
+  const bool ours = x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2 && x.is_cpu() && x.scalar_type() == at::kFloat && x.size(1) == 1 && x.numel() > 0 && !(recording && x.requires_grad()) &&
                     w.sizes() == at::IntArrayRef(shape) && w.scalar_type() == at::kFloat && w.is_cpu() &&
                     (dtype == at::kFloat || dtype == at::kBFloat16) && one_a_channel({&weight, &bias, &mean, &var}, w.size(0)) &&
                     (batch || !gradient);
-  if (ours) return Stem::apply(x.contiguous(), w.contiguous(), weight, bias, mean, var, batch, epsilon, dtype);
-  const Tensor z = at::conv3d(x, w, {}, /*stride=*/1, /*padding=*/1);
-  return norm_relu_pool(z, weight, bias, mean, var, batch, epsilon, /*consume=*/true);
+  if (!ours) return {};
+  return Stem::apply(x.contiguous(), w.contiguous(), weight, bias, mean, var, batch, epsilon, dtype);
 }
 
 extern "C" int hf_conv_norm_relu_pool(Tensor* x, Tensor* w, Tensor* weight, Tensor* bias, Tensor* mean, Tensor* var, int batch,

@@ -2,7 +2,14 @@
 
 use tch::{Kind, Tensor};
 
-use super::{super::TorchError, Scope, watch::Site};
+use super::{
+    super::{
+        TorchError,
+        ffi::{Norm, Pooled},
+    },
+    Scope,
+    watch::Site,
+};
 
 /// Which mean and variance a batch norm divides by.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -109,6 +116,51 @@ impl BatchNorm {
         }
         let affine = self.affine.as_ref().map(|(weight, bias)| (weight, bias));
         normalise(x, (&self.mean, &self.variance), affine, statistics, self.epsilon)
+    }
+
+    /// Normalises in an operation of our own, which is told the tensors and whether the statistics are the batch's, and says what
+    /// these were. `None` where there is no such operation, or somebody watches what enters. `values` of each channel are averaged.
+    pub(super) fn fused(
+        &self,
+        statistics: Statistics,
+        values: i64,
+        run: impl FnOnce(Norm, bool) -> Result<Option<Pooled>, TorchError>,
+    ) -> Result<Option<Tensor>, TorchError> {
+        let (Some((weight, bias)), None) = (&self.affine, &self.site) else {
+            return Ok(None);
+        };
+        let norm = Norm {
+            weight,
+            bias,
+            mean: &self.mean,
+            variance: &self.variance,
+            epsilon: self.epsilon,
+        };
+        let Some(Pooled { y, moments }) = run(norm, statistics != Statistics::Stored)? else {
+            return Ok(None);
+        };
+        if let Some((mean, variance)) = moments {
+            self.follow(statistics, values, (&mean, &variance))?;
+        }
+        Ok(Some(y))
+    }
+
+    /// Takes mean and biased variance of a batch into the stored ones, as the statistics are meant to.
+    fn follow(
+        &self,
+        statistics: Statistics,
+        values: i64,
+        (mean, variance): (&Tensor, &Tensor),
+    ) -> Result<(), TorchError> {
+        let (share, correction) = match statistics {
+            Statistics::Stored | Statistics::Batch => return Ok(()),
+            Statistics::Standing { seen } => (1.0 / (seen + 1) as f64, 1.0),
+            Statistics::Running { momentum } => (momentum, values as f64 / (values - 1) as f64),
+        };
+        let _no_gradients = tch::no_grad_guard();
+        let _ = self.mean.shallow_clone().f_lerp_(mean, share)?;
+        let _ = self.variance.shallow_clone().f_lerp_(&(variance * correction), share)?;
+        Ok(())
     }
 
     /// With stored statistics a batch norm is `x * scale + shift`; both `[C]`, in double precision.

@@ -19,7 +19,7 @@ pub use conv::{Conv, max_pool, padding};
 pub use conv3d::Conv3d;
 pub use dropout::drop_out;
 pub use mlp::{Linear, Mlp, MlpBlock};
-pub use norm_pool::{norm_relu, norm_relu_pool, pool};
+pub use norm_pool::{conv_norm_relu_pool, norm_relu, norm_relu_pool, pool};
 pub use spectral_norm::{Spectral, advance, norm as spectral_norm};
 pub use watch::{Entering, Watch};
 

@@ -43,7 +43,7 @@ impl Trained {
                 false => trained.insert(name.clone(), tensor.shallow_clone()),
             };
         }
-        let parameters = Parameters::new(&trained, device, Memory::ChannelsLast)?;
+        let parameters = Parameters::new(&trained, device, Memory::ChannelsLast3d)?;
         let config = train::AdamConfig {
             beta1: adam.beta1,
             beta2: adam.beta2,
