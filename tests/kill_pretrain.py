@@ -3,7 +3,7 @@
 
     python3 tests/kill_pretrain.py target/debug/hounsfield RECIPE [--kills 10] [--every 5] [--seed 0] [--set KEY=VALUE ...]
 
-Every kill is SIGKILL, after a random time of up to three checkpoints. After each, all checkpoints must be whole (each file
+Every kill is SIGKILL, after a random time of up to three checkpoints, every other one counted from the first step. After each, all checkpoints must be whole (each file
 says how long it is) but a temporary one, no line of metrics.jsonl but the last may be torn, and the newest checkpoint
 may lie behind the last step in the log by less than the steps between two checkpoints. In the end the training
 is let run, and beside it one that nobody kills: both must leave the same encoder, byte for byte. Prints a line for each kill.
@@ -52,6 +52,16 @@ def logged(run):
     return step
 
 
+def wait_for_step(child, run):
+    """Waits until this process has logged a step beyond the newest checkpoint: before, it reads slices and builds networks."""
+    from_step, log, started = newest(run), run / "metrics.jsonl", time.time()
+    while child.poll() is None:
+        # What an earlier process logged beyond the checkpoint is cut off first.
+        if log.exists() and log.stat().st_mtime > started and logged(run) > from_step:
+            return
+        time.sleep(0.02)
+
+
 def hashes(run, names):
     return [hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names]
 
@@ -82,6 +92,8 @@ def hammer(description, subcommand, overrides, outputs):
         done = 0
         for kill in range(1, args.kills + 1):
             child = subprocess.Popen(command(run), stdout=subprocess.DEVNULL)
+            if kill % 2:
+                wait_for_step(child, run)
             try:
                 child.wait(dice.uniform(0.05, pause))
                 print(f"kill {kill}: too late, the training had ended with {child.returncode}")

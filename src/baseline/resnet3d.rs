@@ -8,8 +8,8 @@ use super::{
 use serde::{Deserialize, Serialize};
 
 /// A 7 x 7 x 7 convolution with stride 2 and max pooling, four stages of two basic blocks, the mean over the scan, one linear layer.
-/// The first block of every stage but the first halves the maps; a 1 x 1 x 1 convolution takes the sum's other side there (shortcut
-/// of type B). Tensors are named as torchvision's 2D network names them: `conv1`, `bn1`, `layer1.0.conv1`, `layer2.0.downsample.0`, `fc`.
+/// The first block of every stage but the first halves the maps, and a 1 x 1 x 1 convolution the other side of its sum (shortcut of
+/// type B). Tensors are named as those of torchvision's 2D network: `conv1`, `bn1`, `layer1.0.conv1`, `layer2.0.downsample.0`, `fc`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResNet3d {

@@ -222,7 +222,7 @@ impl Args {
             "columns were named, but the inputs are scans: give a table for patients, labels and sites"
         );
         tracing::info!("each scan is taken for another patient's: give a table where patients have several");
-        let table = predict::table_of(&self.inputs)?;
+        let table = predict::table_of(&self.inputs);
         section.take_usual(&table);
         Ok((table, PathBuf::new(), section.columns(None)))
     }

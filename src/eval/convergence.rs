@@ -16,6 +16,9 @@ const FLAT: f64 = 0.02;
 /// A network whose AUC on its own training scans is lower found nothing: what it will not rank better than this, it did not learn.
 const LEAST_AUC: f64 = 0.6;
 
+/// Level of the interval, whatever level the results are reported at: it must not be what decides who is compared.
+const LEVEL: f64 = 0.95;
+
 /// What a training leaves as evidence that it got somewhere.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,17 +31,22 @@ pub struct Convergence {
     pub best_loss: f64,
     /// AUC of the final weights on the training scans, not augmented, a patient each; `None` where a class is absent.
     pub training_auc: Option<f64>,
-    /// Its interval.
+    /// Its interval, at 95 %.
     pub training_auc_ci: Option<[f64; 2]>,
 }
 
 impl Convergence {
-    /// Takes the mean loss of each epoch, and the final weights' scores of the training scans, which are pooled to patients.
+    /// Takes the mean loss of each epoch, and the final weights' scores of the training scans, which are pooled to patients. The interval
+    /// is at 95 %, with the resamples and the seed of `bootstrap`.
     ///
     /// # Errors
     ///
     /// Settings that make no interval, and scores that can't be pooled.
     pub fn of(losses: &[f64], training: &Scores, pool: Pooling, bootstrap: &Bootstrap) -> Result<Self, EvalError> {
+        let bootstrap = Bootstrap {
+            level: LEVEL,
+            ..*bootstrap
+        };
         bootstrap.check()?;
         let pooled = training.pool(Unit::Patient, pool)?.scores;
         let units = pooled.as_ref();

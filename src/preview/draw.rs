@@ -137,14 +137,14 @@ mod tests {
             given: None,
             warnings: Vec::new(),
         };
-        let drawn = rows(&cohort, 5, 1);
+        let drawn = rows_by_site(&cohort, 5, 1);
         let names: Vec<&str> = drawn.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["a", "b", NO_SITE]);
         for (_, rows) in &drawn {
             let patients: BTreeSet<usize> = rows.iter().map(|row| cohort.patient[*row]).collect();
             assert_eq!((rows.len(), patients.len()), (5, 5));
         }
-        assert_eq!(rows(&cohort, 5, 1), drawn);
-        assert_ne!(rows(&cohort, 5, 2), drawn);
+        assert_eq!(rows_by_site(&cohort, 5, 1), drawn);
+        assert_ne!(rows_by_site(&cohort, 5, 2), drawn);
     }
 }

@@ -57,10 +57,12 @@ impl Holds {
             }
         }
         // A member is inflated as a whole before its first byte is seen: its name must do.
-        match () {
-            () if ends(&[".nii", ".nii.gz", ".npy"]) => Self::Volume,
-            () if ends(&[".png", ".jpg", ".jpeg", ".tif", ".tiff"]) => Self::Picture,
-            () => Self::Dicom,
+        if ends(&[".nii", ".nii.gz", ".npy"]) {
+            Self::Volume
+        } else if ends(&[".png", ".jpg", ".jpeg", ".tif", ".tiff"]) {
+            Self::Picture
+        } else {
+            Self::Dicom
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Where a classifier of scans looks: Grad-CAM and occlusion maps.
 //!
 //! Both tell what moved one score of one network, not where a disease is. Grad-CAM is as coarse as the last maps, shows only what
-//! speaks for the positive class, and takes the network for linear around the scan. Occlusion shows what hiding a place does by
+//! speaks for the positive class, and takes the network for linear around the scan; a network that tells a class by what is missing
+//! is hot where there is nothing. Occlusion shows what hiding a place does by
 //! itself: what is there twice can be hidden once without a change, and a scan with a hole is none that the network was trained on.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -18,7 +18,7 @@ use crate::{
     index::READER,
     progress::Progress,
     scans::{CachedScan, ScanError, Scans},
-    tables::{Column, ColumnData, TableError, TextTable},
+    tables::{Column, ColumnData, TextTable},
     torch::scorer::VolumeScorer,
 };
 
@@ -52,21 +52,15 @@ pub fn open(model: &Path) -> Result<CheckedClassifier, VolumesError> {
 
 /// A table of scans that are named one by one: each is taken for another patient's. Rows are told by where the scans are, so that the
 /// same scan has the same pseudonym each time.
-///
-/// # Errors
-///
-/// Scans that stand twice are for [`Scans::read`] to refuse.
-pub fn table_of(scans: &[PathBuf]) -> Result<TextTable, TableError> {
+pub fn table_of(scans: &[PathBuf]) -> TextTable {
     let place = |path: &PathBuf| {
         // An address such as `a.zip!b.nii.gz` is no file, and stays as it is.
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
         Some(path.to_string_lossy().into_owned())
     };
     let places: Vec<Option<String>> = scans.iter().map(place).collect();
-    TextTable::new(vec![
-        ("path".to_owned(), places.clone()),
-        ("patient".to_owned(), places),
-    ])
+    let columns = vec![("path".to_owned(), places.clone()), ("patient".to_owned(), places)];
+    TextTable::new(columns).expect("two columns of one length")
 }
 
 /// Scores every scan as it is in its file, one after the other; the next is read while one passes the network.
@@ -92,15 +86,8 @@ pub fn predict(
         let input = scorer.input();
         let read = move || {
             for source in &scans.sources {
-<<<<<<< HEAD
                 let scan = catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input)));
                 let scan = scan.unwrap_or(Err(ScanError::Panicked));
-=======
-                let scan = match catch_unwind(AssertUnwindSafe(|| CachedScan::of(source, input))) {
-                    Ok(scan) => scan.map_err(|error| error.without_path()),
-                    Err(_) => Err("its decoder broke off".to_owned()),
-                };
->>>>>>> main
                 if sender.send(scan).is_err() {
                     return;
                 }

@@ -11,7 +11,7 @@ use crate::{
     eval::{CONVERGED, ComparePlan, Family, ScorePlan, ScoreTable, THRESHOLD, compare},
     report::{FORMATS, HeadComparisons, StudyReport, terminal_table},
     stats::Bootstrap,
-    study::{PREDICTIONS_FILE, STUDY_FILE},
+    study::{PREDICTIONS_FILE, REPORT_FILE, STUDY_FILE},
     tables::{Column, ColumnData, TextTable, atomic_write, read_table, write_parquet},
 };
 
@@ -151,6 +151,8 @@ fn merged(models: &[Model]) -> Result<StudyReport, ProtocolError> {
     all.facts
         .extend(first.facts.iter().filter(|fact| common(fact)).cloned());
     for (model, report) in models.iter().zip(&reports) {
+        let own = format!("{}/{REPORT_FILE}", model.name);
+        all.fact("Reports of each network", &model.name, own);
         let own = report.facts.iter().filter(|fact| !common(fact)).cloned();
         all.facts.extend(own.map(|mut fact| {
             fact.group = format!("{}: {}", model.name, fact.group);

@@ -564,7 +564,7 @@ fn the_protocol_trains_each_network_on_one_split_and_compares_them_with_the_firs
             .as_array()
             .unwrap()
             .iter()
-            .find(|found| found["claim"]["id"] == id)
+            .find(|found| found["id"] == id)
             .unwrap()
             .clone()
     };

@@ -190,10 +190,12 @@ fn step(parameters: &mut Parameters) {
     adam.step(parameters, LEARNING_RATE).unwrap();
 }
 
+/// Expected: no more rounding than under PyTorch's own autocast; see make_baselines.py. On networks of so few channels that is much.
 #[test]
 fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
     for case in cases() {
         let expected = oracle(&format!("baselines/{}.safetensors", case.file));
+        let pytorch = expected["autocast.gradient"].double_value(&[]);
         let x = scans(&case);
         for memory in [Memory::Plain, Memory::ChannelsLast3d] {
             for recompute in [false, true] {
@@ -201,7 +203,7 @@ fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
                 let (logits, _) = trained.pass(&x, recompute, Precision::BFloat16);
                 assert_eq!(logits.kind(), Kind::Float);
                 let error = relative(&logits.detach(), &expected["logits.batch"]);
-                assert!(error < 0.1, "{}: logits are {error} apart", case.file);
+                assert!(error < 0.03, "{}: logits are {error} apart", case.file);
                 let gradients = trained.parameters.gradients().iter();
                 let (found, wanted): (Vec<Tensor>, Vec<Tensor>) = gradients
                     .map(|(name, gradient)| {
@@ -212,12 +214,38 @@ fn half_the_precision_gives_nearly_the_same_and_32_bit_logits() {
                     })
                     .unzip();
                 let error = apart(&Tensor::cat(&found, 0), &Tensor::cat(&wanted, 0));
-                assert!(error < 0.2, "{}: gradients are {error} apart", case.file);
+                assert!(
+                    error < 1.3 * pytorch,
+                    "{}: {error} apart, PyTorch's {pytorch}",
+                    case.file
+                );
                 for (name, buffer) in &trained.buffers {
                     let error = relative(buffer, &expected[&format!("after.{name}")]);
                     assert!(error < 0.02, "{}: {name} is {error} apart", case.file);
                 }
             }
+        }
+    }
+}
+
+/// Memory that was filled with NaN and given back is what oneDNN would read.
+#[test]
+fn gradients_in_half_the_precision_are_finite_over_maps_of_two_positions() {
+    let case = Case {
+        file: "",
+        config: BaselineConfig::ResNet3d(ResNet3d { width: 16 }),
+        size: [33, 64, 40],
+    };
+    let x = scans(&case);
+    for memory in [Memory::Plain, Memory::ChannelsLast3d] {
+        for _ in 0..3 {
+            let trained = Trained::new(&case, memory);
+            for power in 10..21 {
+                drop(vec![f32::NAN; 1 << power]);
+                let _ = Tensor::full([1 << power], f64::NAN, (Kind::Float, Device::Cpu));
+            }
+            let _ = trained.pass(&x, false, Precision::BFloat16);
+            assert_eq!(trained.parameters.not_finite().unwrap(), [""; 0], "{memory:?}");
         }
     }
 }

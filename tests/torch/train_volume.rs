@@ -268,7 +268,7 @@ fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothin
     let full = Command::new("bash")
         .args([
             "-c",
-            "trap '' XFSZ; ulimit -f 96; exec \"$@\"",
+            "trap '' XFSZ; ulimit -f 256; exec \"$@\"",
             "bash",
             env!("CARGO_BIN_EXE_hounsfield"),
         ])

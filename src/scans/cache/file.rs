@@ -142,10 +142,10 @@ pub(in super::super) fn open(path: &Path, input: &ScanInput, name: &Name) -> Res
     if version != VERSION {
         return Err(Flaw::Version { found: version });
     }
-    let size = [0; 3].map(|_: u8| u32::from_le_bytes(fields.take()) as usize);
+    let size: [usize; 3] = std::array::from_fn(|_| u32::from_le_bytes(fields.take()) as usize);
     let not_numbers = u64::from_le_bytes(fields.take());
     let mut number = || f64::from_le_bytes(fields.take());
-    let mut three = || [0; 3].map(|_: u8| number());
+    let mut three = || std::array::from_fn(|_| number());
     let geometry = Geometry {
         origin: three(),
         spacing: three(),

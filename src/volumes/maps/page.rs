@@ -137,7 +137,8 @@ impl Page<'_> {
                 "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}` \
                  before the softmax, where their sum is above 0. Colours go from nothing to the largest of each scan, so that they \
                  can't be compared between scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, \
-                 depth, height, width): nothing finer is shown. What speaks against `{}` is not shown.",
+                 depth, height, width): nothing finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot \
+                 where there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
                 self.looked.positive, self.looked.positive
             ),
         ];

@@ -19,7 +19,7 @@ impl Lie {
     pub(super) fn draw(rng: &mut impl Rng) -> Self {
         Self {
             turn: rng.random_range(-5f32..5.0).to_radians().sin_cos(),
-            shift: [0; 3].map(|_: u8| rng.random_range(-8.0..8.0)),
+            shift: std::array::from_fn(|_| rng.random_range(-8.0..8.0)),
         }
     }
 
@@ -46,7 +46,7 @@ impl Chest {
         Self {
             scale,
             depth: rng.random_range(0.66..0.74),
-            lungs: [0; 2].map(|_: u8| [44.0, 64.0, 105.0].map(|axis| axis * rng.random_range(0.9..1.1))),
+            lungs: std::array::from_fn(|_| [44.0, 64.0, 105.0].map(|axis| axis * rng.random_range(0.9..1.1))),
         }
     }
 

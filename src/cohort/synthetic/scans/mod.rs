@@ -188,16 +188,19 @@ impl SyntheticScans {
 
     /// The texture of each patient: half of each at each site.
     fn textures(&self) -> Vec<Texture> {
-        let mut of_site = SITES.each_ref().map(|site| {
-            let at_site = (0..self.patients)
-                .filter(|patient| std::ptr::eq(site_of(*patient), site))
-                .count();
-            let mut textures: Vec<Texture> = (0..at_site)
-                .map(|at| if at % 2 == 0 { Texture::Coarse } else { Texture::Fine })
-                .collect();
-            textures.shuffle(&mut stream(self.seed, &format!("synthetic textures {}", site.name)));
-            textures.into_iter()
-        });
+        let mut of_site: Vec<_> = SITES
+            .iter()
+            .enumerate()
+            .map(|(at, site)| {
+                // Sites take turns.
+                let patients = (0..self.patients).filter(|patient| patient % SITES.len() == at).count();
+                let mut textures: Vec<Texture> = (0..patients)
+                    .map(|at| if at % 2 == 0 { Texture::Coarse } else { Texture::Fine })
+                    .collect();
+                textures.shuffle(&mut stream(self.seed, &format!("synthetic textures {}", site.name)));
+                textures.into_iter()
+            })
+            .collect();
         (0..self.patients)
             .filter_map(|patient| of_site[patient % SITES.len()].next())
             .collect()
@@ -210,7 +213,7 @@ impl SyntheticScans {
         texture: Texture,
         progress: &Progress,
     ) -> Result<Vec<Row>, SyntheticError> {
-        let site = site_of(patient);
+        let site = &SITES[patient % SITES.len()];
         let patient_id = format!("SYN-{:04}", patient + 1);
         let chest = Chest::draw(&mut stream(self.seed, &format!("synthetic chest {patient_id}")));
         (1..=scans_of(patient))
@@ -264,11 +267,6 @@ impl SyntheticScans {
         let orientation: Orientation = site.orientation.parse().expect("a constant code");
         CtVolume { voxels, geometry }.oriented(orientation)
     }
-}
-
-/// Sites take turns.
-fn site_of(patient: usize) -> &'static Site {
-    &SITES[patient % SITES.len()]
 }
 
 /// How many scans a patient has, counted from 0.
