@@ -91,13 +91,7 @@ impl CovNet {
             });
         };
         // The places of the largest are 64-bit numbers.
-        add(
-            "max",
-            "largest of each feature over the slices",
-            features,
-            0,
-            2 * features,
-        );
+        add("max", "largest over the slices", features, 0, 2 * features);
         add("fc", "linear", CLASSES, CLASSES * (features + 1), features);
         Ok(layers)
     }

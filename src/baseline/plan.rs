@@ -38,7 +38,7 @@ pub struct MemoryPlan {
     pub passing: u64,
     /// Scans as the network takes them: those in it, and the next ones, which are made ready meanwhile.
     pub batch: u64,
-    /// What convolutions take for themselves. That is the library's business and a guess: as much as the largest activation.
+    /// What convolutions take for themselves. That is the library's business and a guess: half of the largest activation.
     pub workspace: u64,
     /// All of it.
     pub total: u64,
@@ -165,7 +165,7 @@ impl MemoryPlan {
             activations: of_activations(kept),
             passing: of_activations(passing),
             batch: 2 * FLOAT * scans * product(size),
-            workspace: of_activations(largest),
+            workspace: of_activations(largest) / 2,
             total: 0,
             largest: of_activations(largest),
             request,

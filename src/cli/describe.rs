@@ -178,7 +178,7 @@ fn classifier(args: &Args, plan: Plan) -> anyhow::Result<()> {
     let training = MemoryPlan::of(network, size, batch, part, precision, recompute)?;
     let scoring = MemoryPlan::scoring(network, size, 1, precision)?;
     say!("{}: scans of {d} x {h} x {w} voxels to two classes", network.kind());
-    table(&layers, "kept for one scan")?;
+    table(&layers, "kept a scan")?;
     say!("\n{}", training.table().trim_end());
     say!("\n{}", scoring.table().trim_end());
     let Some(free) = free_memory() else { return Ok(()) };
@@ -197,7 +197,7 @@ fn encoder(encoder: &EncoderConfig) -> anyhow::Result<()> {
     if matches!(encoder, EncoderConfig::TorchScript(_)) {
         say!("\nIts layers are those of its file, and not known.");
     } else {
-        table(&encoder_layers(encoder)?, "kept for one slice")?;
+        table(&encoder_layers(encoder)?, "kept a slice")?;
     }
     let layers = encoder.layers();
     let features = layers

@@ -40,7 +40,7 @@ pub(super) fn trunk(net: &Architecture, rows: &mut Rows) {
                     let kept = 2 * (map(channels, before) + map(middle, before) + map(middle, side));
                     channels = 4 * middle;
                     let stride = if first { " / 2" } else { "" };
-                    let kind = format!("pre-activation bottleneck of {middle}{stride}");
+                    let kind = format!("bottleneck of {middle}{stride}");
                     rows.add(&[&name], &kind, &[channels, side, side], kept);
                 }
                 Family::RevNet => {
@@ -53,8 +53,8 @@ pub(super) fn trunk(net: &Architecture, rows: &mut Rows) {
                     }
                     // Both halves, then the branch of one: its input and its four inner maps, each a quarter as wide.
                     kept += 2 * map(channels, side);
-                    let pool = if first { "average pool 2, " } else { "" };
-                    let kind = format!("{pool}reversible bottleneck of {}", channels / 8);
+                    let pool = if first { "pool 2, " } else { "" };
+                    let kind = format!("{pool}reversible of {}", channels / 8);
                     rows.add(&[&name], &kind, &[channels, side, side], kept);
                 }
             }
@@ -81,7 +81,7 @@ pub(super) fn head(net: &Architecture, rows: &mut Rows) {
     rows.cut();
     rows.add(
         &["bn_crelu_feat"],
-        "batch norm, concatenated ReLU",
+        "batch norm, both ReLUs",
         &[2 * features],
         3 * features,
     );
@@ -91,7 +91,7 @@ pub(super) fn head(net: &Architecture, rows: &mut Rows) {
         let kept = inputs + (1 + block.min(1)) * net.head_dim;
         rows.add(
             &[&format!("encoder.head.blocks.{block}")],
-            "two linear layers and their shortcut",
+            "residual, two linear layers",
             &[net.head_dim],
             kept,
         );

@@ -11,7 +11,7 @@ pub(super) fn trunk(size: usize, rows: &mut Rows) {
     let wide = tokens * features;
     rows.add(
         &["patch_embed", "cls_token", "pos_embed"],
-        "patches of 14 x 14, positions",
+        "patches of 14, positions",
         &[tokens, features],
         IMAGE_CHANNELS * size * size,
     );

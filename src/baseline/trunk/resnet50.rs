@@ -9,12 +9,7 @@ pub(super) fn trunk(size: usize, rows: &mut Rows) {
     let mut side = size / 2;
     // The normalised slice, what the convolution gives, what the ReLU gives.
     let kept = map(IMAGE_CHANNELS, size) + 2 * map(64, side);
-    rows.add(
-        &["conv1", "bn1"],
-        "conv 7x7 / 2, batch norm, ReLU",
-        &[64, side, side],
-        kept,
-    );
+    rows.add(&["conv1", "bn1"], "conv 7x7 / 2, norm, ReLU", &[64, side, side], kept);
     side /= 2;
     rows.add(
         &["maxpool"],
