@@ -42,7 +42,6 @@ INLINE void pool_planes(const T* x, const Grid& g, int64_t planes, const float* 
           const T* first = x + y * row + 2 * i * c + at;
           Floats best{};
           Ints chosen{};
-
           UNROLLED for (int j = 0; j < 8; j++) {
             const Floats v = load(first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c, lanes);
             if (SUMS) {
@@ -98,7 +97,6 @@ void sum_unit(const T* x, const Grid& g, const float* mean, const T* grad, const
         const Floats got = chosen == INACTIVE ? Floats{} : upper;
         const T* first = x + 2 * y * row + 2 * i * c + at;
         Floats v{};
-
           UNROLLED for (int j = 0; j < 8; j++) {
           const Floats here = load(first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c, lanes);
           v = chosen == j ? here : v;
@@ -128,7 +126,6 @@ void gradient_unit(const T* x, const Grid& g, int64_t planes, const Slopes& slop
           const Ints chosen = load(which + window, lanes);
           const Floats passed = load(grad + window, lanes) * scale;
           const int64_t first = y * row + 2 * i * c + at;
-
           UNROLLED for (int j = 0; j < 8; j++) {
             const int64_t here = first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c;
             const Floats rest = -offset - slope * (load(x + here, lanes) - mean);
