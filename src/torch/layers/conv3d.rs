@@ -1,6 +1,6 @@
 //! Convolutions in 3D.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::{super::TorchError, Scope, as_given};
 
@@ -48,7 +48,7 @@ impl Conv3d {
         let shortest = x.size()[2..].iter().min().copied().unwrap_or(0);
         if x.device() == Device::Cpu && shortest < kernel.max(LEAST_IN_HALF) {
             let _as_given = as_given(x.device());
-            return self.convolve(&x.f_to_kind(Kind::Float)?, kernel / 2);
+            return self.convolve(&x.f_to_kind(self.weight.kind())?, kernel / 2);
         }
         self.convolve(x, kernel / 2)
     }
