@@ -11,7 +11,7 @@ const LEAST_IN_HALF: i64 = 3;
 /// A convolution whose kernel is a cube of odd length, with as many zeros around as keep the size at stride 1; without a bias, as
 /// those before a batch norm are.
 ///
-/// Maps so short that bfloat16 goes wrong on a processor are computed in 32-bit floats there, whatever autocast says; they are small.
+/// Maps so short that bfloat16 goes wrong on a processor are computed in the precision of the weights there, whatever autocast says; they are small.
 ///
 /// libtorch computes it in the layout of its weight: with the channels innermost where the weight's are
 /// (`train::Memory::ChannelsLast3d`).
