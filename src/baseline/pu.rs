@@ -203,7 +203,7 @@ impl Pu {
                 let inputs = if conv == 0 { level.inputs } else { level.filters };
                 let last = conv + 1 == self.convolutions;
                 let mut fact = LayerFacts::conv3d(at("conv"), 3, inputs, output, level.number);
-                if last && inputs == Self::CHANNELS {
+                if last && conv == 0 && level.number == 0 {
                     // What it gives is never made: `torch::layers::conv_norm_relu_pool`.
                     fact.kept = 0;
                 }

@@ -1,8 +1,11 @@
 //! Options of every command that runs the network, and the stop at Ctrl-C.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use hounsfield::study::ExtractOptions;
@@ -44,7 +47,7 @@ pub fn stop_at_ctrl_c(in_hand: &'static str) -> Arc<AtomicBool> {
     let seen = Arc::clone(&stop);
     let installed = ctrlc::set_handler(move || {
         if seen.swap(true, Ordering::SeqCst) {
-            std::process::exit(2);
+            end_at_once(2);
         }
         eprintln!("stopping after {in_hand} in hand (Ctrl-C again to stop at once)");
     });
@@ -52,4 +55,18 @@ pub fn stop_at_ctrl_c(in_hand: &'static str) -> Arc<AtomicBool> {
         tracing::debug!("Ctrl-C stops at once: {error}");
     }
     stop
+}
+
+/// Ends the process without running what was registered for its end: libtorch's destructors would take away what other threads are
+/// computing with, and say so in a page of assertions.
+#[cfg(unix)]
+fn end_at_once(code: i32) -> ! {
+    let _ = std::io::stderr().flush();
+    // SAFETY: `_exit` takes any number, touches no memory of ours and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+#[cfg(not(unix))]
+fn end_at_once(code: i32) -> ! {
+    std::process::exit(code)
 }

@@ -164,6 +164,7 @@ impl Family {
         };
         match left_out {
             0 => declared,
+            all if all == comparisons => format!("{declared}; none is made, as trainings did not converge"),
             left_out => format!(
                 "{declared}; {left_out} of them not compared, as a training did not converge, and p-values are adjusted over the \
                  other {}",

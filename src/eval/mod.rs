@@ -28,7 +28,10 @@ pub use self::{
     repeats::{FoldAuc, RepeatAuc, RepeatedAuc, areas_of_repeats, evaluate_repeats},
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
-    table::{CONVERGED, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, THRESHOLD, converged_cell, not_converged},
+    table::{
+        CONVERGED, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, THRESHOLD, converged_cell,
+        not_converged,
+    },
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };
 use crate::stats::{CalibrationError, StatsError};

@@ -330,13 +330,23 @@ pub(super) fn save_with(
     Ok(sha256_bytes(&bytes))
 }
 
+/// How files that are being written are called; one that is left is of a process that was killed.
+const UNFINISHED: [&str; 2] = [".weights-", ".part"];
+
+/// Whether a file is what a process left that was killed while it wrote weights.
+pub(super) fn is_unfinished(name: &str) -> bool {
+    let [prefix, suffix] = UNFINISHED;
+    name.starts_with(prefix) && name.ends_with(suffix)
+}
+
 pub(super) fn write_whole(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".weights-").suffix(".part");
+    let [prefix, suffix] = UNFINISHED;
+    builder.prefix(prefix).suffix(suffix);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;

@@ -27,9 +27,9 @@ mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
-mod protocol;
 #[cfg(feature = "torch")]
 pub mod predict;
+mod protocol;
 #[cfg(feature = "torch")]
 mod run;
 pub mod sheet;

@@ -11,7 +11,9 @@ three planes, normalised by ImageNet's mean and deviation. The loss is the cross
 The last batch norm of each unit is scaled by 0.2 and the inner ones have an offset of 0.7, as gradients of residual networks that are not
 trained grow with every unit. They also jump where a ReLU's input changes its sign, and with millions of them rounding alone does that
 somewhere: single precision is off by 1e-2 in some tensors of one pair of scans and by 1e-6 in the same tensors of the next. So there are
-four pairs, and the best of them counts; a wrong formula would be wrong in all.
+four pairs, and the best of them counts; a wrong formula would be wrong in all. Even so this program is apart from itself: with
+`shift + x * scale` instead of `(x - mean) / std`, in single precision on one thread, 25 of 161 gradients are 1e-4 to 7e-4 off at best, those
+of the first stage, and none on two threads.
 
 Of each trained tensor's gradient: its first 32 elements, and its products with two vectors that the same rule makes, which depend on all
 of them. Of each running statistic after the step: the same. `kept` is what autograd keeps of one scan. All but that by pair.

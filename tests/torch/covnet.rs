@@ -122,10 +122,8 @@ fn look(name: &str, t: &Tensor) -> Tensor {
     .to_kind(Kind::Float)
 }
 
-/// Expected: the PyTorch program of make_covnet.py, torch 2.13.0, in double precision. Three quarters of the gradients are within 1e-4 of
-/// it in the best of four pairs of scans. The others, at the beginning of the network, are as far as PyTorch is from itself: when it
-/// multiplies and adds instead of subtracting and dividing to normalise the slices, in single precision on one thread, 25 of its 161
-/// gradients are up to 7e-4 apart, and none on two threads, since ReLUs flip. make_covnet.py has more on that.
+/// Expected: the PyTorch program of make_covnet.py, torch 2.13.0, in double precision. It says why a gradient need be right in one of
+/// the pairs only.
 #[test]
 fn scores_a_step_and_statistics_are_pytorchs() {
     const PAIRS: usize = 4;
@@ -154,11 +152,13 @@ fn scores_a_step_and_statistics_are_pytorchs() {
             *best = best.min(error);
         }
     }
-    let apart: Vec<_> = errors.iter().filter(|(_, error)| **error > 1e-4).collect();
-    assert!(apart.len() <= errors.len() / 4, "gradients are apart: {apart:?}");
+    // A sign may change in all pairs: on two threads in 8 of 161 tensors, on one in none.
+    let off = |bound: f64| errors.iter().filter(|(_, error)| **error > bound).collect::<Vec<_>>();
+    assert!(off(2e-3).is_empty(), "gradients are off: {:?}", off(2e-3));
     assert!(
-        apart.iter().all(|(_, error)| **error <= 5e-3),
-        "gradients are apart: {apart:?}"
+        off(1e-4).len() * 10 < errors.len(),
+        "gradients are off: {:?}",
+        off(1e-4)
     );
 }
 

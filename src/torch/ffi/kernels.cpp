@@ -3,7 +3,8 @@
 
 namespace {
 
-constexpr int64_t ROWS = 8, TILE = 4;
+// A tile of products has its sums and one of its sides in registers.
+constexpr int64_t ROWS = 8, LEFT = 4, RIGHT = LANES < 16 ? 2 : 4;
 
 INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -41,7 +42,6 @@ INLINE void pool_planes(const T* x, const Grid& g, int64_t planes, const float* 
           const T* first = x + y * row + 2 * i * c + at;
           Floats best{};
           Ints chosen{};
-
           UNROLLED for (int j = 0; j < 8; j++) {
             const Floats v = load(first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c, lanes);
             if (SUMS) {
@@ -97,7 +97,6 @@ void sum_unit(const T* x, const Grid& g, const float* mean, const T* grad, const
         const Floats got = chosen == INACTIVE ? Floats{} : upper;
         const T* first = x + 2 * y * row + 2 * i * c + at;
         Floats v{};
-
           UNROLLED for (int j = 0; j < 8; j++) {
           const Floats here = load(first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c, lanes);
           v = chosen == j ? here : v;
@@ -127,7 +126,6 @@ void gradient_unit(const T* x, const Grid& g, int64_t planes, const Slopes& slop
           const Ints chosen = load(which + window, lanes);
           const Floats passed = load(grad + window, lanes) * scale;
           const int64_t first = y * row + 2 * i * c + at;
-
           UNROLLED for (int j = 0; j < 8; j++) {
             const int64_t here = first + (j >> 2) * plane + (j >> 1 & 1) * row + (j & 1) * c;
             const Floats rest = -offset - slope * (load(x + here, lanes) - mean);
@@ -195,47 +193,49 @@ void windows_unit(const Slab& slab, const Grid& g, const float* weights, const f
     });
 }
 
-// Adds the products of voxels 4 `i` ... and 4 `j` ... of the 28 to `moments`, over some rows of a unit.
+// Adds the products of voxels `i`, `i` + 1 ... and `j`, `j` + 1 ... of the 28 to `moments`, over some rows of a unit.
 INLINE void tile(const Slab& slab, const Grid& g, int64_t planes, int64_t begin, int64_t end, int64_t i, int64_t j, double* moments) {
-  int64_t left[TILE], right[TILE];
-  UNROLLED for (int k = 0; k < TILE; k++) {
-    left[k] = tap(slab, i * TILE + k);
-    right[k] = tap(slab, j * TILE + k);
-  }
-  Floats sums[TILE][TILE] = {};
-  const Floats place = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  const bool ones = (j + 1) * TILE == MOMENTS, ones_left = (i + 1) * TILE == MOMENTS;
+  int64_t left[LEFT], right[RIGHT];
+  for (int k = 0; k < LEFT; k++) left[k] = tap(slab, i + k);
+  for (int l = 0; l < RIGHT; l++) right[l] = tap(slab, j + l);
+  const bool left_one = i + LEFT == MOMENTS, right_one = j + RIGHT == MOMENTS;
+  Ints place{};
+  for (int lane = 0; lane < LANES; lane++) place[lane] = lane;
+  Floats sums[LEFT][RIGHT] = {};
   for (int64_t z = 0; z < planes; z++)
     for (int64_t y = begin; y < end; y++)
       for (int64_t x = 0; x < g.width; x += LANES) {
         const float* first = slab.at(z, y, x);
-        const Ints inside = place < all(float(g.width - x));
-        Floats a[TILE];
-        UNROLLED for (int k = 0; k < TILE; k++) a[k] = inside ? (k == TILE - 1 && ones_left ? all(1) : load(first + left[k])) : Floats{};
-        UNROLLED for (int l = 0; l < TILE; l++) {
-          const Floats b = l == TILE - 1 && ones ? all(1) : load(first + right[l]);
-          UNROLLED for (int k = 0; k < TILE; k++) sums[k][l] += a[k] * b;
+        const Ints inside = place < int32_t(g.width - x);
+        Floats a[LEFT];
+        UNROLLED for (int k = 0; k < LEFT; k++) {
+          const Floats v = k == LEFT - 1 && left_one ? all(1) : load(first + left[k]);
+          a[k] = inside ? v : Floats{};
+        }
+        UNROLLED for (int l = 0; l < RIGHT; l++) {
+          const Floats b = l == RIGHT - 1 && right_one ? all(1) : load(first + right[l]);
+          UNROLLED for (int k = 0; k < LEFT; k++) sums[k][l] += a[k] * b;
         }
       }
-  for (int k = 0; k < TILE; k++)
-    for (int l = 0; l < TILE; l++) {
+  for (int k = 0; k < LEFT; k++)
+    for (int l = 0; l < RIGHT; l++) {
       double sum = 0;
-      for (int64_t lane = 0; lane < LANES; lane++) sum += sums[k][l][lane];
-      moments[(i * TILE + k) * MOMENTS + j * TILE + l] += sum;
+      for (int lane = 0; lane < LANES; lane++) sum += sums[k][l][lane];
+      moments[(i + k) * MOMENTS + j + l] += sum;
     }
 }
 
 // The upper half of the 28 x 28 second moments of a unit. A few rows at a time, so that they stay in the nearest cache.
 void moments_unit(const Slab& slab, const Grid& g, int64_t planes, double* moments) {
   for (int64_t begin = 0; begin < g.height; begin += ROWS)
-    for (int64_t i = 0; i < MOMENTS / TILE; i++)
-      for (int64_t j = i; j < MOMENTS / TILE; j++) tile(slab, g, planes, begin, least(begin + ROWS, g.height), i, j, moments);
+    for (int64_t i = 0; i < MOMENTS; i += LEFT)
+      for (int64_t j = i; j < MOMENTS; j += RIGHT) tile(slab, g, planes, begin, least(begin + ROWS, g.height), i, j, moments);
 }
 
 // T of a unit, `[filters][28]`: the voxels under the largest elements, times the gradient.
 template <class T>
 void look_unit(const Slab& slab, const Grid& g, const T* grad, const uint8_t* which, float* found, double* sums) {
-  constexpr int64_t SOME = 16, WIDTH = 2 * LANES;
+  constexpr int64_t SOME = 16, WIDTH = 32, VECTORS = WIDTH / LANES;
   alignas(64) float table[SOME][8][WIDTH] = {};
   for (int64_t y = 0; y < g.h(); y++) {
     for (int64_t x = 0; x < g.w(); x += SOME) {
@@ -249,17 +249,17 @@ void look_unit(const Slab& slab, const Grid& g, const T* grad, const uint8_t* wh
         }
       const int64_t window = (y * g.w() + x) * g.channels;
       for (int64_t f = 0; f < g.channels; f++) {
-        Floats low = load(found + f * WIDTH), high = load(found + f * WIDTH + LANES);
+        float* to = found + f * WIDTH;
+        Floats v[VECTORS];
+        UNROLLED for (int k = 0; k < VECTORS; k++) v[k] = load(to + k * LANES);
         for (int64_t i = 0; i < some; i++) {
           const int64_t here = window + i * g.channels + f;
           const int j = which[here];
           const float* voxels = table[i][j & 7];
           const Floats upper = all(j == INACTIVE ? 0.0f : number(grad[here]));
-          low += upper * load(voxels);
-          high += upper * load(voxels + LANES);
+          UNROLLED for (int k = 0; k < VECTORS; k++) v[k] += upper * load(voxels + k * LANES);
         }
-        store(found + f * WIDTH, low);
-        store(found + f * WIDTH + LANES, high);
+        UNROLLED for (int k = 0; k < VECTORS; k++) store(to + k * LANES, v[k]);
       }
     }
     // Long sums of floats lose digits.
@@ -279,4 +279,4 @@ constexpr PoolKernels<T> pooling() {
 }  // namespace
 
 extern const Kernels HF_KERNELS;
-constexpr Kernels HF_KERNELS = {pooling<float>(), pooling<BFloat16>(), windows_unit, moments_unit};
+constexpr Kernels HF_KERNELS = {LANES, pooling<float>(), pooling<BFloat16>(), windows_unit, moments_unit};

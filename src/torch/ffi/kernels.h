@@ -5,7 +5,8 @@
 
 #define INLINED __attribute__((always_inline))
 
-constexpr int64_t LANES = 16;
+// Floats in the longest vector of any build.
+constexpr int64_t MOST_LANES = 16;
 // No element of a window is the largest: ReLU gave a zero, and passes no gradient on.
 constexpr int32_t INACTIVE = 8;
 // The voxels under a 3 x 3 x 3 filter, and a 28th that is always 1.
@@ -66,9 +67,11 @@ struct PoolKernels {
 };
 
 struct Kernels {
+  // Floats in a vector.
+  int64_t lanes;
   PoolKernels<float> wide;
   PoolKernels<BFloat16> half;
-  // `pool` of the convolution of a slab. `weights` are filters sixteen at a time, `[blocks, 27, 16]`.
+  // `pool` of the convolution of a slab. `weights` are as many filters as a vector has lanes at a time, `[blocks, 27, lanes]`.
   void (*windows)(const Slab& slab, const Grid& g, const float* weights, const float* sign, float* pooled, uint8_t* which);
   // Adds the upper half of the second moments of a unit to `moments` `[28, 28]`.
   void (*moments)(const Slab& slab, const Grid& g, int64_t planes, double* moments);

@@ -1,17 +1,25 @@
-// Sixteen floats at a time, in the vectors of GCC and Clang: one register of AVX-512, two of AVX2, four of SSE.
+// Vectors of floats, in the manner of GCC and Clang: one register of the build's.
 #pragma once
 #include <cstdint>
+
+#include "kernels.h"
 
 #define INLINE INLINED static inline
 #define UNROLLED _Pragma("GCC unroll 8")
 
-#include "kernels.h"
+#if defined(__AVX512F__)
+constexpr int64_t LANES = 16;
+#elif defined(__AVX2__)
+constexpr int64_t LANES = 8;
+#else
+constexpr int64_t LANES = 4;
+#endif
 
-typedef float Floats __attribute__((vector_size(64)));
-typedef int32_t Ints __attribute__((vector_size(64)));
-typedef uint32_t Words __attribute__((vector_size(64)));
-typedef uint16_t Halves __attribute__((vector_size(32)));
-typedef uint8_t Bytes __attribute__((vector_size(16)));
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef uint8_t Bytes __attribute__((vector_size(LANES)));
 
 INLINE Floats all(float value) { return Floats{} + value; }
 
@@ -55,7 +63,7 @@ INLINE void store(uint8_t* to, Ints v) {
   __builtin_memcpy(to, &b, sizeof(b));
 }
 
-// How many of sixteen are there: all of them, as the compiler knows, or those that are left at the end of an axis.
+// How many of a vector are there: all of them, as the compiler knows, or those that are left at the end of an axis.
 struct Whole {
   static constexpr int64_t count = LANES;
 };
@@ -63,7 +71,7 @@ struct Rest {
   const int64_t count;
 };
 
-// Runs `block(first, how many)` for sixteen after sixteen of `size`.
+// Runs `block(first, how many)` for vector after vector of `size`.
 template <class F>
 INLINE void each_block(int64_t size, const F& block) {
   int64_t at = 0;

@@ -16,7 +16,6 @@
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
-using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 constexpr auto CHANNELS_LAST = at::MemoryFormat::ChannelsLast3d;
@@ -46,8 +45,9 @@ Pooled forward(const Tensor& x, const Grid& g, const Tensor& weight, const Tenso
   const T* in = elements<T>(x);
   const auto& run = kernels_of(in);
   const std::vector<float> sign = signs(weight);
-  Pooled out{at::empty({g.n, c, g.d(), g.h(), g.w()}, x.options(), CHANNELS_LAST), at::empty({g.windows() * c}, x.options().dtype(at::kByte)),
-             mean, var};
+  Pooled out;
+  out.y = at::empty({g.n, c, g.d(), g.h(), g.w()}, x.options(), CHANNELS_LAST);
+  out.which = at::empty({g.windows() * c}, x.options().dtype(at::kByte));
   const Tensor extremes = std::is_same_v<T, float> ? out.y : at::empty({g.windows() * c}, x.options().dtype(at::kFloat));
   float* pooled = elements_to_write<float>(extremes);
   uint8_t* which = elements_to_write<uint8_t>(out.which);
@@ -69,6 +69,8 @@ Pooled forward(const Tensor& x, const Grid& g, const Tensor& weight, const Tenso
       elements_to_write<float>(out.var)[i] = float(variance < 0 ? 0 : variance);
     }
   } else {
+    out.mean = mean;
+    out.var = var;
     each_unit(g, [&](int64_t, int64_t at, int64_t window, int64_t planes) {
       run.pool(in + at, g, planes, sign.data(), pooled + window, which + window);
     });
@@ -197,11 +199,14 @@ bool one_a_channel(std::initializer_list<const Tensor*> tensors, int64_t channel
   return true;
 }
 
+bool has_windows(const Tensor& x) {
+  return x.is_cpu() && x.dim() == 5 && x.numel() > 0 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2;
+}
+
 variable_list norm_relu_pool(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean, const Tensor& var, bool batch,
                              double epsilon, bool consume) {
   const bool gradient = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || bias.requires_grad());
-  const bool ours = x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2 && x.numel() > 0 && x.is_cpu() &&
-                    (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
+  const bool ours = has_windows(x) && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16) &&
                     one_a_channel({&weight, &bias, &mean, &var}, x.size(1)) && (batch || !gradient);
   if (!ours) return {};
   // A copy is nobody's but ours.

@@ -42,6 +42,9 @@ std::vector<double> total(const std::vector<double>& parts, int64_t each);
 std::vector<at::Tensor> norm_relu_pool(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const at::Tensor& mean,
                                        const at::Tensor& var, bool batch, double epsilon, bool consume);
 
+// Whether x are scans [N, C, D, H, W] on the processor in which a window of max pooling fits.
+bool has_windows(const at::Tensor& x);
+
 // Whether they are one float for each of `channels`, as the kernels want them.
 bool one_a_channel(std::initializer_list<const at::Tensor*> tensors, int64_t channels);
 

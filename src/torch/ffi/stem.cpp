@@ -37,9 +37,9 @@ struct Planes {
   Slab slab;
 
   explicit Planes(const Grid& grid) : g(grid) {
-    // Sixteen are read at a time, from a shift of up to two on.
-    const int64_t stride = (g.width + LANES - 1) / LANES * LANES + LANES;
-    values.resize(4 * (g.height + 2) * stride + LANES);
+    // Vectors are read from a shift of up to two on.
+    const int64_t stride = (g.width + MOST_LANES - 1) / MOST_LANES * MOST_LANES + MOST_LANES;
+    values.resize(4 * (g.height + 2) * stride + MOST_LANES);
     slab = {values.data(), g.height + 2, stride};
   }
 
@@ -58,11 +58,12 @@ struct Planes {
   }
 };
 
-// Filters sixteen at a time: `[blocks][27][16]`, zeros where there are fewer.
+// Filters in the order of `Kernels::windows`, zeros where a vector is not full.
 std::vector<float> blocked(const float* w, int64_t filters) {
-  std::vector<float> out((filters + LANES - 1) / LANES * TAPS * LANES);
+  const int64_t lanes = kernels().lanes;
+  std::vector<float> out((filters + lanes - 1) / lanes * TAPS * lanes);
   for (int64_t f = 0; f < filters; f++)
-    for (int64_t k = 0; k < TAPS; k++) out[(f / LANES * TAPS + k) * LANES + f % LANES] = w[f * TAPS + k];
+    for (int64_t k = 0; k < TAPS; k++) out[(f / lanes * TAPS + k) * lanes + f % lanes] = w[f * TAPS + k];
   return out;
 }
 
@@ -84,9 +85,9 @@ double mean_of(const float* x, int64_t count) {
   double sum = 0;
   constexpr int64_t some = 4096;
   for (int64_t at = 0; at < count; at += some) {
-    float part[LANES] = {};
+    float part[MOST_LANES] = {};
     const int64_t end = std::min(at + some, count);
-    for (int64_t i = at; i < end; i++) part[i % LANES] += x[i];
+    for (int64_t i = at; i < end; i++) part[i % MOST_LANES] += x[i];
     for (float p : part) sum += p;
   }
   return sum / count;
@@ -183,7 +184,7 @@ struct Stem : torch::autograd::Function<Stem> {
       each_slab(g, elements<float>(x), float(ctx->saved_data["centre"].toDouble()),
                 [&](int64_t u, const Slab& slab, int64_t window, int64_t planes) {
                   if (planes < 2) return;
-                  std::vector<float> scratch(filters * 2 * LANES);
+                  std::vector<float> scratch(filters * 32);
                   kernels_of(upper).look(slab, g, upper + window, elements<uint8_t>(which) + window, scratch.data(),
                                          parts.data() + u * filters * MOMENTS);
                 });
@@ -224,7 +225,7 @@ variable_list conv_norm_relu_pool(const Tensor& x, const Tensor& w, const Tensor
   const bool lower = at::autocast::is_autocast_enabled(at::kCPU);
   const at::ScalarType dtype = lower ? at::autocast::get_autocast_dtype(at::kCPU) : at::kFloat;
   const int64_t shape[] = {w.size(0), 1, 3, 3, 3};
-  const bool ours = x.dim() == 5 && x.size(2) >= 2 && x.size(3) >= 2 && x.size(4) >= 2 && x.is_cpu() && x.scalar_type() == at::kFloat && x.size(1) == 1 && x.numel() > 0 && !(recording && x.requires_grad()) &&
+  const bool ours = has_windows(x) && x.scalar_type() == at::kFloat && x.size(1) == 1 && !(recording && x.requires_grad()) &&
                     w.sizes() == at::IntArrayRef(shape) && w.scalar_type() == at::kFloat && w.is_cpu() &&
                     (dtype == at::kFloat || dtype == at::kBFloat16) && one_a_channel({&weight, &bias, &mean, &var}, w.size(0)) &&
                     (batch || !gradient);

@@ -1,6 +1,6 @@
 //! Convolutions in 3D.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use super::{super::TorchError, Scope, as_given};
 
@@ -11,7 +11,7 @@ const LEAST_IN_HALF: i64 = 3;
 /// A convolution whose kernel is a cube of odd length, with as many zeros around as keep the size at stride 1; without a bias, as
 /// those before a batch norm are.
 ///
-/// Maps so short that bfloat16 goes wrong on a processor are computed in 32-bit floats there, whatever autocast says; they are small.
+/// Maps so short that bfloat16 goes wrong on a processor are computed in the precision of the weights there, whatever autocast says; they are small.
 ///
 /// libtorch computes it in the layout of its weight: with the channels innermost where the weight's are
 /// (`train::Memory::ChannelsLast3d`).
@@ -48,7 +48,7 @@ impl Conv3d {
         let shortest = x.size()[2..].iter().min().copied().unwrap_or(0);
         if x.device() == Device::Cpu && shortest < kernel.max(LEAST_IN_HALF) {
             let _as_given = as_given(x.device());
-            return self.convolve(&x.f_to_kind(Kind::Float)?, kernel / 2);
+            return self.convolve(&x.f_to_kind(self.weight.kind())?, kernel / 2);
         }
         self.convolve(x, kernel / 2)
     }

@@ -65,7 +65,8 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The folder, made where it is missing; `keep` of the last checkpoints stay, and the best.
+    /// The folder, made where it is missing; `keep` of the last checkpoints stay, and the best. What a process left that was killed
+    /// while it wrote is removed: the run folder is held, so that no other process writes here.
     ///
     /// # Errors
     ///
@@ -76,10 +77,12 @@ impl Checkpoints {
             source,
             path: folder.to_owned(),
         })?;
-        Ok(Self {
+        let checkpoints = Self {
             folder: folder.to_owned(),
             keep,
-        })
+        };
+        checkpoints.sweep()?;
+        Ok(checkpoints)
     }
 
     /// Writes a checkpoint, then removes those that are too many.
@@ -173,16 +176,35 @@ impl Checkpoints {
         self.folder.join(format!("step-{step:08}.safetensors"))
     }
 
-    /// Steps and files, the oldest first.
-    fn files(&self) -> Result<BTreeMap<u64, PathBuf>, TorchError> {
-        let failed = |source| TorchError::Io {
+    /// Removes unfinished files, each as large as a checkpoint.
+    fn sweep(&self) -> Result<(), TorchError> {
+        for path in self.entries()? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if weights::is_unfinished(&name)
+                && let Err(error) = std::fs::remove_file(&path)
+            {
+                tracing::warn!("what a killed process left can't be removed ({error}): {path:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, TorchError> {
+        let entries = std::fs::read_dir(&self.folder).and_then(|entries| {
+            let paths = entries.map(|entry| Ok(entry?.path()));
+            paths.collect::<std::io::Result<Vec<PathBuf>>>()
+        });
+        entries.map_err(|source| TorchError::Io {
             verb: "read",
             source,
             path: self.folder.clone(),
-        };
+        })
+    }
+
+    /// Steps and files, the oldest first.
+    fn files(&self) -> Result<BTreeMap<u64, PathBuf>, TorchError> {
         let mut files = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
+        for path in self.entries()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let step = name
                 .strip_prefix("step-")
@@ -206,5 +228,22 @@ impl Checkpoints {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in [".weights-abc123.part", "step-00000003.safetensors", "notes.part"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        Checkpoints::open(folder.path(), 2).unwrap();
+        assert!(!path(".weights-abc123.part").exists());
+        assert!(path("step-00000003.safetensors").exists() && path("notes.part").exists());
     }
 }

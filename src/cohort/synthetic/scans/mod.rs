@@ -315,7 +315,7 @@ mod tests {
             assert!(axial.voxels[[0, 0, 0]] < -850.0);
             let part =
                 |low: Hu, high: Hu| axial.voxels.iter().filter(|hu| (low..high).contains(hu)).count() as f64 / 4096.0;
-            assert!((0.05..0.4).contains(&part(-950.0, -350.0)) && part(-20.0, 120.0) > 0.1);
+            assert!((0.02..0.4).contains(&part(-950.0, -350.0)) && part(-20.0, 120.0) > 0.1);
         }
         assert_eq!(orientations.len(), 2);
     }
