@@ -15,6 +15,8 @@
 #[cfg(feature = "torch")]
 mod alarm;
 mod data;
+#[cfg(feature = "torch")]
+mod epoch;
 mod error;
 mod facts;
 #[cfg(feature = "torch")]
@@ -27,12 +29,14 @@ mod measure;
 #[cfg(feature = "torch")]
 mod notes;
 mod order;
-mod protocol;
 #[cfg(feature = "torch")]
 pub mod predict;
+mod protocol;
 #[cfg(feature = "torch")]
 mod run;
 pub mod sheet;
+#[cfg(feature = "torch")]
+mod steps;
 mod together;
 mod weighting;
 
@@ -48,6 +52,6 @@ pub use self::{
 #[cfg(feature = "torch")]
 pub use self::{
     loader::{Part, parts},
-    notes::{Best, EpochNumbers, Notes},
+    notes::{Alarmed, Best, EpochNumbers, Notes},
     run::{Options, Outcome, VolumeTraining},
 };
