@@ -66,7 +66,7 @@ impl ScoreArgs {
 
     /// The table joined with others by its patients.
     pub fn join(&self, others: &[PathBuf]) -> anyhow::Result<ScoreTable> {
-        let files = [&[self.table.clone()], others].concat();
+        let files = [std::slice::from_ref(&self.table), others].concat();
         Ok(ScoreTable::join(&files, &self.plan(&[]), self.pool()?)?)
     }
 

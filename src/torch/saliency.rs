@@ -138,8 +138,8 @@ pub(super) fn occlusion(
         let hidden = x.f_repeat([corners.len() as i64, 1, 1, 1, 1])?;
         for (at, corner) in corners.iter().enumerate() {
             let mut part = hidden.f_narrow(0, at as i64, 1)?;
-            for axis in 0..3 {
-                part = part.f_narrow(axis as i64 + 2, corner[axis] as i64, cubes.side[axis] as i64)?;
+            for (axis, (from, side)) in corner.iter().zip(cubes.side).enumerate() {
+                part = part.f_narrow(axis as i64 + 2, *from as i64, side as i64)?;
             }
             let _ = part.f_fill_(f64::from(air))?;
         }
