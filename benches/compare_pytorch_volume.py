@@ -118,15 +118,15 @@ def eager(folder, layout, side, precision, device, threads):
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")
     with open(f"{folder}/setup.json") as file:
-        net = json.load(file)["network"]
+        setup = json.load(file)
+    net = setup["network"]
     layout = getattr(torch, layout)
     network = known[net["kind"]](net, side)
     missing, unexpected = network.load_state_dict(load_file(f"{folder}/weights.safetensors"), strict=False)
     assert not unexpected and all(name.endswith("num_batches_tracked") for name in missing), (missing, unexpected)
     network.to(device, memory_format=layout).train()
-    inputs = load_file(f"{folder}/inputs.safetensors")
-    x, classes = inputs["x"].to(device, memory_format=layout), inputs["classes"].to(device)
-    del inputs
+    x = load_file(f"{folder}/inputs.safetensors")["x"].to(device, memory_format=layout)
+    classes = torch.tensor(setup["positive"], device=device).long()
     parameters = list(network.parameters())
     adam = torch.optim.Adam(parameters, lr=0.0, fused=True)
 
@@ -154,10 +154,11 @@ def eager(folder, layout, side, precision, device, threads):
 
 
 def tolerance(number, precision):
-    """Largest relative difference: half a precision has three digits, and gradients gather the rounding of all layers."""
+    """Largest relative difference: half a precision has three digits, and gradients gather the rounding of all layers. PyTorch's own
+    layouts are 1.5e-5 apart in the loss of pu-a in 32 bits; hounsfield's is 4e-8 from the contiguous one's."""
     if precision == "bf16":
         return 1e-1 if number == "grad" else 3e-2
-    return 1e-3 if number == "grad" else 1e-5
+    return 1e-2 if number == "grad" else 1e-4
 
 
 def main():

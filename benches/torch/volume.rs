@@ -19,7 +19,7 @@ use hounsfield::{
     transforms::{ScanChange, ScanInput},
 };
 use ndarray::{Array3, ArrayView3};
-use tch::{Device, Tensor};
+use tch::Device;
 
 /// What `--serve-volume` is followed by.
 pub struct Request<'a> {
@@ -125,11 +125,7 @@ pub fn serve(request: &Request) {
     let weights = vec![1.0 / request.batch as f64; request.batch];
     let changes = vec![ScanChange::default(); request.batch];
     let x = scans::batch(&views, None, &input, Device::Cpu).expect("scans of this size");
-    let classes: Vec<i64> = positive.iter().map(|side| i64::from(*side)).collect();
-    let inputs = WeightMap::from([
-        ("x".to_owned(), x),
-        ("classes".to_owned(), Tensor::from_slice(&classes)),
-    ]);
+    let inputs = WeightMap::from([("x".to_owned(), x)]);
     weights::save(&inputs, &request.folder.join("inputs.safetensors")).expect("as above");
     drop(inputs);
     reset_peak();
@@ -147,7 +143,7 @@ pub fn serve(request: &Request) {
         (losses.sum::<f64>() / request.batch as f64, norm)
     };
     let (loss, grad) = step();
-    let setup = serde_json::json!({ "network": request.network, "first": { "loss": loss, "grad": grad } });
+    let setup = serde_json::json!({ "network": request.network, "positive": positive, "first": { "loss": loss, "grad": grad } });
     std::fs::write(request.folder.join("setup.json"), setup.to_string()).expect("as above");
     println!("ready");
     for line in std::io::stdin().lock().lines() {
