@@ -4,7 +4,7 @@
 //! As published there is no dropout. Three choices are ours: slices are resampled to the size that the trunk takes, a scan has one grey
 //! plane which stands in all three, and outputs are two classes instead of three.
 
-use super::{BaselineError, CLASSES, LayerFacts, Shapes, layers::linear, trunk::trunk_layers};
+use super::{BaselineError, CLASSES, LayerFacts, Made, Shapes, layers::linear, trunk::trunk_layers};
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{EncoderConfig, ResNet50ImageNet};
@@ -88,6 +88,7 @@ impl CovNet {
                 parameters,
                 kept,
                 segment,
+                made: Made::Whole,
             });
         };
         // The places of the largest are 64-bit numbers.

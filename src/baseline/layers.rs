@@ -15,6 +15,22 @@ pub struct LayerFacts {
     pub kept: usize,
     /// Segments are what activation checkpointing keeps only the input of; layers of one segment stand side by side.
     pub segment: usize,
+    /// What of it is made, and which gradients pass it.
+    pub made: Made,
+}
+
+/// What a layer makes, beside what it keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Made {
+    /// What it gives. A gradient comes and one goes, each as large as what it gives or as what enters.
+    #[default]
+    Whole,
+    /// Nothing: it is a part of the operation that the next layer names.
+    Never,
+    /// What it gives, and the gradient of that in its place.
+    Overwritten,
+    /// What it gives, by an operation that makes nothing in between.
+    Fused,
 }
 
 impl LayerFacts {
@@ -28,6 +44,7 @@ impl LayerFacts {
             parameters: output[0] * inputs * kernel.pow(3),
             kept: output.iter().product(),
             segment,
+            made: Made::Whole,
         }
     }
 
@@ -40,6 +57,7 @@ impl LayerFacts {
             parameters: (inputs + 1) * outputs,
             kept: outputs,
             segment,
+            made: Made::Whole,
         }
     }
 }

@@ -21,7 +21,7 @@ pub use self::{
     covnet::{CovNet, TRUNK},
     error::BaselineError,
     free::free_memory,
-    layers::LayerFacts,
+    layers::{LayerFacts, Made},
     plan::{MemoryLimit, MemoryPlan, Proposal, binary},
     pu::Pu,
     resnet3d::ResNet3d,
@@ -60,6 +60,16 @@ pub enum BaselineConfig {
     /// A residual network of 3D convolutions with 18 layers.
     #[serde(rename = "resnet3d-18")]
     ResNet3d(ResNet3d),
+}
+
+/// Where a network runs: levels of 3D networks are one operation on a processor, and several elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Place {
+    /// The processor.
+    #[default]
+    Processor,
+    /// A graphics card.
+    Card,
 }
 
 impl BaselineConfig {
@@ -116,15 +126,24 @@ impl BaselineConfig {
         }
     }
 
-    /// What each layer gives and keeps, from the first to the last.
+    /// What each layer gives and keeps on a processor, from the first to the last.
     ///
     /// # Errors
     ///
     /// As [`Self::check`].
     pub fn layers(&self, size: [usize; 3]) -> Result<Vec<LayerFacts>, BaselineError> {
+        self.layers_on(Place::Processor, size)
+    }
+
+    /// What each layer gives and keeps, from the first to the last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn layers_on(&self, place: Place, size: [usize; 3]) -> Result<Vec<LayerFacts>, BaselineError> {
         self.check(size)?;
         match self {
-            Self::PuA(config) | Self::PuB(config) | Self::PuC(config) => Ok(config.layers(size)),
+            Self::PuA(config) | Self::PuB(config) | Self::PuC(config) => Ok(config.layers(place, size)),
             Self::CovNet(config) => config.layers(size),
             Self::ResNet3d(config) => Ok(config.layers(size)),
         }

@@ -1,6 +1,6 @@
 //! Models A, B and C of Pu et al. 2020 (doi:10.1007/s00330-020-06956-w, section "Deep learning models").
 
-use super::{BaselineError, CLASSES, LayerFacts, Shapes, error::range, layers};
+use super::{BaselineError, CLASSES, LayerFacts, Made, Place, Shapes, error::range, layers};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Levels of convolution, batch norm, ReLU and max pooling, then fully connected layers with dropout between them, and two
@@ -193,7 +193,7 @@ impl Pu {
     }
 
     /// Each level is a segment; the linear layers are one after the last.
-    pub(super) fn layers(&self, size: [usize; 3]) -> Vec<LayerFacts> {
+    pub(super) fn layers(&self, place: Place, size: [usize; 3]) -> Vec<LayerFacts> {
         let mut facts = Vec::new();
         for level in self.levels(size) {
             let [d, h, w] = level.size;
@@ -203,12 +203,15 @@ impl Pu {
                 let inputs = if conv == 0 { level.inputs } else { level.filters };
                 let last = conv + 1 == self.convolutions;
                 let mut fact = LayerFacts::conv3d(at("conv"), 3, inputs, output, level.number);
-                if last && conv == 0 && level.number == 0 {
-                    // What it gives is never made: `torch::layers::conv_norm_relu_pool`.
-                    fact.kept = 0;
+                if last && place == Place::Processor {
+                    // `torch::layers::conv_norm_relu_pool`.
+                    fact.made = Made::Overwritten;
+                    if inputs == Self::CHANNELS {
+                        (fact.made, fact.kept) = (Made::Never, 0);
+                    }
                 }
                 facts.push(fact);
-                facts.push(normed(at("norm"), output, last, level.number));
+                facts.push(normed(at("norm"), output, last, level.number, place));
             }
         }
         let segment = self.filters.len();
@@ -229,16 +232,21 @@ impl Pu {
     }
 }
 
-/// Batch norm and ReLU, and max pooling at the end of a level. The batch norm's input is the convolution's. What leaves the ReLU is kept
-/// where it is not pooled; of the pooling what leaves it, and where it was found in a byte (`torch::layers::norm_relu_pool`, on the
-/// processor; on CUDA what leaves the ReLU is kept, and of the pooling three times what leaves it).
-fn normed(name: String, maps: [usize; 4], pooled: bool, segment: usize) -> LayerFacts {
+/// Batch norm and ReLU, and max pooling at the end of a level. The batch norm's input is the convolution's. What leaves the ReLU is kept;
+/// and of the pooling, what leaves it and where it was found in 64 bits. On a processor a level that ends is one operation, which keeps
+/// what leaves it and where it was found in a byte (`torch::layers::norm_relu_pool`).
+fn normed(name: String, maps: [usize; 4], pooled: bool, segment: usize, place: Place) -> LayerFacts {
     let [channels, d, h, w] = maps;
     let output = match pooled {
         true => [channels, d / 2, h / 2, w / 2],
         false => maps,
     };
     let count = |shape: [usize; 4]| shape.iter().product::<usize>();
+    let (kept, made) = match (pooled, place) {
+        (false, _) => (count(maps), Made::Whole),
+        (true, Place::Processor) => (count(output) + count(output).div_ceil(4), Made::Fused),
+        (true, Place::Card) => (count(maps) + 3 * count(output), Made::Whole),
+    };
     LayerFacts {
         name,
         kind: match pooled {
@@ -247,11 +255,9 @@ fn normed(name: String, maps: [usize; 4], pooled: bool, segment: usize) -> Layer
         },
         output: output.to_vec(),
         parameters: 2 * channels,
-        kept: match pooled {
-            true => count(output) + count(output).div_ceil(4),
-            false => count(maps),
-        },
+        kept,
         segment,
+        made,
     }
 }
 
@@ -270,7 +276,7 @@ mod tests {
 
     #[test]
     fn each_level_halves_the_scan_and_drops_an_odd_end() {
-        let layers = small().layers([13, 16, 21]);
+        let layers = small().layers(Place::Processor, [13, 16, 21]);
         let outputs: Vec<&[usize]> = layers.iter().map(|layer| layer.output.as_slice()).collect();
         let (first, second) = ([4, 13, 16, 21], [6, 6, 8, 10]);
         let expected: [&[usize]; 10] = [
@@ -304,7 +310,11 @@ mod tests {
                 .filter(|(name, _)| !name.contains("running_"))
                 .map(|(_, shape)| shape.iter().product::<usize>())
                 .sum();
-            let of_layers: usize = network.layers(size).iter().map(|layer| layer.parameters).sum();
+            let of_layers: usize = network
+                .layers(Place::Processor, size)
+                .iter()
+                .map(|layer| layer.parameters)
+                .sum();
             assert_eq!(of_tensors, of_layers, "{network:?}");
         }
     }

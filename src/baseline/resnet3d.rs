@@ -1,7 +1,7 @@
 //! A residual network of 3D convolutions with 18 layers, Hara et al. 2018, <https://arxiv.org/abs/1711.09577>.
 
 use super::{
-    BaselineError, CLASSES, LayerFacts, Shapes,
+    BaselineError, CLASSES, LayerFacts, Made, Shapes,
     error::range,
     layers::{batch_norm, linear},
 };
@@ -174,6 +174,7 @@ fn norm(name: String, kind: &str, output: [usize; 4], kept: usize, segment: usiz
         parameters: 2 * output[0],
         kept,
         segment,
+        made: Made::Whole,
     }
 }
 

@@ -181,6 +181,13 @@ fn classifier(args: &Args, plan: Plan) -> anyhow::Result<()> {
     table(&layers, "kept a scan")?;
     say!("\n{}", training.table().trim_end());
     say!("\n{}", scoring.table().trim_end());
+    let card = training.on_card()?;
+    if card.total != training.total {
+        say!(
+            "\nOn a graphics card, where a level is not one operation, a training step takes {}.",
+            binary(card.total)
+        );
+    }
     let Some(free) = free_memory() else { return Ok(()) };
     let verdict = match training.proposal(free) {
         _ if training.total <= free => "the training fits".to_owned(),

@@ -16,7 +16,7 @@ use super::{
     weights::{self, WeightMap},
 };
 use crate::{
-    baseline::BaselineConfig,
+    baseline::{BaselineConfig, Place},
     method::{Adam, Precision},
     transforms::{ScanChange, ScanInput},
 };
@@ -61,6 +61,18 @@ pub struct Classifier {
 /// A device that is not there.
 pub fn free_memory(device: DeviceChoice) -> Result<Option<u64>, TorchError> {
     Ok(device::free_memory(device.resolve()?))
+}
+
+/// Where a network on this device runs, as a plan of its memory wants it.
+///
+/// # Errors
+///
+/// A device that is not there.
+pub fn place(device: DeviceChoice) -> Result<Place, TorchError> {
+    Ok(match device.resolve()? {
+        Device::Cpu => Place::Processor,
+        _ => Place::Card,
+    })
 }
 
 impl Classifier {

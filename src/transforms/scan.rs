@@ -86,7 +86,7 @@ pub enum ScanInputError {
         voxels: usize,
     },
     /// No window.
-    #[error("`input.window` has center {center} and width {width}, expected finite numbers and a positive width")]
+    #[error("`input.window` has center {center} and width {width}, expected finite numbers and a width of 1 or more")]
     Window {
         /// HU.
         center: Hu,
@@ -125,7 +125,7 @@ impl ScanInput {
             return Err(ScanInputError::Voxels { size, voxels });
         }
         let HuWindow { center, width } = self.window.0;
-        if !center.is_finite() || !width.is_finite() || width <= 0.0 {
+        if !center.is_finite() || !width.is_finite() || width < 1.0 {
             return Err(ScanInputError::Window { center, width });
         }
         Ok(())

@@ -14,7 +14,7 @@ use super::{
     sheet,
 };
 use crate::{
-    baseline::{MemoryLimit, MemoryPlan},
+    baseline::{MemoryLimit, MemoryPlan, Place},
     journal::RunLog,
     method::Adam,
     recipe::{FetchedFrom, TrainVolume, write_resolved},
@@ -22,7 +22,7 @@ use crate::{
     tables::write_csv,
     torch::{
         self,
-        classifier::{Classifier, ClassifierConfig, free_memory},
+        classifier::{self, Classifier, ClassifierConfig, free_memory},
         device::DeviceChoice,
         train::Checkpoints,
     },
@@ -339,6 +339,10 @@ fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(), Volumes
         section.precision,
         section.recompute,
     )?;
+    let plan = match classifier::place(device)? {
+        Place::Processor => plan,
+        Place::Card => plan.on_card()?,
+    };
     let free = free_memory(device)?;
     tracing::info!("{}", plan.table().trim_end());
     let allowed = |mb: usize| MemoryLimit::Allowed((mb as u64).saturating_mul(1_000_000));

@@ -8,7 +8,7 @@ mod bigbigan;
 mod dinov2;
 mod resnet50;
 
-use super::{LayerFacts, Shapes};
+use super::{LayerFacts, Made, Shapes};
 use crate::encoder::{EncoderConfig, EncoderError};
 
 /// Numbers that a 64-bit place in memory stands for.
@@ -94,6 +94,7 @@ impl Rows {
             parameters: trained.map(|(_, shape)| shape.iter().product::<usize>()).sum(),
             kept: kept * self.slices,
             segment: self.segment,
+            made: Made::Whole,
         });
     }
 

@@ -54,7 +54,10 @@ Pooled forward(const Tensor& x, const Grid& g, const Tensor& weight, const Tenso
   if (batch) {
     // About some value of the channel, so that the squares of a large mean do not drown a small variance.
     std::vector<float> about(c);
-    const Tensor first = x.detach().select(0, 0).select(1, 0).select(1, 0).select(1, 0).to(at::kFloat).contiguous();
+    // From the middle: the corner is what padding with zeros makes odd.
+    Tensor middle = x.detach().select(0, 0);
+    while (middle.dim() > 1) middle = middle.select(1, middle.size(1) / 2);
+    const Tensor first = middle.to(at::kFloat).contiguous();
     for (int64_t i = 0; i < c; i++) about[i] = std::isfinite(elements<float>(first)[i]) ? elements<float>(first)[i] : 0.0f;
     std::vector<double> parts(g.units() * 2 * c);
     each_unit(g, [&](int64_t u, int64_t at, int64_t window, int64_t planes) {

@@ -225,8 +225,8 @@ variable_list conv_norm_relu_pool(const Tensor& x, const Tensor& w, const Tensor
   const bool lower = at::autocast::is_autocast_enabled(at::kCPU);
   const at::ScalarType dtype = lower ? at::autocast::get_autocast_dtype(at::kCPU) : at::kFloat;
   const int64_t shape[] = {w.size(0), 1, 3, 3, 3};
-  const bool ours = has_windows(x) && x.scalar_type() == at::kFloat && x.size(1) == 1 && !(recording && x.requires_grad()) &&
-                    w.sizes() == at::IntArrayRef(shape) && w.scalar_type() == at::kFloat && w.is_cpu() &&
+  const bool ours = has_windows(x) && x.scalar_type() == at::kFloat && x.size(1) == 1 && w.size(0) > 0 &&
+                    !(recording && x.requires_grad()) && w.sizes() == at::IntArrayRef(shape) && w.scalar_type() == at::kFloat && w.is_cpu() &&
                     (dtype == at::kFloat || dtype == at::kBFloat16) && one_a_channel({&weight, &bias, &mean, &var}, w.size(0)) &&
                     (batch || !gradient);
   if (!ours) return {};
