@@ -450,9 +450,9 @@ mod tests {
 
     /// At the second layer: what the first two keep, and gradients of what enters it. At the last it would be 30 and 8.
     #[test]
-    fn the_worst_moment_is_where_large_maps_pass_and_not_where_most_is_kept() {
+    fn the_most_is_taken_where_what_is_kept_and_what_passes_are_most_together() {
         let layers = [layer(&[10], 20, 0), layer(&[4], 8, 1), layer(&[2], 2, 2)];
-        assert_eq!(worst(&layers, false), (28, 20));
+        assert_eq!(worst(&layers, false), (28, 20), "not (30, 8), at the last layer");
     }
 
     /// At the second layer: what enters it (10), what it keeps (8), what leaves it (4), and 20 on their way.
