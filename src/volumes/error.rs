@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{cohort::CohortError, eval::EvalError};
+use crate::{cohort::CohortError, eval::EvalError, words::counted};
 
 /// An error of this room. Messages hold no identifiers; paths come last.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,9 @@ pub enum VolumesError {
     },
     /// A patient in two sets.
     #[error(
-        "{patients} patients stand in two sets (first: scans {first} and {second} in the order of the table, in `{first_set}` and \
-         `{second_set}`): give all scans of a patient one set, or leave some out"
+        "{} in two sets (first: scans {first} and {second} in the order of the table, in `{first_set}` and `{second_set}`): give all \
+         scans of a patient one set, or leave some out",
+        counted(*patients, "patient")
     )]
     PatientInTwoSets {
         /// How many patients do.
@@ -72,8 +73,9 @@ pub enum VolumesError {
     },
     /// One scan in two sets.
     #[error(
-        "{scans} scans stand in two sets, voxel for voxel (first: scans {first} and {second} in the order of the table, in \
-         `{first_set}` and `{second_set}`): give both one patient, and one set where a column tells the sets, or leave one out"
+        "{} in two sets, voxel for voxel (first: scans {first} and {second} in the order of the table, in `{first_set}` and \
+         `{second_set}`): give both one patient, and one set where a column tells the sets, or leave one out",
+        counted(*scans, "scan")
     )]
     ScanInTwoSets {
         /// How many scans do.
