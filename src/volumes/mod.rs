@@ -17,6 +17,7 @@ mod alarm;
 mod data;
 mod error;
 mod facts;
+mod failures;
 #[cfg(feature = "torch")]
 mod finish;
 #[cfg(feature = "torch")]
