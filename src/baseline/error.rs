@@ -1,6 +1,6 @@
 //! Sizes that make no network.
 
-use super::plan::{Proposal, binary, voxels};
+use super::plan::{MemoryLimit, Proposal, binary, voxels};
 use crate::encoder::{EncoderConfig, EncoderError};
 
 /// Why sizes make no network of scans.
@@ -73,14 +73,14 @@ pub enum BaselineError {
     },
     /// More memory than there is.
     #[error(
-        "{scans} scans of {} voxels together take {} of memory, and {} are free: {}",
-        voxels(*size), binary(*total), binary(*limit), way_out(proposal.as_deref())
+        "passing {} of {} voxels through the network takes {} of memory, and {limit}: {}",
+        crate::words::counted(*scans, "scan"), voxels(*size), binary(*total), way_out(proposal.as_deref())
     )]
     Memory {
         /// Bytes needed.
         total: u64,
-        /// Bytes that are there.
-        limit: u64,
+        /// What there is.
+        limit: MemoryLimit,
         /// Scans that pass together.
         scans: usize,
         /// `[D, H, W]`.
@@ -93,7 +93,7 @@ pub enum BaselineError {
 fn way_out(proposal: Option<&Proposal>) -> String {
     match proposal {
         Some(proposal) => proposal.to_string(),
-        None => "no setting of this network fits, take a smaller one or another machine".to_owned(),
+        None => "no setting of this network fits, take a smaller one, or give it more memory".to_owned(),
     }
 }
 

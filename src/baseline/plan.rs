@@ -16,11 +16,11 @@ const STEP: usize = 16;
 /// Memory of a training or of scoring, in bytes, at the worst moment of a step.
 ///
 /// ```
-/// use hounsfield::{baseline::{BaselineConfig, MemoryPlan}, method::Precision};
+/// use hounsfield::{baseline::{BaselineConfig, MemoryLimit, MemoryPlan}, method::Precision};
 /// let network = BaselineConfig::named("pu-a").expect("one of the five");
 /// let plan = MemoryPlan::of(&network, [256; 3], 8, 8, Precision::Float32, false)?;
 /// assert_eq!(plan.largest, 8 << 30); // one activation of 16 channels
-/// let said = plan.refuse(16 << 30).unwrap_err().to_string();
+/// let said = plan.refuse(MemoryLimit::Free(16 << 30)).unwrap_err().to_string();
 /// assert!(said.contains("16.0 GiB") && said.contains("train.part"), "{said}");
 /// # Ok::<(), hounsfield::baseline::BaselineError>(())
 /// ```
@@ -58,6 +58,33 @@ struct Request {
     part: usize,
     precision: Precision,
     recompute: bool,
+}
+
+/// How much memory there is for a plan, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryLimit {
+    /// So much is free.
+    Free(u64),
+    /// So much `train.memory_mb` allows.
+    Allowed(u64),
+}
+
+impl MemoryLimit {
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Free(bytes) | Self::Allowed(bytes) => bytes,
+        }
+    }
+}
+
+impl std::fmt::Display for MemoryLimit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Free(bytes) => write!(f, "{} are free", binary(*bytes)),
+            Self::Allowed(bytes) => write!(f, "`train.memory_mb` allows {}", binary(*bytes)),
+        }
+    }
 }
 
 /// Settings with which a training fits.
@@ -156,7 +183,7 @@ impl MemoryPlan {
                 (2 * largest / together, largest / together, largest / together)
             }
         };
-        let of_activations = |numbers: u64| numbers.saturating_mul(number * scans);
+        let of_activations = |numbers: u64| numbers.saturating_mul(number.saturating_mul(scans));
         let training = u64::from(request.batch.is_some());
         let mut plan = Self {
             parameters: FLOAT * all + copies,
@@ -164,13 +191,16 @@ impl MemoryPlan {
             optimizer: training * 2 * FLOAT * trained,
             activations: of_activations(kept),
             passing: of_activations(passing),
-            batch: 2 * FLOAT * scans * product(size),
+            batch: (2 * FLOAT).saturating_mul(scans).saturating_mul(product(size)),
             workspace: of_activations(largest) / 2,
             total: 0,
             largest: of_activations(largest),
             request,
         };
-        plan.total = plan.parts().iter().map(|(_, bytes)| bytes).sum();
+        plan.total = plan
+            .parts()
+            .iter()
+            .fold(0, |total, (_, bytes)| total.saturating_add(*bytes));
         Ok(plan)
     }
 
@@ -215,14 +245,14 @@ impl MemoryPlan {
         text
     }
 
-    /// Whether it fits in so many bytes.
+    /// Whether it fits.
     ///
     /// # Errors
     ///
     /// [`BaselineError::Memory`] when it does not, with what would: smaller parts first, since nothing but the statistics of batch
     /// norms depends on them, then activations that are computed again, bf16, and smaller scans.
-    pub fn refuse(&self, limit: u64) -> Result<(), BaselineError> {
-        if self.total <= limit {
+    pub fn refuse(&self, limit: MemoryLimit) -> Result<(), BaselineError> {
+        if self.total <= limit.bytes() {
             return Ok(());
         }
         Err(BaselineError::Memory {
@@ -230,7 +260,7 @@ impl MemoryPlan {
             limit,
             scans: self.request.part,
             size: self.request.size,
-            proposal: self.proposal(limit).map(Box::new),
+            proposal: self.proposal(limit.bytes()).map(Box::new),
         })
     }
 
@@ -452,7 +482,7 @@ mod tests {
         let plan =
             |part, recompute, precision, size| MemoryPlan::of(&network, size, 8, part, precision, recompute).unwrap();
         let asked = plan(8, false, Precision::Float32, [64; 3]);
-        assert_eq!(asked.refuse(asked.total), Ok(()));
+        assert_eq!(asked.refuse(MemoryLimit::Free(asked.total)), Ok(()));
         let mut limit = asked.total - 1;
         let mut seen = Vec::new();
         while let Some(found) = asked.proposal(limit) {
@@ -467,14 +497,14 @@ mod tests {
         assert_eq!(seen[0], (4, false, Precision::Float32, [64; 3]));
         assert!(seen.contains(&(1, true, Precision::BFloat16, [64; 3])), "{seen:?}");
         assert_eq!(seen.last().unwrap().3, [16; 3], "{seen:?}");
-        let said = asked.refuse(1).unwrap_err().to_string();
+        let said = asked.refuse(MemoryLimit::Allowed(1)).unwrap_err().to_string();
         assert!(said.contains("no setting"), "{said}");
     }
 
     #[test]
     fn a_refusal_has_both_numbers_and_the_way_out() {
         let plan = MemoryPlan::of(&covnet(""), [256; 3], 8, 8, Precision::Float32, false).unwrap();
-        let said = plan.refuse(64 << 30).unwrap_err().to_string();
+        let said = plan.refuse(MemoryLimit::Free(64 << 30)).unwrap_err().to_string();
         assert!(
             said.contains(&binary(plan.total)) && said.contains("64.0 GiB") && said.contains("takes"),
             "{said}"

@@ -109,8 +109,7 @@ impl TrainArgs {
                 stop: Arc::clone(&stop),
             };
             let home = model.file.parent().unwrap_or(Path::new(""));
-            let training = VolumeTraining::open(model.recipe.clone(), &model.name, home, &model.folder, &stop)?;
-            training.run(&options)?;
+            VolumeTraining::open(model.recipe.clone(), &model.name, home, &model.folder, &options)?.run()?;
             Ok(())
         };
         Ok(protocol.run(train)?)

@@ -1,11 +1,7 @@
 //! `hounsfield train-volume`: a classifier of whole scans.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use hounsfield::{
     recipe::TrainVolume,
     volumes::{Options, VolumeTraining},
@@ -53,9 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         restart: args.restart,
         stop: stop_at_ctrl_c("the step"),
     };
-    let stop = Arc::clone(&options.stop);
-    let training = VolumeTraining::open(recipe, &name, home, &folder, &stop).context("open the run folder")?;
-    let outcome = training.run(&options)?;
+    let outcome = VolumeTraining::open(recipe, &name, home, &folder, &options)?.run()?;
     if outcome.early {
         say!(
             "ended early, after {} epochs: {metric} did not get better",

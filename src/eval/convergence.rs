@@ -7,7 +7,7 @@
 //! The scores of the chosen weights decide, which are made without dropout and without augmentation. The loss by epoch is of scans
 //! with both, and may stay high while a network learns.
 
-use std::f64::consts::LN_2;
+use std::{collections::BTreeSet, f64::consts::LN_2};
 
 use super::{EvalError, Pooling, Scores, Unit};
 use crate::stats::{Bootstrap, Clusters, Ranking, newcombe};
@@ -40,36 +40,52 @@ pub struct Convergence {
     /// augmentation, both classes weighted alike. `None` where scores are no probabilities, or were not kept.
     #[serde(default)]
     pub scored_loss: Option<f64>,
-    /// AUC of the chosen weights on the training scans as they are, a patient each; `None` where a class is absent.
+    /// AUC of the chosen weights on the training scans as they are, one unit each; `None` where a class is absent.
     pub training_auc: Option<f64>,
     /// Its interval, at 95 %.
     pub training_auc_ci: Option<[f64; 2]>,
 }
 
 impl Convergence {
-    /// Takes the mean loss of each epoch, and the chosen weights' scores of the training scans, which are pooled to patients for the
-    /// AUC. The interval is at 95 %, with the resamples and the seed of `bootstrap`.
+    /// How the interval is made where results are made by `bootstrap`: at 95 %, with the same resamples.
+    pub fn interval(bootstrap: &Bootstrap) -> Bootstrap {
+        Bootstrap {
+            level: LEVEL,
+            ..*bootstrap
+        }
+    }
+
+    /// Takes the mean loss of each epoch, and the chosen weights' scores of the training scans, which are pooled to the unit of the
+    /// results for the AUC. The interval is at 95 %, with the resamples and the seed of `bootstrap`; whole patients are drawn, whatever the unit.
     ///
     /// # Errors
     ///
     /// Settings that make no interval, and scores that can't be pooled.
-    pub fn of(losses: &[f64], training: &Scores, pool: Pooling, bootstrap: &Bootstrap) -> Result<Self, EvalError> {
-        let bootstrap = Bootstrap {
-            level: LEVEL,
-            ..*bootstrap
-        };
+    pub fn of(
+        losses: &[f64],
+        training: &Scores,
+        unit: Unit,
+        pool: Pooling,
+        bootstrap: &Bootstrap,
+    ) -> Result<Self, EvalError> {
+        let bootstrap = Self::interval(bootstrap);
         bootstrap.check()?;
-        let pooled = training.pool(Unit::Patient, pool)?.scores;
+        let pooled = training.pool(unit, pool)?.scores;
         let units = pooled.as_ref();
         let ranking = Ranking::new(units.positive(), units.score());
         let auc = ranking.auc(&vec![1; units.len()]);
-        let of_class = |class: bool| units.positive().iter().filter(|positive| **positive == class).count();
+        // Of scans too: those of one patient are no evidence of their own.
+        let patients = |class: bool| {
+            let own = units.patient().iter().zip(units.positive());
+            let own: BTreeSet<usize> = own.filter(|(_, side)| **side == class).map(|(who, _)| *who).collect();
+            own.len()
+        };
         let ci = match auc {
             None => None,
             Some(auc) if auc == 0.0 || auc == 1.0 => {
-                Some(newcombe(auc, of_class(true), of_class(false), bootstrap.level)?)
+                Some(newcombe(auc, patients(true), patients(false), bootstrap.level)?)
             }
-            Some(_) if of_class(true).min(of_class(false)) < 2 => None,
+            Some(_) if patients(true).min(patients(false)) < 2 => None,
             Some(_) => {
                 let clusters = Clusters::new(units.patient());
                 let replicates = bootstrap.resample(&clusters, |weights| Some(vec![ranking.auc(weights)?]))?;

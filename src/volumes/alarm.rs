@@ -1,6 +1,6 @@
 //! What is to be said loudly after an epoch of a training.
 
-use super::notes::EpochNumbers;
+use super::notes::{Alarmed, EpochNumbers};
 
 /// Epochs after which a loss should have fallen.
 const WINDOW: usize = 10;
@@ -22,33 +22,45 @@ pub fn loss_of_a_coin(positive: f64, negative: f64) -> f64 {
         .sum::<f64>()
 }
 
-/// Sentences after an epoch; `scores` are those of the validation scans.
-pub fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64]) -> Vec<String> {
+/// Sentences after an epoch; `scores` are those of the validation scans. What goes on being wrong is said once, each thing by itself:
+/// `alarmed` keeps what was.
+pub fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64], alarmed: &mut Alarmed) -> Vec<String> {
     let mut alarms = Vec::new();
-    let due = epochs.len().is_multiple_of(WINDOW);
-    let window = &epochs[epochs.len().saturating_sub(WINDOW)..];
-    let least = window
-        .iter()
-        .map(|epoch| epoch.train_loss)
-        .fold(f64::INFINITY, f64::min);
-    if due && !epochs.is_empty() && least > FLAT * coin {
-        alarms.push(format!(
+    let mut say = |alarm: Option<String>, said: &mut bool| {
+        let again = std::mem::replace(said, alarm.is_some());
+        alarms.extend(alarm.filter(|_| !again));
+    };
+    say(flat(epochs, coin), &mut alarmed.flat);
+    say(equal(scores), &mut alarmed.equal);
+    alarms
+}
+
+/// A loss that did not fall below a coin's.
+fn flat(epochs: &[EpochNumbers], coin: f64) -> Option<String> {
+    let window = &epochs[epochs.len().checked_sub(WINDOW)?..];
+    let losses = window.iter().map(|epoch| epoch.train_loss);
+    let least = losses.fold(f64::INFINITY, f64::min);
+    (least > FLAT * coin).then(|| {
+        format!(
             "the training loss is flat: {least:.4} at best in the last {WINDOW} epochs, and {coin:.4} is what a network reaches that \
              sees nothing; try another `train.lr`, less augmentation, or another network"
-        ));
-    }
+        )
+    })
+}
+
+/// Scores that tell no scan from another.
+fn equal(scores: &[f64]) -> Option<String> {
     let (low, high) = scores
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), score| {
             (low.min(*score), high.max(*score))
         });
-    if scores.len() > 1 && high - low < EQUAL {
-        alarms.push(format!(
+    (scores.len() > 1 && high - low < EQUAL).then(|| {
+        format!(
             "all {} validation scans have the score {high:.6}: the network tells none apart",
             scores.len()
-        ));
-    }
-    alarms
+        )
+    })
 }
 
 #[cfg(test)]
@@ -70,14 +82,11 @@ mod tests {
     fn a_loss_that_stays_that_of_a_coin_is_noticed_and_one_that_falls_is_not() {
         let coin = loss_of_a_coin(4.0, 4.0);
         assert!((coin - 2.0_f64.ln()).abs() < 1e-12);
-        let flat = epochs((0..WINDOW).map(|epoch| 0.70 - 1e-4 * epoch as f64));
-        assert_eq!(after_epoch(&flat, coin, &[0.1, 0.2]).len(), 1);
-        assert!(
-            after_epoch(&flat[1..], coin, &[0.1, 0.2]).is_empty(),
-            "not before the window is full"
-        );
+        let stays = epochs((0..WINDOW).map(|epoch| 0.70 - 1e-4 * epoch as f64));
+        assert!(flat(&stays, coin).is_some());
+        assert_eq!(flat(&stays[1..], coin), None, "not before the window is full");
         let falls = epochs((0..WINDOW).map(|epoch| 0.70 - 0.01 * epoch as f64));
-        assert!(after_epoch(&falls, coin, &[0.1, 0.2]).is_empty());
+        assert_eq!(flat(&falls, coin), None);
     }
 
     #[test]
@@ -87,8 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_all_one_are_noticed() {
-        let said = after_epoch(&epochs([0.5].into_iter()), 0.7, &[0.25, 0.25 + 1e-9]);
-        assert!(said.len() == 1 && said[0].contains("2 validation scans"), "{said:?}");
+    fn each_alarm_is_said_once_for_as_long_as_it_lasts() {
+        let stays = epochs((0..2 * WINDOW).map(|_| 0.70));
+        let mut alarmed = Alarmed::default();
+        let mut said = |epoch: usize, scores: &[f64]| after_epoch(&stays[..epoch], 0.69, scores, &mut alarmed);
+        let equal = said(1, &[0.25, 0.25 + 1e-9]);
+        assert!(equal.len() == 1 && equal[0].contains("2 validation scans"), "{equal:?}");
+        let later = said(WINDOW, &[0.25, 0.25]);
+        assert!(
+            later.len() == 1 && later[0].contains("flat"),
+            "one does not hide the other: {later:?}"
+        );
+        assert!(said(WINDOW + 1, &[0.25, 0.25]).is_empty());
+        assert!(said(WINDOW + 2, &[0.25, 0.5]).is_empty());
+        assert_eq!(said(WINDOW + 3, &[0.5, 0.5]).len(), 1, "it came back");
     }
 }

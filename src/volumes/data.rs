@@ -1,13 +1,14 @@
 //! The scans of a training, in their sets, as the network takes them.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
 
 use super::{VolumesError, failures::reasons, weighting::Weighting};
 use crate::{
-    cohort::{Cohort, CohortPlan, Set, Split},
+    cohort::{Cohort, CohortPlan, Set, Split, duplicates},
     ct::Pseudonymizer,
     eval::{EvalError, Scores},
     method::PlateauMetric,
@@ -16,6 +17,7 @@ use crate::{
     scans::{CachedScan, Scans},
     stats::auc,
     tables::{read_table, sha256_bytes},
+    words::counted,
 };
 
 /// Prepared scans of all trainings beside a recipe.
@@ -61,9 +63,10 @@ impl Data {
             ids,
         };
         let mut scans = Scans::read(&read_table(&table)?, table.parent().unwrap_or(Path::new("")), &plan)?;
-        let split = recipe.split.split(&scans.cohort, recipe.seed)?;
+        let split = draw(recipe, &scans.cohort)?;
         // Making scans ready takes hours: what can be refused is refused before.
         check_classes(recipe, &scans.cohort, &split, &[])?;
+        check_units(recipe, &scans.cohort, &split, &[])?;
         let cache = cache_folder(recipe, home);
         let progress = Progress::new("scans", "scans made ready", scans.cohort.len() as u64);
         let prepared = scans.prepare(&recipe.input, &cache, &progress, stop);
@@ -80,7 +83,7 @@ impl Data {
     /// As [`Self::read`].
     pub fn new(
         recipe: &TrainVolume,
-        cohort: Cohort,
+        mut cohort: Cohort,
         prepared: Vec<Result<CachedScan, String>>,
     ) -> Result<Self, VolumesError> {
         let (mut scans, mut failures) = (Vec::new(), Vec::new());
@@ -91,9 +94,11 @@ impl Data {
             scans.push(scan.ok());
         }
         // The same split, now checked by what the network sees: one scan under two names, or in two formats.
-        let split = recipe.split.split(&cohort, recipe.seed)?;
+        let split = draw(recipe, &cohort)?;
         failures.retain(|(row, _)| split.sets()[*row].is_some());
         check_classes(recipe, &cohort, &split, &failures)?;
+        check_units(recipe, &cohort, &split, &failures)?;
+        cohort.warnings.extend(twins(&cohort, &split));
         let of = |wanted: &Set| -> Vec<usize> {
             let rows = (0..cohort.len()).filter(|row| scans[*row].is_some());
             rows.filter(|row| split.sets()[*row].as_ref() == Some(wanted)).collect()
@@ -118,14 +123,6 @@ impl Data {
                 data.weights[row] = weight;
             }
         }
-        // Patients whose scans differ in their labels have no score: say so now, not after the first epoch.
-        for (set, rows) in [("training", &data.training), ("validation", &data.validation)] {
-            data.auc(recipe, rows, &vec![0.5; rows.len()])
-                .map_err(|source| VolumesError::Eval {
-                    set: set.to_owned(),
-                    source,
-                })?;
-        }
         Ok(data)
     }
 
@@ -147,14 +144,12 @@ impl Data {
 
     /// The class of each of the rows, which have one.
     pub fn classes(&self, rows: &[usize]) -> Vec<bool> {
-        rows.iter()
-            .map(|row| self.cohort.positive[*row] == Some(true))
-            .collect()
+        classes(&self.cohort, rows)
     }
 
     /// The patient of each of the rows.
     pub fn patients(&self, rows: &[usize]) -> Vec<usize> {
-        rows.iter().map(|row| self.cohort.patient[*row]).collect()
+        patients(&self.cohort, rows)
     }
 
     /// The AUC of scores of rows, over the units of `[evaluate]`; `None` where one class is absent.
@@ -174,9 +169,26 @@ impl Data {
     ///
     /// Scores that are no numbers.
     pub fn scores(&self, rows: &[usize], scores: &[f64]) -> Result<Scores, EvalError> {
-        let scores = Scores::new(self.classes(rows), scores.to_vec(), self.patients(rows))?;
-        Ok(scores.with_scans(rows.to_vec()))
+        scores_of(&self.cohort, rows, scores)
     }
+}
+
+fn classes(cohort: &Cohort, rows: &[usize]) -> Vec<bool> {
+    rows.iter().map(|row| cohort.positive[*row] == Some(true)).collect()
+}
+
+fn patients(cohort: &Cohort, rows: &[usize]) -> Vec<usize> {
+    rows.iter().map(|row| cohort.patient[*row]).collect()
+}
+
+fn scores_of(cohort: &Cohort, rows: &[usize], scores: &[f64]) -> Result<Scores, EvalError> {
+    let scores = Scores::new(classes(cohort, rows), scores.to_vec(), patients(cohort, rows))?;
+    Ok(scores.with_scans(rows.to_vec()))
+}
+
+/// The set of each scan.
+fn draw(recipe: &TrainVolume, cohort: &Cohort) -> Result<Split, VolumesError> {
+    recipe.split.split(cohort, recipe.seed).map_err(VolumesError::of_split)
 }
 
 /// Where prepared scans lie.
@@ -224,6 +236,60 @@ fn check_classes(
         }
     }
     Ok(())
+}
+
+/// Whether every set has units that can be scored: patients whose scans differ in their labels have no score, and that is not to be
+/// said after the training.
+fn check_units(
+    recipe: &TrainVolume,
+    cohort: &Cohort,
+    split: &Split,
+    failures: &[(usize, String)],
+) -> Result<(), VolumesError> {
+    let mut rows_of = BTreeMap::<&Set, Vec<usize>>::new();
+    for (row, set) in split.sets().iter().enumerate() {
+        if let Some(set) = set
+            && !failures.iter().any(|(failed, _)| *failed == row)
+        {
+            rows_of.entry(set).or_default().push(row);
+        }
+    }
+    for (set, rows) in rows_of {
+        let scores = scores_of(cohort, &rows, &vec![0.5; rows.len()]);
+        let (unit, pool) = (recipe.evaluate.unit, recipe.evaluate.pool);
+        scores
+            .and_then(|scores| scores.pool(unit, pool).map(drop))
+            .map_err(VolumesError::of_scores(&set.to_string()))?;
+    }
+    Ok(())
+}
+
+/// A sentence on scans of the sets that stand more than once. Those that stand in two sets were refused.
+fn twins(cohort: &Cohort, split: &Split) -> Option<String> {
+    let used = |row: &usize| split.sets()[*row].is_some();
+    let groups = duplicates(cohort).into_iter();
+    let groups: Vec<Vec<usize>> = groups
+        .map(|twins| twins.rows.into_iter().filter(used).collect())
+        .filter(|rows: &Vec<usize>| rows.len() > 1)
+        .collect();
+    let other_patient = |rows: &&Vec<usize>| rows.iter().any(|row| cohort.patient[*row] != cohort.patient[rows[0]]);
+    let other_class = |rows: &&Vec<usize>| rows.iter().any(|row| cohort.positive[*row] != cohort.positive[rows[0]]);
+    // The worst first: what has both labels is wrong somewhere.
+    let worst = groups
+        .iter()
+        .find(other_class)
+        .or_else(|| groups.iter().find(other_patient));
+    let first = worst.or(groups.first())?;
+    Some(format!(
+        "{} {} more than once, voxel for voxel, {} under two patients and {} with labels of both classes (first: scans {} and {} in the \
+         order of the table)",
+        counted(groups.len(), "scan"),
+        if groups.len() == 1 { "stands" } else { "stand" },
+        groups.iter().filter(other_patient).count(),
+        groups.iter().filter(other_class).count(),
+        first[0] + 1,
+        first[1] + 1
+    ))
 }
 
 /// A hash of what is trained on, row by row.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::{cohort::CohortError, eval::EvalError};
+
 /// An error of this room. Messages hold no identifiers; paths come last.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,7 +19,7 @@ pub enum VolumesError {
     Write(#[from] crate::tables::WriteError),
     /// The cohort or the split.
     #[error(transparent)]
-    Cohort(#[from] crate::cohort::CohortError),
+    Cohort(#[from] CohortError),
     /// The salt of the pseudonyms, or another part that studies share.
     #[error(transparent)]
     Study(#[from] crate::study::StudyError),
@@ -36,7 +38,68 @@ pub enum VolumesError {
         /// The set that was measured.
         set: String,
         /// What went wrong.
-        source: crate::eval::EvalError,
+        source: EvalError,
+    },
+    /// Patients with scans of both classes, where a score is a patient's.
+    #[error(
+        "{mixed} of {patients} patients of the {set} set have scans of both classes, and a patient has one score: give each patient \
+         one label, or set `evaluate.unit = \"scan\"`"
+    )]
+    MixedPatients {
+        /// The set.
+        set: String,
+        /// Patients with both labels.
+        mixed: usize,
+        /// All patients of the set.
+        patients: usize,
+    },
+    /// A patient in two sets.
+    #[error(
+        "{patients} patients stand in two sets (first: scans {first} and {second} in the order of the table, in `{first_set}` and \
+         `{second_set}`): give all scans of a patient one set, or leave some out"
+    )]
+    PatientInTwoSets {
+        /// How many patients do.
+        patients: usize,
+        /// A scan of such a patient, counted from 1.
+        first: usize,
+        /// Another one of the same patient.
+        second: usize,
+        /// The set of the first.
+        first_set: String,
+        /// The set of the second.
+        second_set: String,
+    },
+    /// One scan in two sets.
+    #[error(
+        "{scans} scans stand in two sets, voxel for voxel (first: scans {first} and {second} in the order of the table, in \
+         `{first_set}` and `{second_set}`): give both one patient, and one set where a column tells the sets, or leave one out"
+    )]
+    ScanInTwoSets {
+        /// How many scans do.
+        scans: usize,
+        /// One of them, counted from 1.
+        first: usize,
+        /// Its twin.
+        second: usize,
+        /// The set of the first.
+        first_set: String,
+        /// The set of the second.
+        second_set: String,
+    },
+    /// Too few patients to split.
+    #[error(
+        "the {class} class has {patients} patients and {sets} sets to fill ({names}): give it more patients, or use fewer sets"
+    )]
+    TooFewPatients {
+        /// The class, in words.
+        class: String,
+        /// How many patients it has.
+        patients: usize,
+        /// How many sets have a fraction above zero.
+        sets: usize,
+        /// Their names.
+        names: String,
     },
     /// An interval.
     #[error(transparent)]
@@ -151,4 +214,61 @@ pub enum VolumesError {
         /// All scans.
         scans: usize,
     },
+}
+
+impl VolumesError {
+    /// What is wrong with the scores of a set.
+    pub(super) fn of_scores(set: &str) -> impl Fn(EvalError) -> Self {
+        move |source| {
+            let set = set.to_owned();
+            match source {
+                EvalError::MixedPatients { mixed, patients } => Self::MixedPatients { set, mixed, patients },
+                source => Self::Eval { set, source },
+            }
+        }
+    }
+
+    /// What is wrong with a split of scans. Studies of slices have ways out that a classifier of scans has not.
+    pub(super) fn of_split(error: CohortError) -> Self {
+        match error {
+            CohortError::PatientLeak {
+                patients,
+                first,
+                second,
+                first_set,
+                second_set,
+            } => Self::PatientInTwoSets {
+                patients,
+                first,
+                second,
+                first_set,
+                second_set,
+            },
+            CohortError::ImageLeak {
+                images: scans,
+                first,
+                second,
+                first_set,
+                second_set,
+            } => Self::ScanInTwoSets {
+                scans,
+                first,
+                second,
+                first_set,
+                second_set,
+            },
+            CohortError::TooFewPatients {
+                class,
+                patients,
+                sets,
+                names,
+            } => Self::TooFewPatients {
+                class,
+                patients,
+                sets,
+                names,
+            },
+            error => Self::Cohort(error),
+        }
+    }
 }

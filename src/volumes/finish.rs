@@ -14,10 +14,11 @@ use super::{
 use crate::{
     card::{ClassifierCard, EncoderCard, Training},
     cohort::Set,
-    eval::Convergence,
+    eval::{Convergence, Unit},
+    method::PlateauMetric,
     progress::Progress,
     report::Fact,
-    stats::Bootstrap,
+    study::clear_folder,
     tables::sha256_bytes,
     torch::{classifier::Classifier, ffi, scorer::VolumeScorer, train::Checkpoints},
     words::{count, counted},
@@ -90,11 +91,15 @@ pub(super) fn finish(
         schema: ClassifierCard::SCHEMA,
         name: run.name.clone(),
         description: format!(
-            "{} trained on CT scans, chosen after epoch {} by {} = {:.4} of validation patients",
+            "{} trained on CT scans, chosen after epoch {} by {} = {:.4} of validation {}s",
             recipe.network.kind(),
             best.epoch,
             recipe.plateau.metric.name(),
-            best.value
+            best.value,
+            match recipe.plateau.metric {
+                PlateauMetric::Auc => recipe.evaluate.unit,
+                PlateauMetric::Loss => Unit::Scan,
+            }
         ),
         licence: "that of whoever trained it; see the licences of the scans".to_owned(),
         positive: recipe.cohort.positive.clone().unwrap_or_default(),
@@ -140,6 +145,10 @@ fn draw_maps(
     let mut scan = |row: usize| Ok(run.data.scan(row).clone());
     let plan = MapsPlan::from(&run.recipe.maps);
     let files = maps::draw(scorer, &looked, &plan, &mut scan, &run.folder.join(MAPS), stop)?;
+    if files.is_empty() {
+        // Maps of an earlier recipe, which asked for some.
+        clear_folder(&run.folder, &[MAPS])?;
+    }
     Ok((!files.is_empty()).then(|| format!("{MAPS}/{}", maps::FILE)))
 }
 
@@ -148,18 +157,11 @@ fn convergence(run: &VolumeTraining, notes: &Notes, scores: &[Option<f64>]) -> R
     let (recipe, data) = (&run.recipe, &run.data);
     let losses: Vec<f64> = notes.epochs.iter().map(|epoch| epoch.train_loss).collect();
     let of_training: Vec<f64> = data.training.iter().filter_map(|row| scores[*row]).collect();
-    let section = &recipe.evaluate.bootstrap;
-    let bootstrap = Bootstrap {
-        resamples: section.resamples,
-        level: section.level,
-        seed: recipe.seed,
-    };
-    let refused = |source| VolumesError::Eval {
-        set: Set::Train.to_string(),
-        source,
-    };
-    let training = data.scores(&data.training, &of_training).map_err(refused)?;
-    Convergence::of(&losses, &training, recipe.evaluate.pool, &bootstrap).map_err(refused)
+    let (unit, pool) = (recipe.evaluate.unit, recipe.evaluate.pool);
+    let training = data.scores(&data.training, &of_training);
+    training
+        .and_then(|training| Convergence::of(&losses, &training, unit, pool, &recipe.bootstrap()))
+        .map_err(VolumesError::of_scores(&Set::Train.to_string()))
 }
 
 /// Which scans it was trained on, in words.

@@ -264,12 +264,7 @@ impl Scored<'_> {
     }
 
     fn bootstrap(&self) -> Bootstrap {
-        let section = &self.recipe.evaluate.bootstrap;
-        Bootstrap {
-            resamples: section.resamples,
-            level: section.level,
-            seed: self.recipe.seed,
-        }
+        self.recipe.bootstrap()
     }
 
     /// How many scans have no score, and why.
@@ -412,10 +407,7 @@ fn plan(recipe: &TrainVolume) -> ScorePlan {
 }
 
 fn failed(set: &str) -> impl Fn(EvalError) -> VolumesError {
-    move |source| VolumesError::Eval {
-        set: set.to_owned(),
-        source,
-    }
+    VolumesError::of_scores(set)
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), VolumesError> {

@@ -15,6 +15,8 @@
 #[cfg(feature = "torch")]
 mod alarm;
 mod data;
+#[cfg(feature = "torch")]
+mod epoch;
 mod error;
 mod facts;
 mod failures;
@@ -34,6 +36,8 @@ mod protocol;
 #[cfg(feature = "torch")]
 mod run;
 pub mod sheet;
+#[cfg(feature = "torch")]
+mod steps;
 mod together;
 mod weighting;
 
@@ -49,6 +53,6 @@ pub use self::{
 #[cfg(feature = "torch")]
 pub use self::{
     loader::{Part, parts},
-    notes::{Best, EpochNumbers, Notes},
+    notes::{Alarmed, Best, EpochNumbers, Notes},
     run::{Options, Outcome, VolumeTraining},
 };

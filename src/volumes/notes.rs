@@ -20,6 +20,19 @@ pub struct Notes {
     pub ended: bool,
     /// SHA-256 of the weights that the training began from.
     pub started_from: Option<String>,
+    /// What was wrong after the last epoch and has been said.
+    #[serde(default)]
+    pub alarmed: Alarmed,
+}
+
+/// Alarms that last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alarmed {
+    /// The training loss is flat.
+    pub flat: bool,
+    /// All validation scans have one score.
+    pub equal: bool,
 }
 
 /// Sums over the steps of an epoch.

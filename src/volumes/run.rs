@@ -1,30 +1,22 @@
-//! The loop: epochs of steps, validation, learning rates, checkpoints, and the end.
+//! A training in its run folder: what is refused before any work, what is written down, where it begins, and what it comes to.
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
 
 use super::{
-    Measured, VolumesError, alarm, check_against,
+    Measured, VolumesError, check_against,
     data::Data,
     finish,
-    loader::{Loader, Part},
-    notes::{Best, EpochNumbers, Notes, Seen},
-    order::Order,
+    notes::{Alarmed, Best, Notes, Seen},
     sheet,
-    weighting::{mean_loss, probability},
 };
 use crate::{
-    baseline::MemoryPlan,
-    journal::{RunLog, not_finite},
+    baseline::{MemoryLimit, MemoryPlan},
+    journal::RunLog,
     method::Adam,
-    progress::Progress,
     recipe::{FetchedFrom, TrainVolume, write_resolved},
     study::{HeldFolder, clear_folder, hold_folder, pseudonymizer},
     tables::write_csv,
@@ -32,7 +24,7 @@ use crate::{
         self,
         classifier::{Classifier, ClassifierConfig, free_memory},
         device::DeviceChoice,
-        train::{BestMark, Checkpoints, Stamp},
+        train::Checkpoints,
     },
     words::{count, counted},
 };
@@ -40,9 +32,14 @@ use crate::{
 /// What the number of scans a second is called.
 const RATE: &str = "scans_per_s";
 
+/// The folder of checkpoints.
+const CHECKPOINTS: &str = "checkpoints";
+
 /// What a training leaves in its folder.
-const OUTPUTS: [&str; 10] = [
-    "checkpoints",
+const OUTPUTS: [&str; 13] = [
+    "data.csv",
+    CHECKPOINTS,
+    "metrics.jsonl",
     "events",
     "sheets",
     "alarms",
@@ -50,6 +47,7 @@ const OUTPUTS: [&str; 10] = [
     "maps",
     "predictions.parquet",
     "results.json",
+    "study.json",
     "report.html",
     "report.md",
 ];
@@ -93,6 +91,8 @@ pub struct VolumeTraining {
     pub(super) home: PathBuf,
     pub(super) folder: PathBuf,
     pub(super) data: Data,
+    pub(super) options: Options,
+    device: DeviceChoice,
     /// The file of weights that the trunk of COVNet starts from.
     start: Option<PathBuf>,
     /// What of it came from the hub.
@@ -102,44 +102,58 @@ pub struct VolumeTraining {
 }
 
 /// The parts of a run that change.
-struct State {
-    classifier: Classifier,
-    checkpoints: Checkpoints,
-    log: RunLog,
-    notes: Notes,
+pub(super) struct State {
+    pub classifier: Classifier,
+    pub checkpoints: Checkpoints,
+    pub log: RunLog,
+    pub notes: Notes,
     /// Step of the last checkpoint.
-    saved: u64,
+    pub saved: u64,
     /// When the epoch began, or was gone on with.
-    since: Instant,
-    alarmed: bool,
+    pub since: Instant,
 }
 
 impl VolumeTraining {
-    /// Opens a run folder and makes the scans ready. `home` is the recipe's folder, which its paths are relative to.
+    /// Opens a run folder and makes the scans ready. `home` is the recipe's folder, which its paths are relative to. Making scans ready
+    /// takes hours, so that whatever can be refused without them is refused before.
     ///
     /// # Errors
     ///
-    /// A folder that can't be used or that another process uses, whatever is wrong with the scans, `stop` having been set.
+    /// A name that is none, a folder that can't be used or that another process uses, a network that does not fit into memory, a device
+    /// that is not there, a file of weights of another network, a checkpoint of another recipe; then whatever is wrong with the scans,
+    /// and `options.stop` having been set.
     pub fn open(
         recipe: TrainVolume,
         name: &str,
         home: &Path,
         folder: &Path,
-        stop: &AtomicBool,
+        options: &Options,
     ) -> Result<Self, VolumesError> {
-        let guard = hold_folder(folder)?;
+        TrainVolume::check_name(name)?;
         check_against(&recipe, home)?;
+        torch::init(options.threads);
+        let device: DeviceChoice = options.device.parse()?;
+        plan_memory(&recipe, device)?;
+        let guard = hold_folder(folder)?;
         let (start, fetched) = recipe.start(home)?;
+        // Built to see that it can be, and thrown away: scans are made ready meanwhile, which takes memory too.
+        let classifier = Classifier::new(config(&recipe, device), start.as_deref())?;
+        if !options.restart {
+            check_checkpoint(&recipe, folder, classifier.started_from())?;
+        }
+        drop(classifier);
         let mut section = recipe.cohort.clone();
         section.salt = section.salt.map(|salt| home.join(salt));
         let ids = pseudonymizer(&section)?;
-        let data = Data::read(&recipe, home, ids, stop)?;
+        let data = Data::read(&recipe, home, ids, &options.stop)?;
         Ok(Self {
             name: name.to_owned(),
             home: home.to_owned(),
             folder: folder.to_owned(),
             recipe,
             data,
+            options: options.clone(),
+            device,
             start,
             fetched,
             _guard: guard,
@@ -155,26 +169,20 @@ impl VolumeTraining {
     ///
     /// # Errors
     ///
-    /// A checkpoint of another recipe or of other scans, a network that does not fit into memory, a device that is not there, numbers
-    /// that are not finite, an interruption (then everything is saved first).
-    pub fn run(&self, options: &Options) -> Result<Outcome, VolumesError> {
-        torch::init(options.threads);
-        let device: DeviceChoice = options.device.parse()?;
-        self.plan_memory(device)?;
-        if options.restart {
-            clear_folder(&self.folder, &OUTPUTS)?;
-        }
-        let mut state = self.start(device)?;
+    /// A checkpoint of other scans, numbers that are not finite, an interruption (then everything is saved first).
+    pub fn run(&self) -> Result<Outcome, VolumesError> {
+        let stop = &self.options.stop;
+        let mut state = self.start()?;
         // Not before it is sure that what is written is of this training.
         self.write_facts()?;
         self.say_what(&state.classifier);
         if !state.notes.ended {
-            self.train(&mut state, &options.stop)?;
+            self.train(&mut state, stop)?;
         }
         let notes = &state.notes;
         let best = notes.best.clone().expect("an epoch that ended was the best at first");
         let early = (notes.epochs.len()) < self.recipe.train.epochs;
-        let ended = finish::finish(self, &mut state.classifier, &state.checkpoints, notes, &options.stop)?;
+        let ended = finish::finish(self, &mut state.classifier, &state.checkpoints, notes, stop)?;
         Ok(Outcome {
             classifier: ended.classifier,
             best,
@@ -183,27 +191,6 @@ impl VolumeTraining {
             failures: self.data.failures.len(),
             measured: ended.measured,
         })
-    }
-
-    /// Says what the training will take, and refuses what will not fit.
-    fn plan_memory(&self, device: DeviceChoice) -> Result<(), VolumesError> {
-        let section = &self.recipe.train;
-        let part = section.part.unwrap_or(section.batch);
-        let plan = MemoryPlan::of(
-            &self.recipe.network,
-            self.recipe.input.size,
-            section.batch,
-            part,
-            section.precision,
-            section.recompute,
-        )?;
-        let free = free_memory(device)?;
-        tracing::info!("memory of a step:\n{}", plan.table());
-        let limit = section.memory_mb.map(|limit| limit as u64 * 1_000_000).or(free);
-        match limit {
-            Some(limit) => Ok(plan.refuse(limit)?),
-            None => Ok(()),
-        }
     }
 
     /// The recipe with all its defaults, and who is in which set.
@@ -242,35 +229,27 @@ impl VolumeTraining {
         )?)
     }
 
-    fn start(&self, device: DeviceChoice) -> Result<State, VolumesError> {
+    /// A new network, or that of the newest checkpoint.
+    fn start(&self) -> Result<State, VolumesError> {
         let recipe = &self.recipe;
-        let section = &recipe.train;
-        let config = ClassifierConfig {
-            network: recipe.network.clone(),
-            input: recipe.input.clone(),
-            seed: recipe.seed,
-            adam: Adam {
-                weight_decay: section.weight_decay,
-                ..Adam::at(section.lr)
-            },
-            clip: section.clip,
-            precision: section.precision,
-            recompute: section.recompute,
-            device,
-        };
-        let mut classifier = Classifier::new(config, self.start.as_deref())?;
-        let checkpoints = Checkpoints::open(&self.folder.join("checkpoints"), recipe.checkpoint.keep)?;
+        let mut classifier = Classifier::new(config(recipe, self.device), self.start.as_deref())?;
+        if self.options.restart {
+            // Not before there is a new one to take its place.
+            clear_folder(&self.folder, &OUTPUTS)?;
+        }
+        let checkpoints = Checkpoints::open(&self.folder.join(CHECKPOINTS), recipe.checkpoint.keep)?;
         let mut notes = Notes {
-            plateau: recipe.plateau.start(section.lr),
+            plateau: recipe.plateau.start(recipe.train.lr),
             seen: Seen::default(),
             epochs: Vec::new(),
             best: None,
             ended: false,
+            alarmed: Alarmed::default(),
             started_from: classifier.started_from().map(str::to_owned),
         };
         let log = match checkpoints.latest()? {
             Some(checkpoint) => {
-                checkpoint.check_same(&self.recipe_value(), &self.data.sha256, "scans")?;
+                checkpoint.check_same(&recipe.decides_weights(), &self.data.sha256, "scans")?;
                 let began: Notes = checkpoint.notes()?;
                 checkpoint.check_start(began.started_from.as_deref(), notes.started_from.as_deref())?;
                 classifier.restore(&checkpoint)?;
@@ -294,7 +273,6 @@ impl VolumeTraining {
             log,
             notes,
             since: Instant::now(),
-            alarmed: false,
         })
     }
 
@@ -330,264 +308,54 @@ impl VolumeTraining {
             tracing::warn!("{warning}");
         }
     }
+}
 
-    /// All epochs that are left.
-    fn train(&self, state: &mut State, stop: &AtomicBool) -> Result<(), VolumesError> {
-        let recipe = &self.recipe;
-        let order = Order::new(&self.data.training, recipe.seed, recipe.train.batch);
-        let all = recipe.train.epochs as u64 * order.scans();
-        let done = state.notes.epochs.len() as u64 * order.scans() + state.notes.seen.scores.len() as u64;
-        let progress = Progress::new("train", "scans", all - done);
-        let ended = thread::scope(|scope| {
-            let mut loader = Loader::start(scope, recipe, &self.data, state.classifier.steps());
-            self.steps(state, &mut loader, &order, &progress, stop)
-        });
-        progress.finish();
-        ended
-    }
-
-    fn steps(
-        &self,
-        state: &mut State,
-        loader: &mut Loader,
-        order: &Order,
-        progress: &Progress,
-        stop: &AtomicBool,
-    ) -> Result<(), VolumesError> {
-        state.since = Instant::now();
-        let mut batch = Batch::default();
-        while let Some(part) = loader.part() {
-            let outputs = self.part(state, &part)?;
-            progress.tick(part.rows.len() as u64);
-            let last = part.last;
-            batch.add(part, outputs);
-            if !last {
-                continue;
-            }
-            let batch = std::mem::take(&mut batch);
-            let numbers = self.step(state, &batch)?;
-            let step = state.classifier.steps();
-            progress.note(&shown(&numbers));
-            let seen = state.notes.epochs.len() as u64 * order.scans() + state.notes.seen.scores.len() as u64;
-            state.log.hear(&numbers, batch.rows.len() as u64);
-            state.log.write_means(step, seen)?;
-            let whole = step.is_multiple_of(order.steps_per_epoch());
-            if whole {
-                let started = Instant::now();
-                self.end_epoch(state, seen)?;
-                state.log.pause(started.elapsed());
-            }
-            let stopped = stop.load(Ordering::Relaxed) && !state.notes.ended;
-            if (step.is_multiple_of(self.recipe.checkpoint.every) || stopped) && state.saved != step {
-                self.save(state)?;
-            }
-            if state.notes.ended {
-                return Ok(());
-            }
-            if stopped {
-                return Err(VolumesError::Interrupted {
-                    epoch: order.epoch(step) + 1,
-                    done: step,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The gradient of a part.
-    fn part(&self, state: &mut State, part: &Part) -> Result<Vec<[f64; 2]>, VolumesError> {
-        let voxels: Vec<_> = part.rows.iter().map(|row| self.data.scan(*row).voxels()).collect();
-        let positive = self.data.classes(&part.rows);
-        Ok(state
-            .classifier
-            .part(part.part, &voxels, &part.changes, &positive, &part.weights)?)
-    }
-
-    /// The step of the optimiser, and its numbers.
-    fn step(&self, state: &mut State, batch: &Batch) -> Result<Vec<(&'static str, f64)>, VolumesError> {
-        let lr = state.notes.plateau.lr;
-        let loss = mean_loss(&batch.outputs, &self.data.classes(&batch.rows), &batch.weights);
-        let norm = state.classifier.step(lr)?;
-        let numbers = vec![("loss", loss), ("grad_norm", norm), ("lr", lr)];
-        let step = state.classifier.steps();
-        let broken = not_finite(&numbers);
-        if !broken.is_empty() {
-            return Err(self.stop_at(state, step, &broken, &batch.rows)?);
-        }
-        let weight: f64 = batch.rows.iter().map(|row| self.data.weights[*row]).sum();
-        let seen = &mut state.notes.seen;
-        seen.loss += weight * loss;
-        seen.weight += weight;
-        let scores = batch.outputs.iter().map(|outputs| probability(*outputs));
-        seen.scores.extend(batch.rows.iter().copied().zip(scores));
-        Ok(numbers)
-    }
-
-    /// What stops a training at numbers that are none, with the rows that did it on disk.
-    fn stop_at(&self, state: &State, step: u64, broken: &[&str], rows: &[usize]) -> Result<VolumesError, VolumesError> {
-        let folder = self.folder.join("alarms");
-        std::fs::create_dir_all(&folder).map_err(|source| VolumesError::Folder {
-            source,
-            path: folder.clone(),
-        })?;
-        let path = folder.join(format!("step-{step:08}.csv"));
-        let header = ["row", "scan_id", "sha256"].map(str::to_owned);
-        let cells = rows.iter().map(|row| {
-            let scan = &self.data.cohort.rows.scan_id[*row];
-            vec![
-                (row + 1).to_string(),
-                scan.clone(),
-                self.data.scan(*row).sha256().to_owned(),
-            ]
-        });
-        write_csv(&path, &header, cells)?;
-        let mut what: Vec<String> = broken.iter().map(|name| (*name).to_owned()).collect();
-        what.extend(state.classifier.not_finite()?.into_iter().take(5));
-        Ok(VolumesError::NotFinite {
-            step,
-            what: what.join(", "),
-            good: state.saved,
-            path,
-        })
-    }
-
-    /// Validates, decides what follows, writes it all down and saves.
-    fn end_epoch(&self, state: &mut State, seen: u64) -> Result<(), VolumesError> {
-        let (recipe, data) = (&self.recipe, &self.data);
-        let (step, metric) = (state.classifier.steps(), recipe.plateau.metric);
-        let outputs = self.outputs(&state.classifier, &data.validation)?;
-        let scores: Vec<f64> = outputs.iter().map(|outputs| probability(*outputs)).collect();
-        let weights: Vec<f64> = data.validation.iter().map(|row| data.weights[*row]).collect();
-        let val_loss = mean_loss(&outputs, &data.classes(&data.validation), &weights);
-        if !val_loss.is_finite() {
-            return Err(self.stop_at(state, step, &["val_loss"], &data.validation)?);
-        }
-        let trained = std::mem::take(&mut state.notes.seen);
-        let (rows, train_scores): (Vec<usize>, Vec<f64>) = trained.scores.into_iter().unzip();
-        let auc = |set: &str, rows: &[usize], scores: &[f64]| {
-            data.auc(recipe, rows, scores).map_err(|source| VolumesError::Eval {
-                set: set.to_owned(),
-                source,
-            })
-        };
-        let numbers = EpochNumbers {
-            train_loss: trained.loss / trained.weight,
-            train_auc: auc("training", &rows, &train_scores)?,
-            val_loss,
-            val_auc: auc("validation", &data.validation, &scores)?,
-            lr: state.notes.plateau.lr,
-        };
-        let watched = numbers.watched(metric);
-        let heard = recipe.plateau.hear(&mut state.notes.plateau, watched);
-        let epoch = state.notes.epochs.len() as u64 + 1;
-        let mut line = vec![("epoch", epoch as f64)];
-        line.extend(numbers.named());
-        tracing::info!("epoch {epoch}: {}", shown(&numbers.named()));
-        line.push(("seconds", state.since.elapsed().as_secs_f64()));
-        state.since = Instant::now();
-        state.log.write(step, seen, &line, "epoch")?;
-        if heard.fell {
-            tracing::info!(
-                "the learning rate falls to {:.3e}: {} got no better",
-                state.notes.plateau.lr,
-                metric.name()
-            );
-        }
-        state.notes.epochs.push(numbers);
-        self.alarm(state, step, &scores)?;
-        state.notes.ended = heard.ended || epoch == recipe.train.epochs as u64;
-        let candidate = Best {
-            epoch,
-            step,
-            value: watched,
-            loss: val_loss,
-        };
-        let better = candidate.beats(metric, state.notes.best.as_ref());
-        if better {
-            state.notes.best = Some(candidate);
-        }
-        self.save(state)?;
-        // The mark follows its checkpoint: until then the old one is kept, and what goes on from here marks it again.
-        match &state.notes.best {
-            Some(best) if better => Ok(state.checkpoints.mark_best(&self.mark(best))?),
-            _ => Ok(()),
-        }
-    }
-
-    fn alarm(&self, state: &mut State, step: u64, scores: &[f64]) -> Result<(), VolumesError> {
-        let data = &self.data;
-        let side = |wanted: bool| -> f64 {
-            let rows = data
-                .training
-                .iter()
-                .filter(|row| (data.cohort.positive[**row] == Some(true)) == wanted);
-            rows.map(|row| data.weights[*row]).sum()
-        };
-        let alarms = alarm::after_epoch(
-            &state.notes.epochs,
-            alarm::loss_of_a_coin(side(true), side(false)),
-            scores,
-        );
-        let silent = alarms.is_empty();
-        if !state.alarmed {
-            for alarm in alarms {
-                state.log.alarm(step, &alarm)?;
-            }
-        }
-        // What goes on being wrong is said once.
-        state.alarmed = !silent;
-        Ok(())
-    }
-
-    /// The two outputs of rows, one scan after the other: no scan's score depends on its neighbours' in a batch, not even in its last bit.
-    pub(super) fn outputs(&self, classifier: &Classifier, rows: &[usize]) -> Result<Vec<[f64; 2]>, VolumesError> {
-        let mut outputs = Vec::new();
-        for row in rows {
-            outputs.extend(classifier.outputs(&[self.data.scan(*row).voxels()])?);
-        }
-        Ok(outputs)
-    }
-
-    fn mark(&self, best: &Best) -> BestMark {
-        BestMark {
-            step: best.step,
-            metric: self.recipe.plateau.metric.name().to_owned(),
-            value: best.value,
-        }
-    }
-
-    fn save(&self, state: &mut State) -> Result<(), VolumesError> {
-        let stamp = Stamp {
-            step: state.classifier.steps(),
-            recipe: self.recipe_value(),
-            data: self.data.sha256.clone(),
-            notes: serde_json::to_value(&state.notes).expect("numbers and rows"),
-        };
-        state.classifier.save(&state.checkpoints, &stamp)?;
-        state.saved = stamp.step;
-        Ok(())
+/// How the recipe's network is set up.
+fn config(recipe: &TrainVolume, device: DeviceChoice) -> ClassifierConfig {
+    let section = &recipe.train;
+    ClassifierConfig {
+        network: recipe.network.clone(),
+        input: recipe.input.clone(),
+        seed: recipe.seed,
+        adam: Adam {
+            weight_decay: section.weight_decay,
+            ..Adam::at(section.lr)
+        },
+        clip: section.clip,
+        precision: section.precision,
+        recompute: section.recompute,
+        device,
     }
 }
 
-/// What the parts of a step gave.
-#[derive(Default)]
-struct Batch {
-    rows: Vec<usize>,
-    weights: Vec<f64>,
-    outputs: Vec<[f64; 2]>,
+/// Says what the training will take, and refuses what will not fit.
+fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(), VolumesError> {
+    let section = &recipe.train;
+    let plan = MemoryPlan::of(
+        &recipe.network,
+        recipe.input.size,
+        section.batch,
+        section.part.unwrap_or(section.batch),
+        section.precision,
+        section.recompute,
+    )?;
+    let free = free_memory(device)?;
+    tracing::info!("{}", plan.table().trim_end());
+    let allowed = |mb: usize| MemoryLimit::Allowed((mb as u64).saturating_mul(1_000_000));
+    let limit = section.memory_mb.map(allowed).or(free.map(MemoryLimit::Free));
+    limit.map_or(Ok(()), |limit| Ok(plan.refuse(limit)?))
 }
 
-impl Batch {
-    fn add(&mut self, part: Part, outputs: Vec<[f64; 2]>) {
-        self.rows.extend(part.rows);
-        self.weights.extend(part.weights);
-        self.outputs.extend(outputs);
+/// Refuses to go on from the checkpoint of another recipe, or where the weights at the start are others by now.
+fn check_checkpoint(recipe: &TrainVolume, folder: &Path, started_from: Option<&str>) -> Result<(), VolumesError> {
+    let folder = folder.join(CHECKPOINTS);
+    if !folder.is_dir() {
+        return Ok(());
     }
-}
-
-/// Numbers on one line, as a bar shows them.
-fn shown(numbers: &[(&'static str, f64)]) -> String {
-    let some = numbers.iter().filter(|(name, _)| *name != "lr" && *name != "grad_norm");
-    let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
-    words.join("  ")
+    if let Some(checkpoint) = Checkpoints::open(&folder, recipe.checkpoint.keep)?.latest()? {
+        checkpoint.check_recipe(&recipe.decides_weights())?;
+        let notes: Notes = checkpoint.notes()?;
+        checkpoint.check_start(notes.started_from.as_deref(), started_from)?;
+    }
+    Ok(())
 }

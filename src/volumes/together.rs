@@ -10,7 +10,6 @@ use super::protocol::{Model, ProtocolError};
 use crate::{
     eval::{CONVERGED, ComparePlan, Family, ScorePlan, ScoreTable, THRESHOLD, compare},
     report::{FORMATS, HeadComparisons, StudyReport, terminal_table},
-    stats::Bootstrap,
     study::{PREDICTIONS_FILE, REPORT_FILE, STUDY_FILE},
     tables::{Column, ColumnData, TextTable, atomic_write, read_table, write_parquet},
 };
@@ -54,11 +53,7 @@ pub(super) fn write(models: &[Model], out: &Path) -> Result<Together, ProtocolEr
         let plan = ComparePlan {
             unit: section.unit,
             pool: section.pool,
-            bootstrap: Bootstrap {
-                resamples: section.bootstrap.resamples,
-                level: section.bootstrap.level,
-                seed: first.recipe.seed,
-            },
+            bootstrap: first.recipe.bootstrap(),
             family: Family::Against(first.name.clone()),
         };
         for mut comparisons in compare(&table, &sets, &plan)? {

@@ -1,7 +1,7 @@
 //! Trainings that found nothing: told by their loss and by their own training scans, and marked wherever their scores go.
 
 use hounsfield::{
-    eval::{Convergence, Pooling, ScorePlan, ScoreTable, Scores, converged_cell, not_converged},
+    eval::{Convergence, Pooling, ScorePlan, ScoreTable, Scores, Unit, converged_cell, not_converged},
     stats::Bootstrap,
     tables::TextTable,
 };
@@ -96,7 +96,7 @@ fn the_evidence_is_taken_from_losses_and_from_patients() {
         let positive: Vec<bool> = (0..40).map(|row| row / 2 % 2 == 0).collect();
         let score = (0..40).map(score).collect();
         let scores = Scores::new(positive, score, (0..40).map(|row| row / 2).collect()).unwrap();
-        Convergence::of(losses, &scores, Pooling::Mean, &bootstrap).unwrap()
+        Convergence::of(losses, &scores, Unit::Patient, Pooling::Mean, &bootstrap).unwrap()
     };
     let perfect = of(&[0.7, 0.3, 0.4], &|row| if row / 2 % 2 == 0 { 0.9 } else { 0.1 });
     assert_eq!((perfect.epochs, perfect.first_loss, perfect.best_loss), (3, 0.7, 0.3));

@@ -27,7 +27,7 @@ const BEST: &str = "best.json";
 pub struct Stamp {
     /// Steps that were made.
     pub step: u64,
-    /// The recipe with all its defaults, as JSON; what differs from it is not the same training.
+    /// The recipe with all its defaults, as JSON, or what of it decides the weights; what differs from it is not the same training.
     pub recipe: serde_json::Value,
     /// A hash of the slices.
     pub data: String,

@@ -1,6 +1,6 @@
 //! Whether a checkpoint is of the training that wants to go on from it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -56,18 +56,30 @@ impl Checkpoint {
     ///
     /// [`OtherTraining`].
     pub fn check_same(&self, recipe: &Value, data: &str, what: &'static str) -> Result<(), OtherTraining> {
-        let path = || Path::to_owned(&self.path);
-        let mut keys = Vec::new();
-        differences("", &self.stamp.recipe, recipe, &mut keys);
-        if !keys.is_empty() {
-            return Err(OtherTraining::Recipe {
-                keys: keys.join(", "),
-                path: path(),
-            });
-        }
+        self.check_recipe(recipe)?;
         match self.stamp.data == data {
             true => Ok(()),
-            false => Err(OtherTraining::Data { what, path: path() }),
+            false => Err(OtherTraining::Data {
+                what,
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// The first half of [`Self::check_same`], which needs no images.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherTraining::Recipe`].
+    pub fn check_recipe(&self, recipe: &Value) -> Result<(), OtherTraining> {
+        let mut keys = Vec::new();
+        differences("", &self.stamp.recipe, recipe, &mut keys);
+        match keys.is_empty() {
+            true => Ok(()),
+            false => Err(OtherTraining::Recipe {
+                keys: keys.join(", "),
+                path: self.path.clone(),
+            }),
         }
     }
 
