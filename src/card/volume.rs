@@ -16,6 +16,9 @@ use crate::{baseline::BaselineConfig, transforms::ScanInput};
 /// The card's name in the folder of its weights.
 pub const CLASSIFIER: &str = "classifier.toml";
 
+/// The folder of a run folder that holds the trained network and its card.
+const FOLDER: &str = "classifier";
+
 /// What a trained volume classifier is and how it is used.
 ///
 /// ```
@@ -115,6 +118,15 @@ impl ClassifierCard {
             folder: read.folder,
             sha256: read.sha256,
         })
+    }
+
+    /// The folder of a card: the one that is named, or `classifier` in it where that is the run folder of a training.
+    pub fn folder(named: &Path) -> PathBuf {
+        let within = named.join(FOLDER);
+        match !named.join(CLASSIFIER).is_file() && within.join(CLASSIFIER).is_file() {
+            true => within,
+            false => named.to_owned(),
+        }
     }
 
     /// Writes the card beside its files.

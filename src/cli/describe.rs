@@ -18,7 +18,7 @@ use super::Done;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A network by its kind (e.g. `pu-a`, `covnet`, `resnet50-imagenet`), a recipe of `train-volume`, or a folder with a card
+    /// A network by its kind (e.g. `pu-a`, `covnet`, `resnet50-imagenet`), a recipe of `train-volume`, or a folder with a card: a run folder's too
     #[arg(value_name = "KIND|RECIPE|FOLDER")]
     which: String,
     /// Override a key of the recipe, e.g. `--set network.every=2`
@@ -28,11 +28,11 @@ pub struct Args {
     #[arg(long, value_name = "VOXELS", value_parser = size)]
     size: Option<[usize; 3]>,
     /// Scans of one step of the optimiser [default: the recipe's; 8]
-    #[arg(long, value_name = "SCANS")]
-    batch: Option<usize>,
+    #[arg(long, value_name = "SCANS", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Option<u16>,
     /// Scans that pass the network together [default: the recipe's; the whole batch]
-    #[arg(long, value_name = "SCANS")]
-    part: Option<usize>,
+    #[arg(long, value_name = "SCANS", value_parser = clap::value_parser!(u16).range(1..))]
+    part: Option<u16>,
     /// Compute in bf16
     #[arg(long)]
     bf16: bool,
@@ -41,13 +41,19 @@ pub struct Args {
     recompute: bool,
 }
 
+/// More voxels than this along an axis no network here is built for: a recipe's `input.size` stops earlier.
+const SIDE: usize = 4096;
+
 /// `128` or `64,96,96`.
 fn size(text: &str) -> Result<[usize; 3], String> {
+    let fits = |side: &usize| (1..=SIDE).contains(side);
     let numbers: Result<Vec<usize>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     match numbers.as_deref() {
-        Ok([side]) if *side > 0 => Ok([*side; 3]),
-        Ok([d, h, w]) if d * h * w > 0 => Ok([*d, *h, *w]),
-        _ => Err("expected one number of voxels above 0, or three with commas between".to_owned()),
+        Ok([side]) if fits(side) => Ok([*side; 3]),
+        Ok(sides @ [d, h, w]) if sides.iter().all(fits) => Ok([*d, *h, *w]),
+        _ => Err(format!(
+            "expected one number of voxels from 1 to {SIDE}, or three with commas between"
+        )),
     }
 }
 
@@ -128,6 +134,8 @@ impl Args {
                 kinds.collect::<Vec<_>>().join(", ")
             );
         }
+        let path = ClassifierCard::folder(path);
+        let path = path.as_path();
         let is = |file: &str| path.ends_with(file) || path.join(file).is_file();
         if is(CLASSIFIER) {
             self.no_overrides()?;
@@ -168,9 +176,10 @@ impl Args {
 
 fn classifier(args: &Args, plan: Plan) -> anyhow::Result<()> {
     let size = args.size.unwrap_or(plan.size);
-    let batch = args.batch.unwrap_or(plan.batch);
+    let batch = args.batch.map_or(plan.batch, usize::from);
     // A part of the recipe's batch may be more than the whole of another.
-    let part = args.part.unwrap_or(plan.part.map_or(batch, |part| part.min(batch)));
+    let of_plan = || plan.part.map_or(batch, |part| part.min(batch));
+    let part = args.part.map_or_else(of_plan, usize::from);
     let precision = if args.bf16 { Precision::BFloat16 } else { plan.precision };
     let recompute = args.recompute || plan.recompute;
     let (network, [d, h, w]) = (&plan.network, size);

@@ -27,6 +27,8 @@ use super::{Done, device::stop_at_ctrl_c, predict::write_scores};
 /// What all scans stand under on the page of maps: they are of no set of a study.
 const SET: &str = "scans";
 
+/// A card holds no patients: whether the classifier was trained on any of these can't be known here. Scores of those are no evidence;
+/// `set` in the `predictions.parquet` of its training says who they were
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A trained classifier: the folder with `classifier.toml`, or the run folder of its training
@@ -133,7 +135,13 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         );
     }
     let columns = predicted.columns(card, &scans.cohort);
-    write_scores(&columns, &predict::metadata(&checked, &classes), args.out.as_deref())?;
+    if predicted.done > 0 {
+        write_scores(&columns, &predict::metadata(&checked, &classes), args.out.as_deref())?;
+    }
+    if predicted.done < scans.len() {
+        let (done, scans) = (predicted.done, scans.len());
+        return Err(VolumesError::InterruptedScores { done, scans }.into());
+    }
     if let Some(folder) = &args.maps.maps {
         let files = args.draw(&scorer, card, &classes, &scans, &predicted, folder, &stop)?;
         match files.first() {
@@ -158,6 +166,7 @@ impl Args {
                 folder.is_dir() || !folder.exists(),
                 "--maps names a file, give a folder: {folder:?}"
             );
+            maps::check_folder(folder)?;
         }
         Ok(())
     }
@@ -223,6 +232,12 @@ impl Args {
         );
         tracing::info!("each scan is taken for another patient's: give a table where patients have several");
         let table = predict::table_of(&self.inputs);
+        if let Some([first, second]) = predict::same_twice(&table)? {
+            bail!(
+                "inputs {first} and {second} are one scan: name each scan once: {:?}",
+                self.inputs[second - 1]
+            );
+        }
         section.take_usual(&table);
         Ok((table, PathBuf::new(), section.columns(None)))
     }

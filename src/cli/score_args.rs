@@ -10,7 +10,7 @@ use hounsfield::{
 
 #[derive(Debug, clap::Args)]
 pub struct ScoreArgs {
-    /// The table of scores: CSV, Parquet or Excel, one row a slice, scan or patient
+    /// The table of scores: CSV, Parquet or Excel, one row a slice, scan or patient; a run folder stands for its predictions
     table: PathBuf,
     /// Column of the patients [default: patient_id or patient]
     #[arg(long, value_name = "COLUMN")]

@@ -124,7 +124,9 @@ impl Family {
     /// The pairs as places among the scores.
     fn pairs(&self, names: &[&str]) -> Result<Vec<[usize; 2]>, EvalError> {
         if names.len() < 2 {
-            return Err(EvalError::OneScore { found: names.len() });
+            return Err(EvalError::OneScore {
+                scores: names.join(", "),
+            });
         }
         let wrong = |pair: String| EvalError::Pair {
             pair,

@@ -219,10 +219,14 @@ pub enum EvalError {
         scores: String,
     },
     /// Fewer than two scores to compare.
-    #[error("a comparison takes at least 2 columns of scores, found {found}: name them with `--score A,B`")]
+    #[error(
+        "a comparison takes at least 2 columns of scores, and there is {}: join another table with `--with`, name columns with \
+         `--score A,B`, or measure it by itself with `hounsfield evaluate`",
+        if scores.is_empty() { "none".to_owned() } else { format!("only `{scores}`") }
+    )]
     OneScore {
-        /// How many there are.
-        found: usize,
+        /// The columns of scores there are.
+        scores: String,
     },
     /// Probabilities that can't be judged, or can't be made of the scores.
     #[error(transparent)]

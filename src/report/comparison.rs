@@ -23,6 +23,9 @@ pub struct ComparisonReport<'a> {
     warnings: &'a [String],
     #[serde(skip)]
     guessed: bool,
+    /// All columns of scores, compared or not.
+    #[serde(skip)]
+    columns: Vec<&'a str>,
 }
 
 impl<'a> ComparisonReport<'a> {
@@ -34,6 +37,7 @@ impl<'a> ComparisonReport<'a> {
             sets,
             warnings: &table.warnings,
             guessed: table.guessed,
+            columns: table.scores.iter().map(|column| column.name.as_str()).collect(),
         }
     }
 
@@ -143,6 +147,13 @@ impl<'a> ComparisonReport<'a> {
                 notes.insert(one.why.clone());
             }
             text += &grid.render();
+            if set.comparisons.is_empty() {
+                let alone = format!(
+                    "nothing is compared; `hounsfield evaluate` measures each score by itself: {}",
+                    self.columns.join(", ")
+                );
+                text += &lines(&alone, "", "  ");
+            }
             text.extend(notes.iter().map(|note| lines(note, "  ", "    ")));
         }
         text

@@ -37,7 +37,10 @@ pub(super) fn lines(report: &StudyReport) -> impl Iterator<Item = [String; 6]> +
         [
             report.label(&one.head),
             set_label(&one.set, report),
-            format!("{} of {} {}s, {missed}", one.n, one.n_units, one.unit),
+            format!(
+                "{} of {} {}s below {:.4}, {missed}",
+                one.n, one.n_units, one.unit, one.threshold.value
+            ),
             sensitivity,
             specificity,
             npv,

@@ -22,7 +22,7 @@ pub use self::{
     comparison::ComparisonReport,
     explanation::{Explanation, ExplanationSection, Figure, FigureTable, Picture},
     grid::{Grid, wrap},
-    html::{Groups, Histogram, Html, Scatter, explanation_page, picture_file},
+    html::{GENERATOR, Groups, Histogram, Html, Scatter, explanation_page, picture_file},
     json::Json,
     markdown::Markdown,
     reader_tables::reader_tables,

@@ -104,6 +104,15 @@ pub enum ScanError {
         /// How many slices each has.
         sizes: String,
     },
+    /// A folder of volumes, where a series is meant.
+    #[error(
+        "the folder holds {} and no DICOM series: name volumes one by one, or in a table with a row each",
+        crate::words::counted(*found, "volume")
+    )]
+    FolderOfVolumes {
+        /// Files that are named as volumes.
+        found: usize,
+    },
     /// Values that are no Hounsfield units.
     #[error("not a CT scan: {reason}")]
     NoCt {

@@ -9,6 +9,9 @@ use crate::{
     readers::{ARCHIVES, Dicom, Image, Nifti, Npy, ReadError, SliceAddress, SliceReader as _, begin, read_volume},
 };
 
+/// How files of volumes are called.
+const VOLUMES: [&str; 3] = [".nii", ".nii.gz", ".npy"];
+
 /// What a scan is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScanSource {
@@ -57,7 +60,7 @@ impl Holds {
             }
         }
         // A member is inflated as a whole before its first byte is seen: its name must do.
-        if ends(&[".nii", ".nii.gz", ".npy"]) {
+        if ends(&VOLUMES) {
             Self::Volume
         } else if ends(&[".png", ".jpg", ".jpeg", ".tif", ".tiff"]) {
             Self::Picture
@@ -110,7 +113,12 @@ impl ScanSource {
             Self::Volume(path) => read_volume(path)?,
             Self::Series(path) => {
                 let address = SliceAddress::parse(path)?;
-                read_scan(&address.file, None, address.rescale).map_err(several)?
+                read_scan(&address.file, None, address.rescale).map_err(|error| match volumes_in(&address.file) {
+                    found if found > 0 && matches!(error, IndexError::NoScan { .. }) => {
+                        ScanError::FolderOfVolumes { found }
+                    }
+                    _ => several(error),
+                })?
             }
             Self::Slices(paths) => read_slices(paths).map_err(several)?,
         };
@@ -120,6 +128,15 @@ impl ScanSource {
             None => Ok(volume),
         }
     }
+}
+
+/// Files of a folder that are named as volumes; those in folders within are not looked for.
+fn volumes_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().to_ascii_lowercase());
+    names
+        .filter(|name| VOLUMES.iter().any(|ending| name.ends_with(ending)))
+        .count()
 }
 
 /// The way out of a command's `--scan` is none here.

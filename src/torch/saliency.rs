@@ -32,6 +32,8 @@ pub(super) enum Reach {
 /// is the weight of a channel; the weighted sum of the channels where it is above 0, brought to the scan's grid between maps'
 /// places linearly, and divided by its largest value. All 0 where nothing speaks for the positive class.
 ///
+/// That number is one of two. The log-odds, which occlusion maps are of, are its difference from the other.
+///
 /// Maps are taken as covering the scan from edge to edge, which is right to within one of their places.
 ///
 /// # Shapes

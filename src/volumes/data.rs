@@ -6,7 +6,7 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use super::{VolumesError, weighting::Weighting};
+use super::{VolumesError, failures::reasons, weighting::Weighting};
 use crate::{
     cohort::{Cohort, CohortPlan, Set, Split, duplicates},
     ct::Pseudonymizer,
@@ -226,7 +226,10 @@ fn check_classes(
                 set: name,
                 positives,
                 negatives,
-                after_failures: if failures.is_empty() { "" } else { " that could be read" },
+                after_failures: match failures.len() {
+                    0 => String::new(),
+                    n => format!(" that could be read ({n} of all sets could not: {})", reasons(failures)),
+                },
                 needs,
                 way_out,
             });

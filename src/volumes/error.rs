@@ -126,8 +126,8 @@ pub enum VolumesError {
         positives: usize,
         /// Scans of the negative class.
         negatives: usize,
-        /// Says so where scans were left out that could not be read.
-        after_failures: &'static str,
+        /// Says so where scans were left out that could not be read, and why they could not.
+        after_failures: String,
         /// What needs them.
         needs: &'static str,
         /// What to do.
@@ -194,13 +194,24 @@ pub enum VolumesError {
         /// The folder.
         path: PathBuf,
     },
+    /// A page that would be written over.
+    #[error(
+        "what lies in the folder of maps is no page of maps and would be written over: name another folder: {path:?}"
+    )]
+    OtherPage {
+        /// The page.
+        path: PathBuf,
+    },
     /// Ctrl-C while maps were drawn.
     #[error("interrupted while maps were drawn; there is no page of them, the same command draws them anew")]
     InterruptedMaps,
     /// Ctrl-C while scans were scored.
-    #[error("interrupted after {done} of {scans} scans; nothing was written")]
+    #[error(
+        "interrupted after {done} of {scans} scans; {}",
+        if *done == 0 { "nothing was written" } else { "their scores were written, and those of the others are empty" }
+    )]
     InterruptedScores {
-        /// Scans with a score.
+        /// Scans that were looked at.
         done: usize,
         /// All scans.
         scans: usize,

@@ -34,6 +34,10 @@ pub(super) fn of(recipe: &TrainVolume, cohort: &Cohort, convergence: &Convergenc
             convergence.first_loss, convergence.best_loss
         ),
     );
+    if let Some(loss) = convergence.scored_loss {
+        let value = format!("{loss:.4}, without dropout and augmentation");
+        facts.add("Convergence", "loss of the chosen weights on the training scans", value);
+    }
     facts.add(
         "Convergence",
         "AUC on the training scans",

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{VolumesError, facts};
+use super::{VolumesError, facts, failures::reasons};
 use crate::{
     cohort::{Cohort, Set, Split},
     eval::{
@@ -269,19 +269,11 @@ impl Scored<'_> {
 
     /// How many scans have no score, and why.
     fn failed(&self) -> Option<String> {
-        let mut reasons = BTreeMap::<&str, usize>::new();
-        for (_, why) in self.failures {
-            *reasons.entry(why).or_default() += 1;
-        }
-        let mut shown: Vec<String> = reasons.iter().take(5).map(|(why, n)| format!("{why} ({n})")).collect();
-        if reasons.len() > shown.len() {
-            shown.push(format!("{} other reasons", reasons.len() - shown.len()));
-        }
         let (failures, scans) = (self.failures.len(), self.cohort.len());
         (failures > 0).then(|| {
             format!(
                 "{failures} of {scans} scans could not be read or scored, and are in no figure: {}",
-                shown.join("; ")
+                reasons(self.failures)
             )
         })
     }

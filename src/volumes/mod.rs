@@ -19,6 +19,7 @@ mod data;
 mod epoch;
 mod error;
 mod facts;
+mod failures;
 #[cfg(feature = "torch")]
 mod finish;
 #[cfg(feature = "torch")]

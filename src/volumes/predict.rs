@@ -13,7 +13,7 @@ use std::{
 
 use super::VolumesError;
 use crate::{
-    card::{CLASSIFIER, CheckedClassifier, ClassifierCard},
+    card::{CheckedClassifier, ClassifierCard},
     cohort::{Classes, Cohort},
     index::READER,
     progress::Progress,
@@ -21,9 +21,6 @@ use crate::{
     tables::{Column, ColumnData, TextTable},
     torch::scorer::VolumeScorer,
 };
-
-/// Folder of a training's run folder that holds the classifier.
-pub const FOLDER: &str = "classifier";
 
 /// Under this key our own Parquet tables name the positive class.
 const POSITIVE_KEY: &str = "hounsfield.positive";
@@ -37,6 +34,8 @@ pub struct Predicted {
     pub failures: Vec<(usize, String)>,
     /// Scans with voxels that are no finite numbers and were taken as air.
     pub not_numbers: usize,
+    /// Scans that were looked at, from the first on; less than all where it was stopped.
+    pub done: usize,
 }
 
 /// The classifier that a folder holds: of its card, or of a training's run folder.
@@ -45,9 +44,7 @@ pub struct Predicted {
 ///
 /// No card in either place, and what [`ClassifierCard::load`] finds.
 pub fn open(model: &Path) -> Result<CheckedClassifier, VolumesError> {
-    let within = model.join(FOLDER);
-    let is_run = !model.join(CLASSIFIER).is_file() && within.join(CLASSIFIER).is_file();
-    Ok(ClassifierCard::load(if is_run { &within } else { model })?)
+    Ok(ClassifierCard::load(&ClassifierCard::folder(model))?)
 }
 
 /// A table of scans that are named one by one: each is taken for another patient's. Rows are told by where the scans are, so that the
@@ -63,11 +60,23 @@ pub fn table_of(scans: &[PathBuf]) -> TextTable {
     TextTable::new(columns).expect("two columns of one length")
 }
 
-/// Scores every scan as it is in its file, one after the other; the next is read while one passes the network.
+/// The first two of the scans of [`table_of`] that lie at one place, counted from 1.
 ///
 /// # Errors
 ///
-/// What libtorch refuses; `stop` having been set. A scan that can't be read is a failure and no error.
+/// A table without a column `path`.
+pub fn same_twice(table: &TextTable) -> Result<Option<[usize; 2]>, VolumesError> {
+    let places = table.column("path")?;
+    let before = |at: usize| places[..at].iter().position(|place| *place == places[at]);
+    Ok((0..places.len()).find_map(|at| Some([before(at)? + 1, at + 1])))
+}
+
+/// Scores every scan as it is in its file, one after the other; the next is read while one passes the network. Where `stop` is set,
+/// the scans that are left have no score.
+///
+/// # Errors
+///
+/// What libtorch refuses. A scan that can't be read is a failure and no error.
 pub fn predict(
     scorer: &VolumeScorer,
     scans: &Scans,
@@ -79,6 +88,7 @@ pub fn predict(
         scores: vec![None; n],
         failures: Vec::new(),
         not_numbers: 0,
+        done: 0,
     };
     thread::scope(|scope| -> Result<(), VolumesError> {
         // Without room in between: one scan is scored, one is read or waits.
@@ -99,7 +109,7 @@ pub fn predict(
             .map_err(|source| ScanError::Threads { source })?;
         for (row, scan) in receiver.iter().enumerate() {
             if stop.load(Ordering::SeqCst) {
-                return Err(VolumesError::InterruptedScores { done: row, scans: n });
+                break;
             }
             match scan {
                 Ok(scan) => {
@@ -108,6 +118,7 @@ pub fn predict(
                 }
                 Err(error) => predicted.failures.push((row, error.without_path())),
             }
+            predicted.done = row + 1;
             progress.tick(1);
         }
         Ok(())

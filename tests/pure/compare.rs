@@ -204,6 +204,34 @@ fn run_folders_stand_for_their_predictions_and_name_their_positive_class() {
         ["test"]
     );
     assert_eq!(joined.scores[1].not_converged.as_deref(), Some("flat"));
+
+    // By itself a run folder is measured; there is nothing in it to be compared.
+    let folder = files[0].to_str().unwrap();
+    let said = shop.hounsfield(&["evaluate", folder, "--bootstrap", "100"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("pu-a"), "{}", said.out);
+    let said = shop.hounsfield(&["compare", folder]);
+    assert_eq!(said.code, Some(2), "{}", said.out);
+    assert!(
+        said.err.contains("there is only `pu-a`") && said.err.contains("`--with`"),
+        "{}",
+        said.err
+    );
+    let second = shop.path("second");
+    let said = shop.hounsfield(&[
+        "compare",
+        folder,
+        "--with",
+        second.to_str().unwrap(),
+        "--bootstrap",
+        "100",
+    ]);
+    assert!(
+        said.out.contains("nothing is compared; `hounsfield evaluate`") && said.out.contains("first.pu-a"),
+        "{}{}",
+        said.out,
+        said.err
+    );
 }
 
 #[test]
@@ -254,7 +282,10 @@ fn tables_that_contradict_each_other_are_refused_with_counts_and_a_way_out() {
         "{error}"
     );
     let error = refused("patient_id,label,net\np04,cap,0.5");
-    assert!(error.starts_with("`other`: no row has the label `covid`"), "{error}");
+    assert!(
+        error.starts_with("no row of `other` has the label `covid`") && error.contains("`--label`"),
+        "{error}"
+    );
 
     let per_row = ScorePlan {
         patient: PatientColumn::PerRow,

@@ -124,3 +124,20 @@ fn what_is_not_understood_is_refused_in_a_sentence() {
         assert!(said.err.contains(words), "{arguments:?}: {}", said.err);
     }
 }
+
+#[test]
+fn sizes_beyond_all_measure_are_refused() {
+    for (more, words) in [
+        (["--size", "99999999999"], "from 1 to 4096"),
+        (["--size", "4294967296,4294967296,4"], "from 1 to 4096"),
+        (["--size", "0"], "from 1 to 4096"),
+        (["--batch", "9999999999999999"], "1..=65535"),
+        (["--part", "0"], "1..=65535"),
+    ] {
+        let said = describe(&[&["pu-a"], &more[..]].concat());
+        assert_eq!(said.code, Some(2), "{}", said.out);
+        assert!(said.err.contains(words), "{}", said.err);
+    }
+    let said = describe(&["pu-a", "--size", "4096", "--batch", "65535"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+}

@@ -87,6 +87,7 @@ fn trained() -> Convergence {
         epochs: 12,
         first_loss: 0.7,
         best_loss: 0.2,
+        scored_loss: Some(0.15),
         training_auc: Some(0.98),
         training_auc_ci: Some([0.95, 1.0]),
     }
@@ -268,7 +269,11 @@ fn a_training_that_did_not_converge_is_marked_everywhere_and_compared_with_nothi
     let rival = shop.path("rival");
     Case::new("").write("covnet", &rival);
     let mut case = Case::new("against = ['rival']\n");
-    case.convergence.best_loss = 0.692;
+    case.convergence = Convergence {
+        best_loss: 0.692,
+        training_auc_ci: Some([0.55, 0.99]),
+        ..case.convergence
+    };
     let folder = shop.path("run");
     let measured = case.write("pu-a", &folder);
     assert!(measured.not_converged.as_deref().unwrap().contains("flat"));

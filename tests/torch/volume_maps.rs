@@ -330,6 +330,14 @@ fn scans_alone_are_scored_too_and_what_can_not_be_read_is_a_failure() {
         lines[1]
     );
     assert!(lines[2].contains(",,,,0.5,yes"), "{}", lines[2]);
+    // A folder of volumes is no series, and says what it is.
+    let folder = predict(&shop, &["scans"], &[]);
+    assert_eq!(folder.code, Some(1), "{}", folder.err);
+    assert!(
+        folder.err.contains("holds 6 volumes and no DICOM series"),
+        "{}",
+        folder.err
+    );
     // The same scan has the same pseudonym and the same score each time.
     let again = predict(&shop, &inputs[2..], &[]);
     assert_eq!(again.out.lines().nth(1), Some(lines[3]));
@@ -359,6 +367,15 @@ fn what_can_not_be_done_is_said_before_anything_is_scored() {
         "together with other inputs",
     );
     refused(&["scans/Doe^Jane0.nii.gz"], &["--label", "label"], "give a table");
+    let twice = [
+        "scans/Doe^Jane0.nii.gz",
+        "scans/Doe^Jane1.nii.gz",
+        "scans/../scans/Doe^Jane0.nii.gz",
+    ];
+    refused(&twice, &[], "inputs 1 and 3 are one scan");
+    shop.write("index.html", "<html>mine</html>");
+    let mine = shop.path("");
+    refused(&["scans.csv"], &["--maps", mine.to_str().unwrap()], "no page of maps");
     let weights = shop.path("runs/net/classifier/weights.safetensors");
     std::fs::write(&weights, "others").unwrap();
     refused(&["scans.csv"], &[], "the file is damaged or of other weights");

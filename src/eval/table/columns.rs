@@ -119,6 +119,15 @@ fn claim<'a>(
     }
 }
 
+/// The column that says more of the scores of another: its name and an ending, in whatever case spreadsheets leave it.
+pub(super) fn beside<'a>(table: &'a TextTable, scores: &str, ending: &str) -> Option<&'a str> {
+    let rest = |name: &'a str| Some((name, name.strip_prefix(scores)?));
+    let own = || table.names().filter_map(rest);
+    let exact = own().find(|(_, rest)| *rest == ending);
+    let found = exact.or_else(|| own().find(|(_, rest)| rest.eq_ignore_ascii_case(ending)));
+    found.map(|(name, _)| name)
+}
+
 /// All columns of numbers that have no other use, and those that were passed over since they look like identifiers.
 fn guessed(table: &TextTable, taken: &BTreeSet<&str>) -> Result<(Vec<String>, Vec<String>), ScoreTableError> {
     let free = table.columns.iter().filter(|(name, cells)| {

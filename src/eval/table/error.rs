@@ -114,6 +114,21 @@ pub enum ScoreTableError {
         /// Why.
         source: EvalError,
     },
+    /// A table whose labels are other words.
+    #[error(
+        "no row of `{table}` has the label `{label}`; its column `{column}` holds {labels}: tables are joined by labels of the same \
+         words, so write those of the others into `{table}`, e.g. in a further column that `--label` names"
+    )]
+    JoinWords {
+        /// What the table is called.
+        table: String,
+        /// The label that was asked for.
+        label: String,
+        /// The label column.
+        column: String,
+        /// The labels there are, with their counts.
+        labels: String,
+    },
     /// Rows that are each another patient, to be joined.
     #[error(
         "tables are joined by their patients, and `--patient-per-row` says that rows have none: name their column with `--patient`"

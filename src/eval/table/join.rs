@@ -5,14 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, positive_of};
+use super::{
+    PREDICTIONS, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, positive_of, predictions_of,
+};
 use crate::{
     eval::{Pooling, Unit},
     tables::{TextTable, read_table},
 };
-
-/// Where a run folder keeps its scores.
-const PREDICTIONS: &str = "predictions.parquet";
 
 /// The set of scores in cross-validation: no head has seen the patient that it scores, whatever set another table has them in.
 const OUT_OF_FOLD: &str = "out-of-fold";
@@ -70,21 +69,36 @@ impl ScoreTable {
                 scores,
                 ..known(&plan, &text)
             };
-            sides.push(Side::new(name, &text, &of_table, pool)?);
+            let side = Side::new(name, &text, &of_table, pool);
+            sides.push(side.map_err(|error| match sides.is_empty() {
+                true => error,
+                false => in_other_words(error),
+            })?);
         }
         joined(sides, plan.scores.is_empty())
     }
 }
 
-/// The file of a table: a run folder's own, where a folder is named.
-fn predictions_of(file: &Path) -> PathBuf {
-    match file.is_dir() {
-        true => file.join(PREDICTIONS),
-        false => file.to_owned(),
+/// A label that a table lacks and the ones before it have is a matter of words.
+fn in_other_words(error: ScoreTableError) -> ScoreTableError {
+    match error {
+        ScoreTableError::In { table, source } => match *source {
+            ScoreTableError::NoSuchLabel { label, column, labels } => ScoreTableError::JoinWords {
+                table,
+                label,
+                column,
+                labels,
+            },
+            source => ScoreTableError::In {
+                table,
+                source: Box::new(source),
+            },
+        },
+        error => error,
     }
 }
 
-/// What the tables are called: the stems of their files, or the folders of `predictions.parquet`; each once.
+/// What the tables are called: the stems of their files, or the folders of `predictions.parquet`; numbered where several have one.
 fn names(files: &[PathBuf]) -> Vec<String> {
     let mut names = Vec::<String>::new();
     for file in files {
@@ -95,11 +109,10 @@ fn names(files: &[PathBuf]) -> Vec<String> {
             _ => file.file_stem(),
         };
         let name = named.unwrap_or_default().to_string_lossy().into_owned();
-        let again = names.iter().filter(|other| **other == name).count();
-        names.push(match again {
-            0 => name,
-            more => format!("{name}-{}", more + 1),
-        });
+        // A number may be the name of another table: `a`, `a-2`, `a`.
+        let mut numbered = std::iter::once(name.clone()).chain((2..).map(|number| format!("{name}-{number}")));
+        let free = numbered.find(|name| !names.contains(name));
+        names.extend(free);
     }
     names
 }
@@ -337,4 +350,23 @@ fn agree(one: &Side, other: &Side, shared: &[&String]) -> Result<(), ScoreTableE
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_tables_go_by_one_name() {
+        let files = [
+            "a.csv",
+            "x/a.csv",
+            "a-2.csv",
+            "y/a.csv",
+            "run/predictions.parquet",
+            "run.csv",
+        ];
+        let files = files.map(PathBuf::from);
+        assert_eq!(names(&files), ["a", "a-2", "a-2-2", "a-3", "run", "run-2"]);
+    }
 }

@@ -7,7 +7,7 @@ mod plan;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use self::{columns::Roles, error::counted};
@@ -18,10 +18,11 @@ pub use self::{
 use super::{EvalError, Scores};
 use crate::tables::{FileKind, ParquetTable, TextTable, read_table};
 
-/// The threshold that decides each row of the scores `NAME` stands in the column `NAME.threshold`.
+/// The threshold that decides each row of the scores `NAME` stands in the column `NAME.threshold`, whose ending may be in any case.
 pub const THRESHOLD: &str = ".threshold";
 
-/// Whether the training of the scores `NAME` converged stands in the column `NAME.converged`: `yes`, `no` or `no: why`.
+/// Whether the training of the scores `NAME` converged stands in the column `NAME.converged`, whose ending may be in any case:
+/// `yes`, `no` or `no: why`.
 pub const CONVERGED: &str = ".converged";
 
 /// What stands in the column of [`CONVERGED`].
@@ -35,12 +36,14 @@ pub fn converged_cell(not_converged: Option<&str>) -> String {
 ///
 /// A word in the column of [`CONVERGED`] that says neither.
 pub fn not_converged(table: &TextTable, scores: &str) -> Result<Option<String>, ScoreTableError> {
-    let column = format!("{scores}{CONVERGED}");
-    match table.names().any(|name| name == column) {
-        true => columns::not_converged(table, &column, &(0..table.n_rows).collect::<Vec<_>>()),
-        false => Ok(None),
+    match columns::beside(table, scores, CONVERGED) {
+        Some(column) => columns::not_converged(table, column, &(0..table.n_rows).collect::<Vec<_>>()),
+        None => Ok(None),
     }
 }
+
+/// Where a run folder keeps its scores.
+const PREDICTIONS: &str = "predictions.parquet";
 
 /// Under this key our own Parquet tables name the positive class.
 const POSITIVE_KEY: &str = "hounsfield.positive";
@@ -100,17 +103,19 @@ impl ScoreColumn {
 }
 
 impl ScoreTable {
-    /// Reads a file; our own Parquet tables name the positive class where the plan does not.
+    /// Reads a file, of a run folder its `predictions.parquet`; our own Parquet tables name the positive class where the plan does
+    /// not.
     ///
     /// # Errors
     ///
     /// [`ScoreTableError`]; messages name rows and columns, never a patient.
     pub fn open(path: &Path, plan: &ScorePlan) -> Result<Self, ScoreTableError> {
         let mut plan = plan.clone();
+        let path = predictions_of(path);
         if plan.positive.is_none() {
-            plan.positive = positive_of(path)?;
+            plan.positive = positive_of(&path)?;
         }
-        Self::new(&read_table(path)?, &plan)
+        Self::new(&read_table(&path)?, &plan)
     }
 
     /// Takes a table of text apart.
@@ -164,10 +169,9 @@ impl ScoreTable {
         });
         let mut scores = Vec::new();
         for name in &roles.scores {
-            let own =
-                |ending: &str| Some(format!("{name}{ending}")).filter(|own| table.names().any(|name| name == own));
-            let threshold = own(THRESHOLD).map(|own| columns::numbers(table, &own, &kept));
-            let not_converged = own(CONVERGED).map(|own| columns::not_converged(table, &own, &kept));
+            let own = |ending: &str| columns::beside(table, name, ending);
+            let threshold = own(THRESHOLD).map(|own| columns::numbers(table, own, &kept));
+            let not_converged = own(CONVERGED).map(|own| columns::not_converged(table, own, &kept));
             scores.push(ScoreColumn {
                 name: name.clone(),
                 score: columns::numbers(table, name, &kept)?,
@@ -337,6 +341,14 @@ impl ScoreTable {
                 ));
             }
         }
+    }
+}
+
+/// The file of a table: a run folder's own, where a folder is named.
+fn predictions_of(file: &Path) -> PathBuf {
+    match file.is_dir() {
+        true => file.join(PREDICTIONS),
+        false => file.to_owned(),
     }
 }
 

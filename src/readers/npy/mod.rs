@@ -300,7 +300,8 @@ pub enum NpyError {
     },
     /// Nothing says how far apart voxels are.
     #[error(
-        "an array has no spacing: state it by `--assume-spacing D,H,W`, or write a geometry beside it as NAME.npy.json"
+        "an array has no spacing: write a geometry beside it as NAME.npy.json, or state it by `--assume-spacing D,H,W` of \
+         `hounsfield volume`, which can convert it to NIfTI"
     )]
     NoSpacing,
     /// A spacing that was stated twice.

@@ -68,13 +68,16 @@ impl ReportFormat for Html {
     }
 }
 
+/// Stands in every page that this program writes, and in no other.
+pub const GENERATOR: &str = "<meta name=\"generator\" content=\"hounsfield\">";
+
 /// A whole page around its body. `title` and `body` are markup.
 fn page(title: &str, policy: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n{GENERATOR}\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 }

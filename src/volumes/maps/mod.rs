@@ -23,6 +23,7 @@ use crate::{
     progress::Progress,
     readers::{WriteOptions, write_volume},
     recipe::MapsSection,
+    report::GENERATOR,
     scans::CachedScan,
     torch::scorer::VolumeScorer,
     words::{count, counted},
@@ -31,8 +32,14 @@ use crate::{
 /// The page, which holds all its pictures.
 pub const FILE: &str = "index.html";
 
-/// Names of what is beside the page begin with this, and with nothing else.
+/// Names of what is beside the page: this, a row in four digits or more, one of [`WHAT`], one of [`ENDINGS`].
 const PREFIX: &str = "row-";
+
+/// What is drawn or written of a scan.
+const WHAT: [&str; 3] = ["scan", "grad-cam", "occlusion"];
+
+/// Pictures and volumes.
+const ENDINGS: [&str; 2] = ["png", "nii.gz"];
 
 /// The longest axis has so many sides of the cube that hides a part of a scan.
 const CUBES_ALONG: usize = 8;
@@ -108,30 +115,23 @@ pub fn draw(
         path: folder.to_owned(),
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut sets = Vec::new();
-    for (set, choices) in chosen {
-        let mut scans = Vec::new();
-        for choice in choices {
-            scans.push((scan(choice.row)?, choice));
-        }
-        sets.push((set, scans));
-    }
     let cube = plan
         .cube
         .unwrap_or(scorer.input().size.into_iter().max().unwrap_or(1) / CUBES_ALONG);
     let cube = cube.max(1);
     let passes = match plan.occlusion {
-        true => passes(scorer, sets.iter().flat_map(|(_, scans)| scans), cube),
+        true => passes(scorer, chosen.iter().flat_map(|(_, choices)| choices), cube, scan)?,
         false => 0,
     };
     let progress = Progress::new("occlusion", "passes", passes as u64);
     let (mut pages, mut volumes) = (Vec::new(), Vec::new());
-    for (set, scans) in sets {
+    for (set, choices) in chosen {
         let mut shown = Vec::new();
-        for (scan, choice) in scans {
+        for choice in choices {
             if stop.load(Ordering::SeqCst) {
                 return Err(VolumesError::InterruptedMaps);
             }
+            let scan = scan(choice.row)?;
             let mut heats = vec![Heat {
                 colours: Colours::Heat,
                 values: scorer.grad_cam(scan.voxels())?,
@@ -165,18 +165,24 @@ pub fn draw(
     Ok(files)
 }
 
-/// How many passes occlusion maps take, which is said before they begin.
-fn passes<'a>(scorer: &VolumeScorer, scans: impl Iterator<Item = &'a (CachedScan, Choice)>, cube: usize) -> usize {
-    let passes: Vec<usize> = scans
-        .map(|(scan, _)| scorer.occlusion_passes(scan.voxels(), cube))
-        .collect();
+/// How many passes occlusion maps take, which is said before they begin. Scans are read for it one by one: all may be more than memory
+/// holds.
+fn passes<'a>(
+    scorer: &VolumeScorer,
+    choices: impl Iterator<Item = &'a Choice>,
+    cube: usize,
+    scan: &mut dyn FnMut(usize) -> Result<CachedScan, VolumesError>,
+) -> Result<usize, VolumesError> {
+    let passes: Vec<usize> = choices
+        .map(|choice| Ok(scorer.occlusion_passes(scan(choice.row)?.voxels(), cube)))
+        .collect::<Result<_, VolumesError>>()?;
     let all = passes.iter().sum();
     tracing::info!(
         "occlusion maps of {} take {} passes of the network, with a cube of {cube} voxels a side",
         counted(passes.len(), "scan"),
         count(all)
     );
-    all
+    Ok(all)
 }
 
 /// The scan as the network sees it and its maps, on one grid; gives the files.
@@ -213,15 +219,95 @@ fn name(choice: &Choice, what: &str, ending: &str) -> String {
     format!("{PREFIX}{:04}-{what}.{ending}", choice.row + 1)
 }
 
+/// Whether a file has a name that [`name`] gives.
+fn is_ours(file: &str) -> bool {
+    let Some((row, rest)) = file.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    let named = rest.split_once('.');
+    row.len() >= 4
+        && row.bytes().all(|digit| digit.is_ascii_digit())
+        && named.is_some_and(|(what, ending)| WHAT.contains(&what) && ENDINGS.contains(&ending))
+}
+
+/// Whether maps can go into a folder: one that is not there, or whose page, if there is any, is one of maps. To be asked before the work.
+///
+/// # Errors
+///
+/// A page of somebody else, which would be written over.
+pub fn check_folder(folder: &Path) -> Result<(), VolumesError> {
+    let page = folder.join(FILE);
+    if std::fs::symlink_metadata(&page).is_err() {
+        return Ok(());
+    }
+    let found = std::fs::read(&page).unwrap_or_default();
+    let found = String::from_utf8_lossy(&found);
+    match found.contains(GENERATOR) && found.contains(&format!("<title>{}", page::TITLE)) {
+        true => Ok(()),
+        false => Err(VolumesError::OtherPage { path: page }),
+    }
+}
+
 /// Removes pictures and volumes of an earlier page that this one does not have.
 fn remove_others(folder: &Path, kept: &[PathBuf]) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_map = name.starts_with(PREFIX) && (name.ends_with(".png") || name.ends_with(".nii.gz"));
+        let is_map = path.file_name().and_then(|name| name.to_str()).is_some_and(is_ours);
         if is_map && !kept.contains(&path) {
             std::fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Explanation;
+
+    #[test]
+    fn only_files_that_are_named_as_maps_are_taken_for_maps() {
+        for what in WHAT {
+            for (row, ending) in [(0, "png"), (12_344, "nii.gz")] {
+                let choice = Choice {
+                    row,
+                    why: choice::Why::High,
+                };
+                assert!(is_ours(&name(&choice, what, ending)));
+            }
+        }
+        for other in [
+            "row-1-scan.png",
+            "row-house.png",
+            "row-0001-scan.jpg",
+            "row-0001-scan.old.png",
+            "row-0001-notes.png",
+            "row-00a1-scan.png",
+            "row-0001-scan",
+            "narrow-0001-scan.png",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_somebody_else_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join(FILE);
+        let missing = folder.path().join("maps");
+        assert!(check_folder(&missing).is_ok() && check_folder(folder.path()).is_ok());
+        let explanation = |title: &str| Explanation {
+            title: title.to_owned(),
+            ..Explanation::default()
+        };
+        explanation("Where net looks").write(folder.path(), FILE).unwrap();
+        check_folder(folder.path()).unwrap();
+        explanation("What features look like")
+            .write(folder.path(), FILE)
+            .unwrap();
+        assert!(check_folder(folder.path()).is_err());
+        std::fs::write(&page, "<html><title>Where I live</title></html>").unwrap();
+        let said = check_folder(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("no page of maps"), "{said}");
+    }
 }

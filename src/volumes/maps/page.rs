@@ -15,6 +15,9 @@ use crate::{
     words::counted,
 };
 
+/// How the title of every such page begins.
+pub(super) const TITLE: &str = "Where ";
+
 /// Axial slices below the planes.
 const SLICES: usize = 8;
 
@@ -105,7 +108,7 @@ impl Page<'_> {
         let mut sections = vec![self.reading()];
         sections.extend(self.sets.iter().map(|(set, shown)| self.section(set, shown)));
         Explanation {
-            title: format!("Where {} looks", self.looked.name),
+            title: format!("{TITLE}{} looks", self.looked.name),
             lead: format!(
                 "{} of {}, and what in them speaks for `{}` by this network.",
                 counted(scans, "scan"),
@@ -134,11 +137,13 @@ impl Page<'_> {
              where the other planes lie. The grey is the lung window."
                 .to_owned(),
             format!(
-                "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}` \
-                 before the softmax, where their sum is above 0. Colours go from nothing to the largest of each scan, so that they \
-                 can't be compared between scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, \
-                 depth, height, width): nothing finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot \
-                 where there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
+                "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}`, where \
+                 their sum is above 0. That number is one of the two before the softmax, as that paper takes it and Li et al. 2020 for \
+                 COVNet, and not the log-odds, which are its difference from the other: what raises the score by lowering the other \
+                 number alone is not hot. Colours go from nothing to the largest of each scan, so that they can't be compared between \
+                 scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, depth, height, width): nothing \
+                 finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot where \
+                 there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
                 self.looked.positive, self.looked.positive
             ),
         ];
