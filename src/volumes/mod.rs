@@ -9,7 +9,7 @@
 //! | `checkpoints/` | what is needed to go on; the last ones and the best |
 //! | `classifier/` | the best network with its card |
 //! | `predictions.parquet` | scores of all scans, with thresholds and whether the training converged |
-//! | `results.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
+//! | `results.json`, `study.json`, `report.html`, `report.md` | what `evaluate` and `compare` say of them, as of a study |
 //! | `maps/` | where the network looks |
 
 #[cfg(feature = "torch")]
