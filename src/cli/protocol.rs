@@ -55,9 +55,16 @@ pub struct Columns<'a> {
     pub negative: &'a [String],
 }
 
+/// What the options on intervals and draws say, where they are given; the recipes have their own values.
+pub struct Draws {
+    pub resamples: Option<usize>,
+    pub level: Option<f64>,
+    pub seed: Option<u64>,
+}
+
 impl TrainArgs {
     /// Trains, where it was asked for.
-    pub fn run(&self, paper: &str, columns: &Columns<'_>) -> anyhow::Result<Option<Together>> {
+    pub fn run(&self, paper: &str, columns: &Columns<'_>, draws: &Draws) -> anyhow::Result<Option<Together>> {
         let (Some(table), Some(out), Some(positive)) = (&self.train, &self.out, columns.positive) else {
             return Ok(None);
         };
@@ -78,6 +85,13 @@ impl TrainArgs {
         overrides.extend(self.size.map(|size| format!("input.size=[{size}, {size}, {size}]")));
         overrides.extend(self.spacing.map(|spacing| format!("input.spacing={spacing:?}")));
         overrides.extend(self.epochs.map(|epochs| format!("train.epochs={epochs}")));
+        let resamples = draws.resamples.map(|n| format!("evaluate.bootstrap.resamples={n}"));
+        let level = draws.level.map(|level| format!("evaluate.bootstrap.level={level:?}"));
+        overrides.extend(
+            [resamples, level, draws.seed.map(|seed| format!("seed={seed}"))]
+                .into_iter()
+                .flatten(),
+        );
         overrides.extend(self.overrides.iter().cloned());
         let protocol = Protocol {
             table: table.clone(),
@@ -112,7 +126,8 @@ impl TrainArgs {
             VolumeTraining::open(model.recipe.clone(), &model.name, home, &model.folder, &options)?.run()?;
             Ok(())
         };
-        Ok(protocol.run(train)?)
+        let check = |model: &Model| Ok(VolumeTraining::check_memory(&model.recipe, &self.device)?);
+        Ok(protocol.run(check, train)?)
     }
 
     /// The recipes are checked and written, for a machine that can train.

@@ -16,7 +16,7 @@ use hounsfield::{
 
 use super::{
     Done,
-    protocol::{Columns, TrainArgs},
+    protocol::{Columns, Draws, TrainArgs},
 };
 
 /// A mismatch in the paper is a result, not a failure: the exit code is 0
@@ -84,12 +84,12 @@ struct DataArgs {
     /// Readings: the rating that calls a case positive [default: the positive label]
     #[arg(long, value_name = "RATING", requires = "readings")]
     called: Option<String>,
-    /// Resamples of patients behind each interval
-    #[arg(long, value_name = "N", default_value_t = 2000, requires = "data")]
-    bootstrap: usize,
-    /// Level of the intervals, where a claim has none of its own
-    #[arg(long, default_value_t = 0.95, requires = "data")]
-    level: f64,
+    /// Resamples of patients behind each interval [default: 2000]
+    #[arg(long, value_name = "N", requires = "data")]
+    bootstrap: Option<usize>,
+    /// Level of the intervals, where a claim has none of its own [default: 0.95; 0.99 in the report of trainings, as the paper]
+    #[arg(long, requires = "data")]
+    level: Option<f64>,
 }
 
 /// What pure leakage gives.
@@ -102,9 +102,9 @@ struct SimulationArgs {
     /// Spread between patients over the spread within
     #[arg(long, default_value_t = 5.0, requires = "simulate")]
     tau: f64,
-    /// Seed of the simulation and of the bootstrap
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the simulation, of the bootstrap and of trainings [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
     /// Seeds to average over
     #[arg(long, value_name = "N", default_value_t = 1, requires = "simulate")]
     seeds: usize,
@@ -118,14 +118,19 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
             args.paper
         );
     }
-    let bootstrap = args.data.bootstrap(args.simulation.seed);
+    let bootstrap = args.data.bootstrap(args.simulation.seed());
+    let draws = Draws {
+        resamples: args.data.bootstrap,
+        level: args.data.level,
+        seed: args.simulation.seed,
+    };
     let columns = Columns {
         patient: &args.data.patient,
         label: &args.data.label,
         positive: args.data.positive.as_deref(),
         negative: &args.data.negative,
     };
-    let trained = args.training.run(&args.paper, &columns)?;
+    let trained = args.training.run(&args.paper, &columns, &draws)?;
     if let Some(trained) = &trained {
         say!("{}\n", trained.table.trim_end());
         // The paper prints numbers of two of its networks.
@@ -166,8 +171,8 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
 impl DataArgs {
     fn bootstrap(&self, seed: u64) -> Bootstrap {
         Bootstrap {
-            resamples: self.bootstrap,
-            level: self.level,
+            resamples: self.bootstrap.unwrap_or(2000),
+            level: self.level.unwrap_or(0.95),
             seed,
         }
     }
@@ -226,10 +231,14 @@ impl DataArgs {
 }
 
 impl SimulationArgs {
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+
     fn settings(&self) -> Option<leakage::Settings> {
         self.simulate.then(|| leakage::Settings {
             tau: self.tau,
-            seed: self.seed,
+            seed: self.seed(),
             seeds: self.seeds,
             ..leakage::Settings::default()
         })

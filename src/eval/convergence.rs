@@ -56,7 +56,8 @@ impl Convergence {
     }
 
     /// Takes the mean loss of each epoch, and the chosen weights' scores of the training scans, which are pooled to the unit of the
-    /// results for the AUC. The interval is at 95 %, with the resamples and the seed of `bootstrap`; whole patients are drawn, whatever the unit.
+    /// results for the AUC. The interval is at 95 %, with the resamples and the seed of `bootstrap`; whole patients are drawn, whatever
+    /// the unit.
     ///
     /// # Errors
     ///

@@ -343,7 +343,15 @@ fn read_text(path: &Path) -> Result<String, RecipeError> {
 
 /// Reads the file of a recipe, with overrides, strictly.
 fn read_recipe<R: serde::de::DeserializeOwned>(path: &Path, overrides: &[String]) -> Result<R, RecipeError> {
-    let text = read_text(path)?;
+    parse_recipe(read_text(path)?, path, overrides)
+}
+
+/// The recipe that a text is, of a file that need not be there yet.
+fn parse_recipe<R: serde::de::DeserializeOwned>(
+    text: String,
+    path: &Path,
+    overrides: &[String],
+) -> Result<R, RecipeError> {
     let (text, after_set) = match overrides {
         [] => (text, ""),
         _ => (overrides::apply(&text, overrides, path)?, " (as `--set` left it)"),

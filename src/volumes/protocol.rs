@@ -25,6 +25,9 @@ use crate::{
     tables::{TableError, TextTable, WriteError, atomic_write, read_table},
 };
 
+/// Where a run folder keeps the recipe of its training.
+const RUN_RECIPE: &str = "recipe.toml";
+
 /// The recipe of model A, of which those of the other networks are made.
 const RECIPE: &str = include_str!("../../pretrained/volumes/pu2020.toml");
 
@@ -43,6 +46,28 @@ pub enum ProtocolError {
     Models {
         /// What was asked for.
         found: String,
+    },
+    /// A key of a network that is not trained.
+    #[error("`{given}` is for `{model}`, and the networks are {models}: mend its name, or name it among them")]
+    OverrideOf {
+        /// What was given.
+        given: String,
+        /// The network that it is for.
+        model: String,
+        /// The networks.
+        models: String,
+    },
+    /// A run folder of another training.
+    #[error(
+        "`{model}` was trained there with another `{key}`: name another folder with `--out`, or the settings of before: {path:?}"
+    )]
+    OtherRecipe {
+        /// The network.
+        model: String,
+        /// The first setting that differs.
+        key: String,
+        /// Its run folder.
+        path: PathBuf,
     },
     /// A folder that can't be made.
     #[error("the folder can't be made ({source}): {path:?}")]
@@ -134,31 +159,35 @@ impl Protocol {
     pub const MODELS: [&str; 4] = ["pu-a", "pu-b", "pu-c", "covnet"];
 
     /// Trains each network with `train`, which leaves a run folder as `hounsfield train-volume` does, and puts their results together.
-    /// All recipes are made and checked before the first training begins.
+    /// All recipes are made, and all are asked of `check`, before the first training begins.
     ///
     /// # Errors
     ///
     /// [`ProtocolError`].
     pub fn run(
         &self,
+        check: impl Fn(&Model) -> Result<(), Box<dyn Error + Send + Sync>>,
         mut train: impl FnMut(&Model) -> Result<(), Box<dyn Error + Send + Sync>>,
     ) -> Result<Together, ProtocolError> {
         let models = self.recipes()?;
+        let of = |model: &Model| {
+            let model = model.name.clone();
+            |source| ProtocolError::Training { model, source }
+        };
+        models.iter().try_for_each(|model| check(model).map_err(of(model)))?;
         for (at, model) in models.iter().enumerate() {
             tracing::info!("network {} of {}: {}", at + 1, models.len(), model.name);
-            train(model).map_err(|source| ProtocolError::Training {
-                model: model.name.clone(),
-                source,
-            })?;
+            train(model).map_err(of(model))?;
         }
         together::write(&models, &self.out)
     }
 
-    /// Writes the recipe of each network, with all its settings.
+    /// Writes the recipe of each network, with all its settings; none where one of them can't be followed.
     ///
     /// # Errors
     ///
-    /// A network that is none, a table that can't be read, settings that make no training.
+    /// A network that is none, a table that can't be read, settings that make no training, or another than the one that its run folder
+    /// holds.
     pub fn recipes(&self) -> Result<Vec<Model>, ProtocolError> {
         let again = |at: usize| self.models[..at].contains(&self.models[at]);
         if self.models.is_empty() || (0..self.models.len()).any(again) {
@@ -171,12 +200,32 @@ impl Protocol {
         if let Some(found) = self.models.iter().find(|model| BaselineConfig::named(model).is_none()) {
             return Err(ProtocolError::UnknownModel { found: found.clone() });
         }
+        for given in &self.overrides {
+            if let (Some(model), _) = of_one(given)
+                && !self.models.iter().any(|known| known == model)
+            {
+                return Err(ProtocolError::OverrideOf {
+                    given: given.clone(),
+                    model: model.to_owned(),
+                    models: self.models.join(", "),
+                });
+            }
+        }
         let cohort = self.cohort(&read_table(&self.table)?);
+        let models: Result<Vec<Model>, _> = self.models.iter().map(|model| self.recipe(model, &cohort)).collect();
+        let models = models?;
         std::fs::create_dir_all(&self.out).map_err(|source| ProtocolError::Folder {
             source,
             path: self.out.clone(),
         })?;
-        self.models.iter().map(|model| self.recipe(model, &cohort)).collect()
+        for model in &models {
+            // With what was overridden, so that it can be trained again by itself.
+            write(
+                &model.file,
+                &toml::to_string(&model.recipe).expect("a recipe is a table"),
+            )?;
+        }
+        Ok(models)
     }
 
     /// `[cohort]` of all recipes.
@@ -217,37 +266,64 @@ impl Protocol {
         let network = Table::from_iter([("kind".to_owned(), Value::String(model.to_owned()))]);
         recipe.insert("network".to_owned(), Value::Table(network));
         let file = self.out.join(format!("{model}.toml"));
-        write(&file, &toml::to_string(&recipe).expect("a parsed table can be written"))?;
-        // A recipe that can't be followed does not stay.
-        let recipe =
-            TrainVolume::load(&file, &self.overrides_of(model)).inspect_err(|_| drop(std::fs::remove_file(&file)))?;
-        // With what was overridden, so that it can be trained again by itself.
-        write(&file, &toml::to_string(&recipe).expect("a recipe is a table"))?;
+        let text = toml::to_string(&recipe).expect("a parsed table can be written");
+        let recipe = TrainVolume::parse(text, &file, &self.overrides_of(model))?;
+        let folder = self.out.join(model);
+        // A run folder whose recipe can't be read is seen when it is opened.
+        if let Ok(before) = TrainVolume::load(&folder.join(RUN_RECIPE), &[])
+            && let Some(key) = differs(&before.decides_weights(), &recipe.decides_weights(), "")
+        {
+            return Err(ProtocolError::OtherRecipe {
+                model: model.to_owned(),
+                key,
+                path: folder,
+            });
+        }
         Ok(Model {
             name: model.to_owned(),
             recipe,
             file,
-            folder: self.out.join(model),
+            folder,
         })
     }
 
     /// The overrides of one network: those of all, then its own.
     fn overrides_of(&self, model: &str) -> Vec<String> {
-        let split = |given: &str| -> (Option<String>, String) {
-            let before = given.split('=').next().unwrap_or_default();
-            match before.split_once(':') {
-                Some((of, _)) => (Some(of.to_owned()), given[of.len() + 1..].to_owned()),
-                None => (None, given.to_owned()),
-            }
-        };
         let of = |wanted: Option<&str>| {
-            let own = self.overrides.iter().map(|given| split(given));
-            own.filter(|(of, _)| of.as_deref() == wanted)
-                .map(|(_, key)| key)
+            let own = self.overrides.iter().map(|given| of_one(given));
+            own.filter(|(of, _)| *of == wanted)
+                .map(|(_, key)| key.to_owned())
                 .collect::<Vec<_>>()
         };
         [of(None), of(Some(model))].concat()
     }
+}
+
+/// The network that an override is for, if it is for one alone, and `KEY=VALUE`.
+fn of_one(given: &str) -> (Option<&str>, &str) {
+    let key = given.split('=').next().unwrap_or_default();
+    match key.split_once(':') {
+        Some((of, _)) => (Some(of), &given[of.len() + 1..]),
+        None => (None, given),
+    }
+}
+
+/// The first key, e.g. `train.epochs`, whose value is not the same in both.
+fn differs(one: &serde_json::Value, other: &serde_json::Value, key: &str) -> Option<String> {
+    let (Some(first), Some(second)) = (one.as_object(), other.as_object()) else {
+        return (one != other).then(|| key.to_owned());
+    };
+    let missing = serde_json::Value::Null;
+    let keys: std::collections::BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    keys.into_iter().find_map(|name| {
+        let [one, other] = [first, second].map(|table| table.get(name).unwrap_or(&missing));
+        let key = if key.is_empty() {
+            name.clone()
+        } else {
+            format!("{key}.{name}")
+        };
+        differs(one, other, &key)
+    })
 }
 
 /// A table of the shipped recipe.

@@ -133,7 +133,9 @@ impl VolumeTraining {
         check_against(&recipe, home)?;
         torch::init(options.threads);
         let device: DeviceChoice = options.device.parse()?;
-        plan_memory(&recipe, device)?;
+        let (plan, limit) = plan_memory(&recipe, device)?;
+        tracing::info!("{}", plan.table().trim_end());
+        refuse(&plan, limit)?;
         let guard = hold_folder(folder)?;
         let (start, fetched) = recipe.start(home)?;
         // Built to see that it can be, and thrown away: scans are made ready meanwhile, which takes memory too.
@@ -158,6 +160,16 @@ impl VolumeTraining {
             fetched,
             _guard: guard,
         })
+    }
+
+    /// Whether a training fits into the memory of a device, which [`Self::open`] asks too: for several of them, before the first.
+    ///
+    /// # Errors
+    ///
+    /// A device that is not there, a network that does not fit.
+    pub fn check_memory(recipe: &TrainVolume, device: &str) -> Result<(), VolumesError> {
+        let (plan, limit) = plan_memory(recipe, device.parse()?)?;
+        refuse(&plan, limit)
     }
 
     /// The scans of the training.
@@ -328,8 +340,8 @@ fn config(recipe: &TrainVolume, device: DeviceChoice) -> ClassifierConfig {
     }
 }
 
-/// Says what the training will take, and refuses what will not fit.
-fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(), VolumesError> {
+/// What the training will take, and what there is, where that is known.
+fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(MemoryPlan, Option<MemoryLimit>), VolumesError> {
     let section = &recipe.train;
     let plan = MemoryPlan::of(
         &recipe.network,
@@ -344,9 +356,12 @@ fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(), Volumes
         Place::Card => plan.on_card()?,
     };
     let free = free_memory(device)?;
-    tracing::info!("{}", plan.table().trim_end());
     let allowed = |mb: usize| MemoryLimit::Allowed((mb as u64).saturating_mul(1_000_000));
     let limit = section.memory_mb.map(allowed).or(free.map(MemoryLimit::Free));
+    Ok((plan, limit))
+}
+
+fn refuse(plan: &MemoryPlan, limit: Option<MemoryLimit>) -> Result<(), VolumesError> {
     limit.map_or(Ok(()), |limit| Ok(plan.refuse(limit)?))
 }
 

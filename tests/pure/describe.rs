@@ -110,7 +110,7 @@ fn what_is_not_understood_is_refused_in_a_sentence() {
     let folder = shop.path("");
     for (arguments, words) in [
         (&["pu-d"][..], "no kind of network"),
-        (&["covnet", "--size", "0"], "above 0"),
+        (&["covnet", "--size", "0"], "from 1 to 4096"),
         (&["covnet", "--size", "64,64"], "three with commas"),
         (&["covnet", "--size", "32,64,96"], "64 x 96"),
         (&["covnet", "--batch", "4", "--part", "5"], "parts of 5"),

@@ -471,6 +471,42 @@ fn protocol(shop: &Workshop, models: &[&str], overrides: &[&str]) -> Protocol {
     }
 }
 
+#[test]
+fn what_the_protocol_can_not_follow_is_refused_before_a_recipe_is_written() {
+    let shop = Workshop::new("");
+    write_table(&shop, 20);
+    let said = |models: &[&str], overrides: &[&str]| {
+        let refused = protocol(&shop, models, overrides).recipes();
+        refused.unwrap_err().to_string()
+    };
+    for given in ["pu-x:train.lr=0.1", "pu-b:train.lr=0.1"] {
+        let error = said(&["pu-a", "pu-c"], &[given]);
+        assert!(error.contains(given) && error.contains("pu-a, pu-c"), "{error}");
+    }
+    assert!(said(&["pu-a", "pu-c"], &["pu-c:train.epochs=0"]).contains("`train.epochs` is 0"));
+    assert!(!shop.path("out").exists(), "nothing is written");
+
+    let models = protocol(&shop, &["pu-a"], &["train.epochs=7"]).recipes().unwrap();
+    let run = shop.path("out/pu-a");
+    std::fs::create_dir(&run).unwrap();
+    std::fs::copy(&models[0].file, run.join("recipe.toml")).unwrap();
+    let before = read(&models[0].file);
+    let error = said(&["pu-a"], &["train.epochs=8"]);
+    assert!(
+        error.contains("another `train.epochs`") && error.contains("`--out`"),
+        "{error}"
+    );
+    assert_eq!(read(&models[0].file), before, "the recipe of before stays");
+    // How it is measured may change.
+    protocol(
+        &shop,
+        &["pu-a"],
+        &["train.epochs=7", "evaluate.bootstrap.resamples=200"],
+    )
+    .recipes()
+    .unwrap();
+}
+
 fn write_table(shop: &Workshop, patients: usize) -> PathBuf {
     let table = table(patients, scans_of);
     let mut csv = "path,patient_id,label\n".to_owned();
@@ -494,37 +530,40 @@ fn the_protocol_trains_each_network_on_one_split_and_compares_them_with_the_firs
     ];
     let protocol = protocol(&shop, &["pu-a", "pu-c", "covnet"], &overrides);
     let mut seen = Vec::new();
-    let together = protocol.run(|model| {
-        let recipe = &model.recipe;
-        assert_eq!((recipe.input.size, recipe.train.epochs), ([64; 3], 7));
-        assert_eq!(recipe.train.batch, if model.name == "pu-c" { 2 } else { 8 });
-        assert_eq!(recipe.network.kind(), model.name);
-        // What stands in the file trains the same network again.
-        assert_eq!(&TrainVolume::load(&model.file, &[])?, recipe);
-        let cohort = cohort(&table(120, scans_of));
-        let split = recipe.split.split(&cohort, recipe.seed)?;
-        let mut convergence = trained();
-        let signal = match model.name.as_str() {
-            "covnet" => {
-                convergence.training_auc = Some(0.52);
-                convergence.training_auc_ci = Some([0.4, 0.64]);
-                0.0
-            }
-            "pu-a" => 1.0,
-            _ => 0.6,
-        };
-        let case = Case {
-            scores: (0..cohort.len()).map(|row| Some(score(&cohort, row, signal))).collect(),
-            recipe: recipe.clone(),
-            failures: Vec::new(),
-            split,
-            cohort,
-            convergence,
-        };
-        case.write(&model.name, &model.folder);
-        seen.push(model.name.clone());
-        Ok(())
-    });
+    let together = protocol.run(
+        |_| Ok(()),
+        |model| {
+            let recipe = &model.recipe;
+            assert_eq!((recipe.input.size, recipe.train.epochs), ([64; 3], 7));
+            assert_eq!(recipe.train.batch, if model.name == "pu-c" { 2 } else { 8 });
+            assert_eq!(recipe.network.kind(), model.name);
+            // What stands in the file trains the same network again.
+            assert_eq!(&TrainVolume::load(&model.file, &[])?, recipe);
+            let cohort = cohort(&table(120, scans_of));
+            let split = recipe.split.split(&cohort, recipe.seed)?;
+            let mut convergence = trained();
+            let signal = match model.name.as_str() {
+                "covnet" => {
+                    convergence.training_auc = Some(0.52);
+                    convergence.training_auc_ci = Some([0.4, 0.64]);
+                    0.0
+                }
+                "pu-a" => 1.0,
+                _ => 0.6,
+            };
+            let case = Case {
+                scores: (0..cohort.len()).map(|row| Some(score(&cohort, row, signal))).collect(),
+                recipe: recipe.clone(),
+                failures: Vec::new(),
+                split,
+                cohort,
+                convergence,
+            };
+            case.write(&model.name, &model.folder);
+            seen.push(model.name.clone());
+            Ok(())
+        },
+    );
     let together = together.unwrap();
     assert_eq!(seen, ["pu-a", "pu-c", "covnet"]);
     assert_eq!(
@@ -589,7 +628,7 @@ fn what_is_no_protocol_is_refused_before_anything_is_trained() {
     write_table(&shop, 30);
     let refused = |models: &[&str], overrides: &[&str]| {
         let error = protocol(&shop, models, overrides)
-            .run(|_| panic!("nothing may be trained"))
+            .run(|_| Ok(()), |_| panic!("nothing may be trained"))
             .unwrap_err();
         error.to_string()
     };

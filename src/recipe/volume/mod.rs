@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use self::sections::{
     ClassWeights, ClassifierCheckpoints, ClassifierSection, MapsSection, ScanWeights, VolumeEvaluation,
 };
-use super::{CohortSection, FetchedFrom, RecipeError, read_recipe, read_text};
+use super::{CohortSection, FetchedFrom, RecipeError, parse_recipe, read_recipe, read_text};
 use crate::{
     baseline::BaselineConfig,
     cohort::{Columns, SplitPlan},
@@ -68,6 +68,17 @@ impl TrainVolume {
     /// Whatever is not understood, with line and caret; nothing is ignored.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
         let recipe: Self = read_recipe(path, overrides)?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// As [`Self::load`], of a text that is to be written to a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn parse(text: String, path: &Path, overrides: &[String]) -> Result<Self, RecipeError> {
+        let recipe: Self = parse_recipe(text, path, overrides)?;
         recipe.check()?;
         Ok(recipe)
     }
