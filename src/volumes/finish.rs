@@ -54,13 +54,6 @@ pub(super) fn finish(
         path: run.folder.join("checkpoints"),
     };
     classifier.restore(&checkpoints.at(best.step).map_err(|_| no_best())?)?;
-    let folder = run.folder.join("classifier");
-    std::fs::create_dir_all(&folder).map_err(|source| VolumesError::Folder {
-        source,
-        path: folder.clone(),
-    })?;
-    classifier.save_weights(&folder.join(WEIGHTS))?;
-
     let ready = data.ready();
     let scorer = classifier.scorer()?;
     let progress = Progress::new("score", "scans scored", ready.len() as u64);
@@ -85,8 +78,30 @@ pub(super) fn finish(
         facts: facts(run, classifier, notes, made),
         maps: None,
     };
+    // Before the pictures, which may take long and be broken off.
+    let folder = write_classifier(run, classifier, notes, &scored)?;
     scored.maps = draw_maps(run, &scorer, &scored, stop)?;
-    let measured = scored.write(&run.folder, &run.home)?;
+    Ok(Finished {
+        classifier: folder,
+        measured: scored.write(&run.folder, &run.home)?,
+    })
+}
+
+/// Writes the weights of the best epoch and their card; gives their folder.
+fn write_classifier(
+    run: &VolumeTraining,
+    classifier: &Classifier,
+    notes: &Notes,
+    scored: &Scored,
+) -> Result<PathBuf, VolumesError> {
+    let recipe = &run.recipe;
+    let best = notes.best.as_ref().expect("the first epoch was the best at first");
+    let folder = run.folder.join("classifier");
+    std::fs::create_dir_all(&folder).map_err(|source| VolumesError::Folder {
+        source,
+        path: folder.clone(),
+    })?;
+    classifier.save_weights(&folder.join(WEIGHTS))?;
     let card = ClassifierCard {
         schema: ClassifierCard::SCHEMA,
         name: run.name.clone(),
@@ -106,17 +121,14 @@ pub(super) fn finish(
         negative: recipe.cohort.negative.clone(),
         weights: WEIGHTS.into(),
         sha256: EncoderCard::hashes(&folder, &[WEIGHTS])?,
-        threshold: measured.threshold.as_ref().map(|threshold| threshold.value),
-        not_converged: measured.not_converged.clone(),
+        threshold: scored.threshold()?.map(|threshold| threshold.value),
+        not_converged: scored.convergence.why_not(),
         network: recipe.network.clone(),
         input: recipe.input.clone(),
         training: training(run, notes, best.step),
     };
     card.write(&folder)?;
-    Ok(Finished {
-        classifier: folder,
-        measured,
-    })
+    Ok(folder)
 }
 
 /// Pictures of where the network looks; the page, relative to the run folder.
