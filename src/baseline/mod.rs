@@ -28,6 +28,8 @@ pub use self::{
     trunk::encoder_layers,
 };
 
+use crate::encoder::EncoderConfig;
+
 /// Numbers a scan that every network gives: for the negative and the positive class.
 pub const CLASSES: usize = 2;
 
@@ -48,7 +50,7 @@ pub enum BaselineConfig {
     /// Model A of Pu et al. 2020.
     #[serde(rename = "pu-a", deserialize_with = "Pu::model_a")]
     PuA(Pu),
-    /// Model B of Pu et al. 2020: fewer filters.
+    /// Model B of Pu et al. 2020: with fewer filters than A, which is our choice.
     #[serde(rename = "pu-b", deserialize_with = "Pu::model_b")]
     PuB(Pu),
     /// Model C of Pu et al. 2020: no dropout.
@@ -97,6 +99,11 @@ impl BaselineConfig {
             Self::CovNet(_) => "covnet",
             Self::ResNet3d(_) => "resnet3d-18",
         }
+    }
+
+    /// Whether its last layers are maps over the scan, which Grad-CAM looks at; a transformer's class token is the mean of none.
+    pub fn has_maps(&self) -> bool {
+        !matches!(self, Self::CovNet(covnet) if matches!(covnet.trunk, EncoderConfig::DinoV2(_)))
     }
 
     /// Whether the sizes make a network of scans of this size.

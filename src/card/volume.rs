@@ -16,9 +16,6 @@ use crate::{baseline::BaselineConfig, transforms::ScanInput};
 /// The card's name in the folder of its weights.
 pub const CLASSIFIER: &str = "classifier.toml";
 
-/// The folder of a run folder that holds the trained network and its card.
-const FOLDER: &str = "classifier";
-
 /// What a trained volume classifier is and how it is used.
 ///
 /// ```
@@ -105,6 +102,9 @@ impl ClassifierCard {
     /// The version of the format that this program reads and writes.
     pub const SCHEMA: u32 = 1;
 
+    /// The folder of a run folder that holds the trained network and its card.
+    pub const FOLDER: &str = "classifier";
+
     /// Reads a card, by its folder or its file, and checks it and the files that it lists.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl ClassifierCard {
 
     /// The folder of a card: the one that is named, or `classifier` in it where that is the run folder of a training.
     pub fn folder(named: &Path) -> PathBuf {
-        let within = named.join(FOLDER);
+        let within = named.join(Self::FOLDER);
         match !named.join(CLASSIFIER).is_file() && within.join(CLASSIFIER).is_file() {
             true => within,
             false => named.to_owned(),

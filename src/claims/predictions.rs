@@ -8,7 +8,7 @@ use std::{
 use super::{ClaimsError, Findings, Measure, Source, Yours};
 use crate::{
     cohort::Classes,
-    eval::{AssessPlan, Pooling, Scores, Unit, assess, not_converged},
+    eval::{AssessPlan, POSITIVE_KEY, Pooling, Scores, Unit, assess, not_converged},
     stats::{Bootstrap, Clusters, Ranking, newcombe, wilson},
     tables::{FileKind, ParquetTable, TextTable, read_table},
 };
@@ -112,7 +112,7 @@ impl Predictions {
                 let table = ParquetTable::open(path)?;
                 table
                     .metadata()
-                    .get("hounsfield.positive")
+                    .get(POSITIVE_KEY)
                     .filter(|name| !name.is_empty())
                     .cloned()
             }

@@ -79,7 +79,7 @@ enum Command {
     Demo(demo::Args),
     /// Run a whole study: cohort, split, features, probe, report
     Run(run::Args),
-    /// Make a synthetic cohort: phantoms of two diseases from two sites
+    /// Make a synthetic cohort: slices of two diseases from two sites, or whole scans of two textures
     Phantoms(phantoms::Args),
     /// Make a cohort's table of folders of scans: slices from head to foot, no patient named
     Index(Box<index::Args>),
@@ -92,7 +92,8 @@ enum Command {
     /// Make weights and a card of another program's weights
     #[command(subcommand)]
     Convert(convert::Command),
-    /// Show slices before and after preprocessing, and how often which values occur at each site
+    /// Show slices before and after preprocessing, and how often which values occur at each site; or whole scans, and what augmentation
+    /// does to them
     Preview(preview::Args),
     /// Split a cohort by patient and write the list
     Split(split::Args),
@@ -107,6 +108,9 @@ enum Command {
     /// Score a table of features with a saved head
     Predict(predict::Args),
     /// Score whole scans with a trained classifier, and show where it looks
+    ///
+    /// A card holds no patients: whether the classifier was trained on any of these can't be known here. Scores of those are no
+    /// evidence; `set` in the `predictions.parquet` of its training says who they were.
     PredictVolume(Box<predict_volume::Args>),
     /// Measure readers: rates, agreement, arms with and without help
     Readers(Box<readers::Args>),

@@ -27,8 +27,6 @@ use super::{Done, device::stop_at_ctrl_c, predict::write_scores};
 /// What all scans stand under on the page of maps: they are of no set of a study.
 const SET: &str = "scans";
 
-/// A card holds no patients: whether the classifier was trained on any of these can't be known here. Scores of those are no evidence;
-/// `set` in the `predictions.parquet` of its training says who they were
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A trained classifier: the folder with `classifier.toml`, or the run folder of its training
@@ -39,10 +37,6 @@ pub struct Args {
     /// Where the scores go: `.parquet`, else CSV [default: CSV on stdout]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    cohort: CohortArgs,
-    #[command(flatten)]
-    maps: MapsArgs,
     /// Where the network runs: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is any
     #[arg(long, default_value = "auto")]
     device: String,
@@ -52,6 +46,10 @@ pub struct Args {
     /// Compute in bfloat16: faster and smaller where the device has it, scores differ in the third digit
     #[arg(long)]
     bf16: bool,
+    #[command(flatten)]
+    cohort: CohortArgs,
+    #[command(flatten)]
+    maps: MapsArgs,
 }
 
 /// Which column of the table means what.
@@ -146,7 +144,11 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         let files = args.draw(&scorer, card, &classes, &scans, &predicted, folder, &stop)?;
         match files.first() {
             Some(page) => tracing::info!("maps: {}", page.display()),
-            None => tracing::warn!("no scan has a score: there is no page of maps"),
+            None if predicted.scores.iter().all(Option::is_none) => {
+                tracing::warn!("no scan has a score: there is no page of maps");
+            }
+            // Said where they were to be drawn.
+            None => {}
         }
     }
     Ok(Done::with(predicted.failures.len()))

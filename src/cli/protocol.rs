@@ -15,7 +15,8 @@ pub struct TrainArgs {
     /// Where recipes, run folders and the report go
     #[arg(long, value_name = "FOLDER", requires = "train")]
     out: Option<PathBuf>,
-    /// The networks; the others are compared with the first [default: pu-a,pu-b,pu-c,covnet]
+    /// The networks; the others are compared with the first. The trunk of covnet starts from random weights unless
+    /// `--override covnet:network.trunk.weights=FILE` names others [default: pu-a,pu-b,pu-c,covnet]
     #[arg(long, value_name = "MODEL,..", value_delimiter = ',', requires = "train")]
     models: Vec<String>,
     /// Column of the scans' paths

@@ -12,10 +12,6 @@ use std::{collections::BTreeSet, f64::consts::LN_2};
 use super::{EvalError, Pooling, Scores, Unit};
 use crate::stats::{Bootstrap, Clusters, Ranking, newcombe};
 
-/// A loss that fell by less than this share is flat. Two normal classes with an AUC of [`LEAST_AUC`] lie 0.358 SD apart, and the
-/// best probabilities for them have a loss of ln 2 less 0.358² / 8, which is 2.3 % below that of a constant guess.
-const FLAT: f64 = 0.02;
-
 /// A network whose AUC on its own training scans is lower found nothing: what it will not rank better than this, it did not learn. Where
 /// the whole interval is above it, no loss speaks against the training.
 const LEAST_AUC: f64 = 0.6;
@@ -47,6 +43,10 @@ pub struct Convergence {
 }
 
 impl Convergence {
+    /// A loss that fell by less than this share is flat. Two normal classes with an AUC of 0.6 lie 0.358 SD apart, and the best
+    /// probabilities for them have a loss of ln 2 less 0.358² / 8, which is 2.3 % below that of a constant guess.
+    pub const FLAT: f64 = 0.02;
+
     /// How the interval is made where results are made by `bootstrap`: at 95 %, with the same resamples.
     pub fn interval(bootstrap: &Bootstrap) -> Bootstrap {
         Bootstrap {
@@ -146,12 +146,12 @@ impl Convergence {
         }
         let (first, best, epochs) = (self.first_loss, self.best_loss, self.epochs);
         let course = format!("{first:.4} in the first epoch, {best:.4} at best in {epochs} epochs");
-        if best > (1.0 - FLAT) * first {
+        if best > (1.0 - Self::FLAT) * first {
             return Some(format!(
                 "the training loss is flat, {course}, where a constant guess has {LN_2:.4}"
             ));
         }
-        let guess = (1.0 - FLAT) * LN_2;
+        let guess = (1.0 - Self::FLAT) * LN_2;
         let scored = match self.scored_loss {
             Some(scored) if scored <= guess => return None,
             Some(scored) => format!(", {scored:.4} by the scores of the chosen weights"),

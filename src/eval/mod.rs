@@ -29,8 +29,8 @@ pub use self::{
     roc::{BandPoint, RocCurve, RocPoint},
     scores::Scores,
     table::{
-        CONVERGED, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, THRESHOLD, converged_cell,
-        not_converged,
+        CONVERGED, POSITIVE_KEY, PatientColumn, ScoreColumn, ScorePlan, ScoreTable, ScoreTableError, THRESHOLD,
+        converged_cell, not_converged,
     },
     threshold::{Threshold, ThresholdRule, choose_threshold},
 };

@@ -16,7 +16,7 @@ use crate::tables::WriteError;
 
 pub use self::{
     metrics::MetricsLog,
-    run_log::{RunLog, not_finite},
+    run_log::{RunLog, not_finite, one_line},
     sheet::{Frame, Sheet},
     tensorboard::Events,
 };

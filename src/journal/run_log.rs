@@ -15,6 +15,14 @@ pub fn not_finite(numbers: &[(&'static str, f64)]) -> Vec<&'static str> {
     broken.map(|(name, _)| *name).collect()
 }
 
+/// Numbers on one line, as a bar shows them: without learning rates and gradients.
+pub fn one_line(numbers: &[(&'static str, f64)]) -> String {
+    let hidden = |name: &str| name == "lr" || name.starts_with("lr_") || name.starts_with("grad_");
+    let shown = numbers.iter().filter(|(name, _)| !hidden(name));
+    let words: Vec<String> = shown.map(|(name, value)| format!("{name} {value:.4}")).collect();
+    words.join("  ")
+}
+
 /// Writes `metrics.jsonl` and `events/` of a run folder.
 #[derive(Debug)]
 pub struct RunLog {

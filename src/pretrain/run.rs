@@ -16,7 +16,7 @@ use super::{
     watch::{Look, sheet},
 };
 use crate::{
-    journal::{RunLog, not_finite},
+    journal::{RunLog, not_finite, one_line},
     progress::Progress,
     recipe::{FetchedFrom, Pretrain, write_resolved},
     study::{HeldFolder, clear_folder, hold_folder, pseudonymizer},
@@ -277,7 +277,7 @@ impl Pretraining {
             for alarm in state.alarms.hear(&numbers) {
                 state.log.alarm(step, &alarm)?;
             }
-            progress.note(&shown(&numbers));
+            progress.note(&one_line(&numbers));
             progress.tick(images as u64);
             state.log.hear(&numbers, recipe.images_per_step());
             if due(step, recipe.watch.log_every) {
@@ -358,7 +358,7 @@ impl Pretraining {
         if look {
             let found = state.watch.look(&product, self.recipe.watch.features)?;
             if !found.is_empty() {
-                tracing::info!("step {step}: {}", shown(&found));
+                tracing::info!("step {step}: {}", one_line(&found));
                 let seen = step * self.recipe.images_per_step();
                 state.log.write(step, seen, &found, "look")?;
             }
@@ -437,13 +437,4 @@ impl Pretraining {
         )?;
         Ok(folder)
     }
-}
-
-/// Numbers on one line, as a bar shows them.
-fn shown(numbers: &[(&'static str, f64)]) -> String {
-    let some = numbers
-        .iter()
-        .filter(|(name, _)| !name.starts_with("lr_") && !name.starts_with("grad_"));
-    let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
-    words.join("  ")
 }

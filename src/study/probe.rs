@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cohort::{Cohort, Set, Split},
-    eval::{CalibrationMap, Evaluation, NullAuc, RepeatedAuc, Threshold},
+    eval::{CalibrationMap, Evaluation, NullAuc, POSITIVE_KEY, RepeatedAuc, Threshold},
     features::{Provenance, read_features},
     heads::{FittedHead, HeadConfig},
     progress::Progress,
@@ -338,7 +338,7 @@ impl StudyRun {
 
     fn prediction_facts(&self, banners: &[String]) -> BTreeMap<String, String> {
         BTreeMap::from([
-            ("hounsfield.positive".to_owned(), self.positive()),
+            (POSITIVE_KEY.to_owned(), self.positive()),
             ("hounsfield.banners".to_owned(), banners.join("\n")),
             ("hounsfield.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ])

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::{
     TorchError,
     baselines::{self, Dropout, Mode, VolumeClassifier},
-    device::{self, DeviceChoice, autocast},
+    device::{DeviceChoice, autocast},
     methods::trained::{Trained, check_state, for_use, on_cpu},
     scans,
     scorer::VolumeScorer,
@@ -52,15 +52,6 @@ pub struct Classifier {
     steps: u64,
     /// SHA-256 of the file that COVNet's trunk started from.
     started_from: Option<String>,
-}
-
-/// Bytes of memory that are free on a device; `None` where that can't be known.
-///
-/// # Errors
-///
-/// A device that is not there.
-pub fn free_memory(device: DeviceChoice) -> Result<Option<u64>, TorchError> {
-    Ok(device::free_memory(device.resolve()?))
 }
 
 /// Where a network on this device runs, as a plan of its memory wants it.

@@ -1,19 +1,17 @@
 //! What is to be said loudly after an epoch of a training.
 
 use super::notes::{Alarmed, EpochNumbers};
+use crate::eval::Convergence;
 
 /// Epochs after which a loss should have fallen.
 const WINDOW: usize = 10;
-
-/// A loss above this share of a coin's tells nothing.
-const FLAT: f64 = 0.98;
 
 /// Scores that differ by less are one score.
 const EQUAL: f64 = 1e-6;
 
 /// The loss of one and the same best probability for all scans, whose weights by class are given: what a network reaches that sees
 /// nothing. `ln 2` for balanced classes.
-pub fn loss_of_a_coin(positive: f64, negative: f64) -> f64 {
+pub(super) fn loss_of_a_coin(positive: f64, negative: f64) -> f64 {
     let share = positive / (positive + negative);
     -[share, 1.0 - share]
         .iter()
@@ -24,7 +22,7 @@ pub fn loss_of_a_coin(positive: f64, negative: f64) -> f64 {
 
 /// Sentences after an epoch; `scores` are those of the validation scans. What goes on being wrong is said once, each thing by itself:
 /// `alarmed` keeps what was.
-pub fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64], alarmed: &mut Alarmed) -> Vec<String> {
+pub(super) fn after_epoch(epochs: &[EpochNumbers], coin: f64, scores: &[f64], alarmed: &mut Alarmed) -> Vec<String> {
     let mut alarms = Vec::new();
     let mut say = |alarm: Option<String>, said: &mut bool| {
         let again = std::mem::replace(said, alarm.is_some());
@@ -40,7 +38,7 @@ fn flat(epochs: &[EpochNumbers], coin: f64) -> Option<String> {
     let window = &epochs[epochs.len().checked_sub(WINDOW)?..];
     let losses = window.iter().map(|epoch| epoch.train_loss);
     let least = losses.fold(f64::INFINITY, f64::min);
-    (least > FLAT * coin).then(|| {
+    (least > (1.0 - Convergence::FLAT) * coin).then(|| {
         format!(
             "the training loss is flat: {least:.4} at best in the last {WINDOW} epochs, and {coin:.4} is what a network reaches that \
              sees nothing; try another `train.lr`, less augmentation, or another network"

@@ -25,7 +25,7 @@ const CACHE: &str = "runs/.scans";
 
 /// The scans of a training. Rows are those of the cohort, one a scan.
 #[derive(Debug)]
-pub struct Data {
+pub(super) struct Data {
     /// Who they are.
     pub cohort: Cohort,
     /// The set of each.
@@ -192,7 +192,7 @@ fn draw(recipe: &TrainVolume, cohort: &Cohort) -> Result<Split, VolumesError> {
 }
 
 /// Where prepared scans lie.
-pub fn cache_folder(recipe: &TrainVolume, home: &Path) -> PathBuf {
+fn cache_folder(recipe: &TrainVolume, home: &Path) -> PathBuf {
     home.join(recipe.train.cache.as_deref().unwrap_or(Path::new(CACHE)))
 }
 

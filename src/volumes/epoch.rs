@@ -6,10 +6,12 @@ use super::{
     VolumeTraining, VolumesError, alarm,
     notes::{Best, EpochNumbers},
     run::State,
-    steps::shown,
     weighting::{mean_loss, probability},
 };
-use crate::torch::{classifier::Classifier, train::BestMark};
+use crate::{
+    journal::one_line,
+    torch::{classifier::Classifier, train::BestMark},
+};
 
 impl VolumeTraining {
     /// Validates, decides what follows, writes it all down and saves.
@@ -41,7 +43,7 @@ impl VolumeTraining {
         let epoch = state.notes.epochs.len() as u64 + 1;
         let mut line = vec![("epoch", epoch as f64)];
         line.extend(numbers.named());
-        tracing::info!("epoch {epoch}: {}", shown(&numbers.named()));
+        tracing::info!("epoch {epoch}: {}", one_line(&numbers.named()));
         line.push(("seconds", state.since.elapsed().as_secs_f64()));
         state.since = Instant::now();
         state.log.write(step, seen, &line, "epoch")?;

@@ -28,7 +28,7 @@ use crate::{
 const WEIGHTS: &str = "weights.safetensors";
 
 /// The folder of pictures.
-const MAPS: &str = "maps";
+pub(super) const MAPS: &str = "maps";
 
 /// What the end of a training leaves.
 pub(super) struct Finished {
@@ -67,7 +67,7 @@ pub(super) fn finish(
     }
     progress.finish();
     let convergence = convergence(run, notes, &scores)?;
-    let mut scored = Scored {
+    let scored = Scored {
         name: &run.name,
         recipe,
         cohort: &data.cohort,
@@ -76,14 +76,19 @@ pub(super) fn finish(
         failures: &data.failures,
         convergence: &convergence,
         facts: facts(run, classifier, notes, made),
-        maps: None,
     };
-    // Before the pictures, which may take long and be broken off.
+    // Both before the pictures, which may take long, be broken off or fail.
     let folder = write_classifier(run, classifier, notes, &scored)?;
-    scored.maps = draw_maps(run, &scorer, &scored, stop)?;
+    let mut measured = scored.write(&run.folder, &run.home)?;
+    match draw_maps(run, &scorer, &scored, stop) {
+        Ok(None) => {}
+        Ok(Some(page)) => measured.link(&run.folder, &page)?,
+        Err(VolumesError::InterruptedMaps) => return Err(VolumesError::InterruptedMaps),
+        Err(error) => tracing::warn!("no maps, all else is written: {error}"),
+    }
     Ok(Finished {
         classifier: folder,
-        measured: scored.write(&run.folder, &run.home)?,
+        measured,
     })
 }
 
@@ -96,7 +101,7 @@ fn write_classifier(
 ) -> Result<PathBuf, VolumesError> {
     let recipe = &run.recipe;
     let best = notes.best.as_ref().expect("the first epoch was the best at first");
-    let folder = run.folder.join("classifier");
+    let folder = run.folder.join(ClassifierCard::FOLDER);
     std::fs::create_dir_all(&folder).map_err(|source| VolumesError::Folder {
         source,
         path: folder.clone(),
@@ -138,6 +143,8 @@ fn draw_maps(
     scored: &Scored,
     stop: &AtomicBool,
 ) -> Result<Option<String>, VolumesError> {
+    // Those of an earlier end, which may have been by other scores.
+    clear_folder(&run.folder, &[MAPS])?;
     let sets = run.data.split.sets().iter();
     let sets: Vec<Option<String>> = sets.map(|set| set.as_ref().map(Set::to_string)).collect();
     let not_converged = scored.convergence.why_not();
@@ -157,10 +164,6 @@ fn draw_maps(
     let mut scan = |row: usize| Ok(run.data.scan(row).clone());
     let plan = MapsPlan::from(&run.recipe.maps);
     let files = maps::draw(scorer, &looked, &plan, &mut scan, &run.folder.join(MAPS), stop)?;
-    if files.is_empty() {
-        // Maps of an earlier recipe, which asked for some.
-        clear_folder(&run.folder, &[MAPS])?;
-    }
     Ok((!files.is_empty()).then(|| format!("{MAPS}/{}", maps::FILE)))
 }
 

@@ -24,7 +24,7 @@ const AHEAD: usize = 4;
 
 /// Scans that pass the network together.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub(super) struct Part {
     /// The step, from 0.
     pub step: u64,
     /// Which part of the step, from 0.
@@ -41,7 +41,7 @@ pub struct Part {
 
 /// The parts of all steps from one on.
 #[derive(Debug)]
-pub struct Loader {
+pub(super) struct Loader {
     queue: Receiver<Part>,
 }
 
@@ -55,7 +55,7 @@ impl Loader {
     ) -> Self {
         let (sender, queue) = sync_channel(AHEAD);
         thread::Builder::new()
-            .name("load".to_owned())
+            .name("order".to_owned())
             .spawn_scoped(scope, move || {
                 for part in parts(recipe, data, first_step) {
                     for row in &part.rows {
@@ -77,7 +77,7 @@ impl Loader {
 }
 
 /// All parts from a step on.
-pub fn parts<'a>(recipe: &'a TrainVolume, data: &'a Data, first_step: u64) -> impl Iterator<Item = Part> + 'a {
+fn parts<'a>(recipe: &'a TrainVolume, data: &'a Data, first_step: u64) -> impl Iterator<Item = Part> + 'a {
     let order = Order::new(&data.training, recipe.seed, recipe.train.batch);
     let per_epoch = order.steps_per_epoch();
     let steps = (first_step / per_epoch..recipe.train.epochs as u64).flat_map(move |epoch| {

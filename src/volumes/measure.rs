@@ -11,8 +11,8 @@ use super::{VolumesError, facts, failures::reasons};
 use crate::{
     cohort::{Cohort, Set, Split},
     eval::{
-        AssessPlan, CONVERGED, ComparePlan, Convergence, EvalError, Family, PatientColumn, ScorePlan, ScoreTable,
-        ScoreTableError, Scores, THRESHOLD, Threshold, ThresholdRule, Unit, assess, choose_threshold, compare,
+        AssessPlan, CONVERGED, ComparePlan, Convergence, EvalError, Family, POSITIVE_KEY, PatientColumn, ScorePlan,
+        ScoreTable, Scores, THRESHOLD, Threshold, ThresholdRule, Unit, assess, choose_threshold, compare,
         converged_cell, evaluate, low_risk,
     },
     recipe::{RecipeError, TrainVolume},
@@ -41,8 +41,6 @@ pub struct Scored<'a> {
     pub convergence: &'a Convergence,
     /// What else was run with what.
     pub facts: Vec<Fact>,
-    /// The page of maps of where the network looks, relative to the run folder.
-    pub maps: Option<String>,
 }
 
 /// What [`Scored::write`] found.
@@ -54,6 +52,19 @@ pub struct Measured {
     pub threshold: Option<Threshold>,
     /// Why the training must be taken for one that did not converge.
     pub not_converged: Option<String>,
+    report: StudyReport,
+}
+
+impl Measured {
+    /// Writes what was found again into its run folder, now with a link to the page of maps, relative to that folder.
+    ///
+    /// # Errors
+    ///
+    /// Files that can't be written.
+    pub fn link(&mut self, folder: &Path, page: &str) -> Result<(), VolumesError> {
+        self.report.explanation = Some(page.to_owned());
+        write_report(&self.report, folder)
+    }
 }
 
 /// The rows of each set that have a score.
@@ -85,15 +96,12 @@ impl Scored<'_> {
         if !section.against.is_empty() {
             self.compare(folder, home, &rows, &mut report)?;
         }
-        let text = serde_json::to_string(&report).expect("a report has string keys");
-        write_text(&folder.join(STUDY_FILE), &text)?;
-        for format in FORMATS {
-            write_text(&folder.join(format.file_name()), &format.render(&report))?;
-        }
+        write_report(&report, folder)?;
         Ok(Measured {
             table: terminal_table(&report),
             threshold,
             not_converged,
+            report,
         })
     }
 
@@ -149,7 +157,6 @@ impl Scored<'_> {
             facts: facts::of(recipe, cohort, self.convergence),
             sensitivity: section.sensitivity,
             prevalence: section.prevalence,
-            explanation: self.maps.clone(),
             ..StudyReport::default()
         };
         // What the training says of itself is exact where the recipe only says what was asked for.
@@ -315,7 +322,7 @@ impl Scored<'_> {
         }));
         let metadata = BTreeMap::from([
             (
-                "hounsfield.positive".to_owned(),
+                POSITIVE_KEY.to_owned(),
                 self.recipe.cohort.positive.clone().unwrap_or_default(),
             ),
             ("hounsfield.banners".to_owned(), banners.join("\n")),
@@ -381,10 +388,7 @@ impl Scored<'_> {
 /// The key and what is wrong, the path last.
 pub fn check_against(recipe: &TrainVolume, home: &Path) -> Result<(), VolumesError> {
     for file in against(recipe, home) {
-        let run = file.join(PREDICTIONS_FILE);
-        let table = if file.is_dir() { &run } else { &file };
-        let opened: Result<ScoreTable, ScoreTableError> = ScoreTable::open(table, &plan(recipe));
-        opened.map_err(|error| RecipeError::Inconsistent {
+        ScoreTable::open(&file, &plan(recipe)).map_err(|error| RecipeError::Inconsistent {
             what: format!("`evaluate.against` names a table of other scores that can't be used: {error}: {file:?}"),
         })?;
     }
@@ -408,6 +412,16 @@ fn plan(recipe: &TrainVolume) -> ScorePlan {
 
 fn failed(set: &str) -> impl Fn(EvalError) -> VolumesError {
     VolumesError::of_scores(set)
+}
+
+/// As `study.json`, and in each format for people.
+fn write_report(report: &StudyReport, folder: &Path) -> Result<(), VolumesError> {
+    let text = serde_json::to_string(report).expect("a report has string keys");
+    write_text(&folder.join(STUDY_FILE), &text)?;
+    for format in FORMATS {
+        write_text(&folder.join(format.file_name()), &format.render(report))?;
+    }
+    Ok(())
 }
 
 fn write_text(path: &Path, text: &str) -> Result<(), VolumesError> {

@@ -14,6 +14,7 @@
 
 #[cfg(feature = "torch")]
 mod alarm;
+#[cfg(feature = "torch")]
 mod data;
 #[cfg(feature = "torch")]
 mod epoch;
@@ -29,6 +30,7 @@ pub mod maps;
 mod measure;
 #[cfg(feature = "torch")]
 mod notes;
+#[cfg(feature = "torch")]
 mod order;
 #[cfg(feature = "torch")]
 pub mod predict;
@@ -39,20 +41,17 @@ pub mod sheet;
 #[cfg(feature = "torch")]
 mod steps;
 mod together;
+#[cfg(feature = "torch")]
 mod weighting;
 
 pub use self::{
-    data::Data,
     error::VolumesError,
     measure::{Measured, Scored, check_against},
-    order::{Order, even},
     protocol::{Model, Protocol, ProtocolError},
     together::Together,
-    weighting::{Weighting, cross_entropy, mean_loss, probability},
 };
 #[cfg(feature = "torch")]
 pub use self::{
-    loader::{Part, parts},
-    notes::{Alarmed, Best, EpochNumbers, Notes},
+    notes::Best,
     run::{Options, Outcome, VolumeTraining},
 };

@@ -7,7 +7,7 @@ use crate::method::{PlateauMetric, PlateauState};
 /// How far a training has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Notes {
+pub(super) struct Notes {
     /// The learning rate and what it waits for.
     pub plateau: PlateauState,
     /// What the epoch in hand gave so far.
@@ -28,7 +28,7 @@ pub struct Notes {
 /// Alarms that last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Alarmed {
+pub(super) struct Alarmed {
     /// The training loss is flat.
     pub flat: bool,
     /// All validation scans have one score.
@@ -38,7 +38,7 @@ pub struct Alarmed {
 /// Sums over the steps of an epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Losses, each times its weight.
     pub loss: f64,
     /// The weights.
@@ -50,7 +50,7 @@ pub struct Seen {
 /// What an epoch gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EpochNumbers {
+pub(super) struct EpochNumbers {
     /// Mean loss of the training scans while they were trained on, changed at random and with dropout.
     pub train_loss: f64,
     /// AUC of the scores that they got meanwhile.
@@ -104,7 +104,7 @@ pub struct Best {
 
 impl Best {
     /// Whether this one is better than what was the best before.
-    pub fn beats(&self, metric: PlateauMetric, before: Option<&Self>) -> bool {
+    pub(super) fn beats(&self, metric: PlateauMetric, before: Option<&Self>) -> bool {
         let Some(before) = before else {
             return self.value.is_finite();
         };

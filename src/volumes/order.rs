@@ -8,7 +8,7 @@ use crate::seed;
 
 /// The order of a training's scans: each once an epoch, drawn anew every epoch.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub(super) struct Order {
     rows: Vec<usize>,
     seed: u64,
     batch: usize,
@@ -50,7 +50,7 @@ impl Order {
 }
 
 /// Cuts `n` things into as few runs as `most` allows, whose lengths differ by one at most.
-pub fn even(n: usize, most: usize) -> Vec<Range<usize>> {
+pub(super) fn even(n: usize, most: usize) -> Vec<Range<usize>> {
     let runs = n.div_ceil(most.max(1));
     (0..runs).map(|run| run * n / runs..(run + 1) * n / runs).collect()
 }

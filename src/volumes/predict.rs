@@ -15,15 +15,13 @@ use super::VolumesError;
 use crate::{
     card::{CheckedClassifier, ClassifierCard},
     cohort::{Classes, Cohort},
+    eval::{CONVERGED, POSITIVE_KEY, THRESHOLD, converged_cell},
     index::READER,
     progress::Progress,
     scans::{CachedScan, ScanError, Scans},
     tables::{Column, ColumnData, TextTable},
     torch::scorer::VolumeScorer,
 };
-
-/// Under this key our own Parquet tables name the positive class.
-const POSITIVE_KEY: &str = "hounsfield.positive";
 
 /// Scores of the scans of a table, one a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,10 +131,7 @@ impl Predicted {
         let rows = &cohort.rows;
         let all = |cells: &[String]| ColumnData::Text(cells.iter().cloned().map(Some).collect());
         let n = self.scores.len();
-        let converged = match &card.not_converged {
-            None => "yes".to_owned(),
-            Some(why) => format!("no: {why}"),
-        };
+        let converged = converged_cell(card.not_converged.as_deref());
         vec![
             Column::new("scan_id", all(&rows.scan_id)),
             Column::new("patient_id", all(&rows.patient_id)),
@@ -144,11 +139,11 @@ impl Predicted {
             Column::new("site", ColumnData::Text(rows.site.clone())),
             Column::new(card.name.clone(), ColumnData::Float64(self.scores.clone())),
             Column::new(
-                format!("{}.threshold", card.name),
+                format!("{}{THRESHOLD}", card.name),
                 ColumnData::Float64(vec![card.threshold; n]),
             ),
             Column::new(
-                format!("{}.converged", card.name),
+                format!("{}{CONVERGED}", card.name),
                 ColumnData::Text(vec![Some(converged); n]),
             ),
         ]

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     baseline::{MemoryLimit, MemoryPlan, Place},
+    card::ClassifierCard,
     journal::RunLog,
     method::Adam,
     recipe::{FetchedFrom, TrainVolume, write_resolved},
@@ -22,8 +23,8 @@ use crate::{
     tables::write_csv,
     torch::{
         self,
-        classifier::{self, Classifier, ClassifierConfig, free_memory},
-        device::DeviceChoice,
+        classifier::{self, Classifier, ClassifierConfig},
+        device::{self, DeviceChoice},
         train::Checkpoints,
     },
     words::{count, counted},
@@ -43,8 +44,8 @@ const OUTPUTS: [&str; 13] = [
     "events",
     "sheets",
     "alarms",
-    "classifier",
-    "maps",
+    ClassifierCard::FOLDER,
+    finish::MAPS,
     "predictions.parquet",
     "results.json",
     "study.json",
@@ -170,11 +171,6 @@ impl VolumeTraining {
     pub fn check_memory(recipe: &TrainVolume, device: &str) -> Result<(), VolumesError> {
         let (plan, limit) = plan_memory(recipe, device.parse()?)?;
         refuse(&plan, limit)
-    }
-
-    /// The scans of the training.
-    pub fn data(&self) -> &Data {
-        &self.data
     }
 
     /// Trains, from the newest checkpoint on where there is one, and measures what came out.
@@ -355,7 +351,7 @@ fn plan_memory(recipe: &TrainVolume, device: DeviceChoice) -> Result<(MemoryPlan
         Place::Processor => plan,
         Place::Card => plan.on_card()?,
     };
-    let free = free_memory(device)?;
+    let free = device::free_memory(device.resolve()?);
     let allowed = |mb: usize| MemoryLimit::Allowed((mb as u64).saturating_mul(1_000_000));
     let limit = section.memory_mb.map(allowed).or(free.map(MemoryLimit::Free));
     Ok((plan, limit))

@@ -13,7 +13,12 @@ use super::{
     run::State,
     weighting::{mean_loss, probability},
 };
-use crate::{journal::not_finite, progress::Progress, tables::write_csv, torch::train::Stamp};
+use crate::{
+    journal::{not_finite, one_line},
+    progress::Progress,
+    tables::write_csv,
+    torch::train::Stamp,
+};
 
 impl VolumeTraining {
     /// All epochs that are left.
@@ -52,7 +57,7 @@ impl VolumeTraining {
             let batch = std::mem::take(&mut batch);
             let numbers = self.step(state, &batch)?;
             let step = state.classifier.steps();
-            progress.note(&shown(&numbers));
+            progress.note(&one_line(&numbers));
             let seen = state.notes.epochs.len() as u64 * order.scans() + state.notes.seen.scores.len() as u64;
             state.log.hear(&numbers, batch.rows.len() as u64);
             state.log.write_means(step, seen)?;
@@ -169,11 +174,4 @@ impl Batch {
         self.weights.extend(part.weights);
         self.outputs.extend(outputs);
     }
-}
-
-/// Numbers on one line, as a bar shows them.
-pub(super) fn shown(numbers: &[(&'static str, f64)]) -> String {
-    let some = numbers.iter().filter(|(name, _)| *name != "lr" && *name != "grad_norm");
-    let words: Vec<String> = some.map(|(name, value)| format!("{name} {value:.4}")).collect();
-    words.join("  ")
 }

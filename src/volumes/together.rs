@@ -8,7 +8,7 @@ use std::{
 
 use super::protocol::{Model, ProtocolError};
 use crate::{
-    eval::{CONVERGED, ComparePlan, Family, ScorePlan, ScoreTable, THRESHOLD, compare},
+    eval::{CONVERGED, ComparePlan, Family, POSITIVE_KEY, ScorePlan, ScoreTable, THRESHOLD, compare},
     report::{FORMATS, HeadComparisons, StudyReport, terminal_table},
     study::{PREDICTIONS_FILE, REPORT_FILE, STUDY_FILE},
     tables::{Column, ColumnData, TextTable, atomic_write, read_table, write_parquet},
@@ -112,7 +112,7 @@ fn write_predictions(models: &[Model], path: &Path) -> Result<(), ProtocolError>
     }
     let positive = models[0].recipe.cohort.positive.clone().unwrap_or_default();
     let metadata = BTreeMap::from([
-        ("hounsfield.positive".to_owned(), positive),
+        (POSITIVE_KEY.to_owned(), positive),
         ("hounsfield.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ]);
     Ok(write_parquet(path, &columns, &metadata)?)

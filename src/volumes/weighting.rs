@@ -6,7 +6,7 @@ use crate::recipe::{ClassWeights, ScanWeights};
 
 /// What scans of the negative and the positive class count, and whether patients count alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Weighting {
+pub(super) struct Weighting {
     /// Of the negative and the positive class.
     pub classes: [f64; 2],
     /// Of the scans of one patient.
@@ -58,13 +58,13 @@ fn shares(scans: ScanWeights, patient: &[usize]) -> Vec<f64> {
 }
 
 /// Probability of the positive class of two outputs.
-pub fn probability([negative, positive]: [f64; 2]) -> f64 {
+pub(super) fn probability([negative, positive]: [f64; 2]) -> f64 {
     1.0 / (1.0 + (negative - positive).exp())
 }
 
 /// Cross entropy of two outputs. Of two classes it is the binary one, without the factor of 1/7 that the paper's formula has for its
 /// "14 classes" (Pu et al. 2020, equation 1).
-pub fn cross_entropy([negative, positive]: [f64; 2], class: bool) -> f64 {
+fn cross_entropy([negative, positive]: [f64; 2], class: bool) -> f64 {
     let margin = if class {
         positive - negative
     } else {
@@ -75,7 +75,7 @@ pub fn cross_entropy([negative, positive]: [f64; 2], class: bool) -> f64 {
 }
 
 /// The mean of the cross entropies under weights.
-pub fn mean_loss(outputs: &[[f64; 2]], positive: &[bool], weights: &[f64]) -> f64 {
+pub(super) fn mean_loss(outputs: &[[f64; 2]], positive: &[bool], weights: &[f64]) -> f64 {
     let losses = outputs.iter().zip(positive).zip(weights);
     let sum: f64 = losses
         .map(|((output, class), weight)| weight * cross_entropy(*output, *class))

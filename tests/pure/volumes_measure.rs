@@ -140,10 +140,12 @@ impl Case {
                 name: "epochs".to_owned(),
                 value: "12 of at most 200".to_owned(),
             }],
-            maps: Some("maps/index.html".to_owned()),
         };
         std::fs::create_dir_all(folder).unwrap();
-        scored.write(folder, folder.parent().unwrap()).unwrap()
+        let mut measured = scored.write(folder, folder.parent().unwrap()).unwrap();
+        assert!(!read(&folder.join("report.html")).contains("maps/index.html"));
+        measured.link(folder, "maps/index.html").unwrap();
+        measured
     }
 }
 

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, path::Path, sync::atomic::AtomicBool};
 use hounsfield::{
     baseline::BaselineConfig,
     card::{ClassifierCard, EncoderCard, Training},
-    ct::{CtVolume, Geometry},
+    cohort::{CohortPlan, Columns},
+    ct::{CtVolume, Geometry, Pseudonymizer},
     method::Precision,
     progress::Progress,
     readers::{WriteOptions, read_volume, write_volume},
+    scans::{CachedScan, Scans},
     tables::read_table,
     torch::{baselines, scorer::VolumeScorer, weights},
     transforms::ScanInput,
+    volumes::maps::{self, Looked, MapsPlan},
 };
 use ndarray::{Array3, s};
 use tch::{Device, Tensor};
@@ -303,6 +306,66 @@ fn a_table_of_scans_is_scored_drawn_and_measured() {
         "{}{}",
         said.out,
         said.err
+    );
+}
+
+/// Grad-CAM looks at maps, and a transformer's class token is the mean of none.
+#[test]
+fn a_network_without_maps_is_drawn_by_occlusion_or_not_at_all() {
+    let shop = workshop(false);
+    let config =
+        network("kind = 'covnet'\nevery = 8\ntrunk = { kind = 'dinov2-vits14', input_size = 28, weights = 'random' }");
+    assert!(!config.has_maps());
+    let input = ScanInput {
+        size: [16; 3],
+        spacing: 5.0,
+        ..ScanInput::default()
+    };
+    let tensors = baselines::random(&config, input.size, 0).unwrap();
+    let scorer = VolumeScorer::new(config, input, &tensors, Device::Cpu, Precision::Float32).unwrap();
+    let plan = CohortPlan {
+        columns: Columns {
+            path: Some("path".to_owned()),
+            patient: Some("patient".to_owned()),
+            ..Columns::default()
+        },
+        classes: None,
+        ids: Pseudonymizer::keep(),
+    };
+    let table = read_table(&shop.path("scans.csv")).unwrap();
+    let scans = Scans::read(&table, &shop.path(""), &plan).unwrap();
+    let n = scans.len();
+    let looked = Looked {
+        name: "net",
+        positive: "covid",
+        cohort: &scans.cohort,
+        sets: &vec![Some("scans".to_owned()); n],
+        scores: &vec![Some(0.7); n],
+        threshold: None,
+        banners: Vec::new(),
+        report: None,
+    };
+    let mut scan = |row: usize| Ok(CachedScan::of(&scans.sources[row], scorer.input())?);
+    let (folder, stop) = (shop.path("maps"), AtomicBool::new(false));
+    let mut draw = |occlusion| {
+        let plan = MapsPlan {
+            per_set: 1,
+            occlusion,
+            cube: Some(16),
+            volumes: false,
+        };
+        maps::draw(&scorer, &looked, &plan, &mut scan, &folder, &stop).unwrap()
+    };
+    assert!(draw(false).is_empty() && !folder.exists());
+    let files = draw(true);
+    let pictures = files
+        .iter()
+        .filter(|file| file.to_string_lossy().ends_with("-occlusion.png"));
+    assert_eq!((pictures.count(), files.len()), (1, 2));
+    let page = std::fs::read_to_string(&files[0]).unwrap();
+    assert!(
+        page.contains("There is no Grad-CAM") && page.contains("Occlusion"),
+        "{page}"
     );
 }
 

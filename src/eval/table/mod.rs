@@ -46,7 +46,7 @@ pub fn not_converged(table: &TextTable, scores: &str) -> Result<Option<String>, 
 const PREDICTIONS: &str = "predictions.parquet";
 
 /// Under this key our own Parquet tables name the positive class.
-const POSITIVE_KEY: &str = "hounsfield.positive";
+pub const POSITIVE_KEY: &str = "hounsfield.positive";
 
 /// Labelled rows with whose they are and what they scored. Holds no name of a patient.
 #[derive(Debug, Clone, PartialEq)]

@@ -90,7 +90,8 @@ impl From<&MapsSection> for MapsPlan {
 }
 
 /// Draws maps of scans of each set into a folder, which is made where it is missing; gives the files, the page first, none where no
-/// scan is to be drawn. `scan` gives a row as the network takes it.
+/// scan is to be drawn, or where the network has nothing that Grad-CAM looks at and no others were asked for, which is said. `scan`
+/// gives a row as the network takes it.
 ///
 /// Of each set but the training set true positives, false positives, false negatives and true negatives take turns, those furthest
 /// from the threshold first.
@@ -108,6 +109,14 @@ pub fn draw(
 ) -> Result<Vec<PathBuf>, VolumesError> {
     let chosen = choice::choose(looked, plan.per_set);
     if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    let has_maps = scorer.network().has_maps();
+    if !has_maps && !plan.occlusion {
+        tracing::warn!(
+            "no maps: the trunk of `{}` has none for Grad-CAM; `maps.occlusion` (`--occlusion`) draws others",
+            scorer.network().kind()
+        );
         return Ok(Vec::new());
     }
     let failed = |source| VolumesError::MapsFolder {
@@ -132,10 +141,13 @@ pub fn draw(
                 return Err(VolumesError::InterruptedMaps);
             }
             let scan = scan(choice.row)?;
-            let mut heats = vec![Heat {
-                colours: Colours::Heat,
-                values: scorer.grad_cam(scan.voxels())?,
-            }];
+            let mut heats = Vec::new();
+            if has_maps {
+                heats.push(Heat {
+                    colours: Colours::Heat,
+                    values: scorer.grad_cam(scan.voxels())?,
+                });
+            }
             if plan.occlusion {
                 let values = scorer.occlusion(scan.voxels(), cube, &progress, stop)?;
                 heats.push(Heat {
@@ -153,7 +165,7 @@ pub fn draw(
     progress.finish();
     let page = Page {
         looked,
-        grain: scorer.grain()?,
+        grain: has_maps.then(|| scorer.grain()).transpose()?,
         spacing: scorer.input().spacing,
         slices: matches!(scorer.network(), BaselineConfig::CovNet(_)),
         occlusion: plan.occlusion.then_some(cube),

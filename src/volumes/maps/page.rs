@@ -90,8 +90,8 @@ fn lung() -> crate::ct::HuWindow {
 /// All that the page says.
 pub(super) struct Page<'a> {
     pub looked: &'a Looked<'a>,
-    /// Voxels along D, H and W that one place of the maps stands for.
-    pub grain: [f64; 3],
+    /// Voxels along D, H and W that one place of the maps stands for; `None` where there are none for Grad-CAM.
+    pub grain: Option<[f64; 3]>,
     /// Distance of voxels, mm.
     pub spacing: f64,
     /// Whether the network looks at slices one by one.
@@ -128,26 +128,18 @@ impl Page<'_> {
     }
 
     fn reading(&self) -> ExplanationSection {
-        let [d, h, w] = self.grain.map(short);
-        let [dm, hm, wm] = self.grain.map(|voxels| short(voxels * self.spacing));
         let mut words = vec![
             "Each picture shows three planes through its strongest place, above without and below with colours, then axial \
              slices from the head to the feet. Axial planes are seen from the feet, coronal ones from the front, sagittal ones from \
              the patient's left; R, L, A, P, H and F say where right, left, front, back, head and feet are, and lines at the edges \
              where the other planes lie. The grey is the lung window."
                 .to_owned(),
-            format!(
-                "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}`, where \
-                 their sum is above 0. That number is one of the two before the softmax, as that paper takes it and Li et al. 2020 for \
-                 COVNet, and not the log-odds, which are its difference from the other: what raises the score by lowering the other \
-                 number alone is not hot. Colours go from nothing to the largest of each scan, so that they can't be compared between \
-                 scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, depth, height, width): nothing \
-                 finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot where \
-                 there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
-                self.looked.positive, self.looked.positive
-            ),
         ];
-        if self.slices {
+        words.extend(self.grain.map(|grain| self.of_grad_cam(grain)));
+        if self.grain.is_none() {
+            words.push("There is no Grad-CAM: the network's last layer is no map over the scan.".to_owned());
+        }
+        if self.slices && self.grain.is_some() {
             words.push(
                 "The network takes the largest of each feature over all slices: only slices that hold such a largest feature are hot, \
                  and disease in a slice that holds none stays cold."
@@ -173,6 +165,22 @@ impl Page<'_> {
             words,
             ..ExplanationSection::default()
         }
+    }
+
+    /// What Grad-CAM shows, where one place of the maps stands for so many voxels.
+    fn of_grad_cam(&self, grain: [f64; 3]) -> String {
+        let [d, h, w] = grain.map(short);
+        let [dm, hm, wm] = grain.map(|voxels| short(voxels * self.spacing));
+        format!(
+            "Grad-CAM (Selvaraju et al. 2017): the network's last maps, weighted by how much each raises the number of `{}`, where \
+             their sum is above 0. That number is one of the two before the softmax, as that paper takes it and Li et al. 2020 for \
+             COVNet, and not the log-odds, which are its difference from the other: what raises the score by lowering the other \
+             number alone is not hot. Colours go from nothing to the largest of each scan, so that they can't be compared between \
+             scans. One place of the maps stands for {d} x {h} x {w} voxels ({dm} x {hm} x {wm} mm, depth, height, width): nothing \
+             finer is shown. What speaks against `{}` is not shown, and a network that tells a class by what is missing is hot where \
+             there is nothing, as in the air around the body: look at occlusion maps too before you believe either.",
+            self.looked.positive, self.looked.positive
+        )
     }
 
     /// The score from which on a scan is called positive, in words.
