@@ -51,6 +51,8 @@ mod settle;
 mod split;
 #[cfg(feature = "torch")]
 mod train_volume;
+#[cfg(feature = "torch")]
+mod training_args;
 mod volume;
 mod weights;
 #[cfg(not(feature = "torch"))]

@@ -1,47 +1,22 @@
 //! `hounsfield train-volume`: a classifier of whole scans.
 
-use std::path::{Path, PathBuf};
-
 use hounsfield::{
     recipe::TrainVolume,
     volumes::{Options, VolumeTraining},
 };
 
-use super::{Done, device::stop_at_ctrl_c};
+use super::{Done, device::stop_at_ctrl_c, training_args::TrainingArgs};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The training's file
-    recipe: PathBuf,
-    /// Override a key of the recipe, e.g. `--set train.epochs=20`
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-    /// Where everything goes [default: `runs/NAME` beside the recipe]
-    #[arg(long, value_name = "FOLDER")]
-    run_dir: Option<PathBuf>,
-    /// Where the network runs: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is any
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Threads of the network on a processor; with 1 a training is the same to the bit each time [default: all cores]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-    /// Start anew: what an earlier training left in the folder is removed
-    #[arg(long)]
-    restart: bool,
+    #[command(flatten)]
+    training: TrainingArgs,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Done> {
+    let args = &args.training;
     let recipe = TrainVolume::load(&args.recipe, &args.overrides)?;
-    let stem = || {
-        args.recipe
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
-    };
-    let name = recipe.name.clone().unwrap_or_else(stem);
-    let home = args.recipe.parent().unwrap_or(Path::new(""));
-    let folder = args.run_dir.clone().unwrap_or_else(|| home.join("runs").join(&name));
+    let (name, folder) = args.place(recipe.name.as_deref());
     let metric = recipe.plateau.metric.name();
     let options = Options {
         device: args.device.clone(),
@@ -49,7 +24,7 @@ pub fn run(args: &Args) -> anyhow::Result<Done> {
         restart: args.restart,
         stop: stop_at_ctrl_c("the step"),
     };
-    let outcome = VolumeTraining::open(recipe, &name, home, &folder, &options)?.run()?;
+    let outcome = VolumeTraining::open(recipe, &name, args.home(), &folder, &options)?.run()?;
     if outcome.early {
         say!(
             "ended early, after {} epochs: {metric} did not get better",

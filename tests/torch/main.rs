@@ -21,5 +21,6 @@ mod study;
 mod support;
 mod tiny;
 mod train_volume;
+mod training;
 mod volume_maps;
 mod weights;

@@ -1,16 +1,15 @@
 //! `hounsfield pretrain` as a user runs it: whole trainings of a few steps on made CT, interrupted, resumed, refused.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::path::Path;
 
 use hounsfield::{
     card::EncoderCard, cohort::synthetic::SyntheticCohort, progress::Progress, torch::train::Checkpoints,
 };
 
-use super::command::{Said, Workshop};
+use super::{
+    command::{Said, Workshop},
+    training::{self, checkpoint, killed_at, metrics},
+};
 
 const BIGBIGAN: &str = r#"
 [method]
@@ -94,53 +93,8 @@ evaluate_every = 6
     shop
 }
 
-fn arguments<'a>(recipe: &'a str, run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let threads = ["--threads", "1", "--device", "cpu"];
-    [&["pretrain", recipe, "--run-dir", run], threads.as_slice(), more].concat()
-}
-
 fn pretrain(shop: &Workshop, run: &str, more: &[&str]) -> Said {
-    let (recipe, run) = (shop.path("recipe.toml"), shop.path(run));
-    shop.hounsfield(&arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), more))
-}
-
-/// Starts a training and kills it as soon as the checkpoint of a step is there.
-fn killed_at(shop: &Workshop, run: &str, step: u64) {
-    let (recipe, folder) = (shop.path("recipe.toml"), shop.path(run));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
-        .args(arguments(recipe.to_str().unwrap(), folder.to_str().unwrap(), &[]))
-        .env("HOUNSFIELD_SALT", shop.path("salt"))
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (file, started) = (checkpoint(&folder, step), Instant::now());
-    while !file.exists() {
-        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint came");
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the training ended before its checkpoint"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn checkpoint(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("checkpoints/step-{step:08}.safetensors"))
-}
-
-/// The log without what a clock says.
-fn metrics(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
-    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let line = |line: &str| {
-        let mut values: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
-        values.remove("wall_s");
-        values.remove("images_per_s");
-        values
-    };
-    text.lines().map(line).collect()
+    training::run(shop, "pretrain", run, more)
 }
 
 fn assert_same(one: &Path, other: &Path, steps: u64) {
@@ -164,8 +118,8 @@ fn a_training_that_was_killed_ends_as_one_that_was_not() {
         let shop = workshop(method);
         let whole = pretrain(&shop, "whole", &[]);
         assert_eq!(whole.code, Some(0), "{}", whole.err);
-        killed_at(&shop, "cut", 4);
-        killed_at(&shop, "cut", 8);
+        killed_at(&shop, "pretrain", "cut", 4);
+        killed_at(&shop, "pretrain", "cut", 8);
         let rest = pretrain(&shop, "cut", &["--load-threads", "3"]);
         assert_eq!(rest.code, Some(0), "{}", rest.err);
         assert!(rest.err.contains("goes on after step"), "{}", rest.err);
@@ -177,7 +131,7 @@ fn a_training_that_was_killed_ends_as_one_that_was_not() {
 fn a_torn_or_foreign_checkpoint_is_named_and_the_one_before_it_used() {
     let shop = workshop(LEJEPA);
     assert_eq!(pretrain(&shop, "whole", &[]).code, Some(0));
-    killed_at(&shop, "cut", 6);
+    killed_at(&shop, "pretrain", "cut", 6);
     let run = shop.path("cut");
     let newest = (0..=12)
         .rev()

@@ -2,14 +2,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::LazyLock,
-    time::{Duration, Instant},
 };
 
 use hounsfield::{card::ClassifierCard, torch::train::Checkpoints};
 
-use super::command::{Said, Workshop, read};
+use super::{
+    command::{Said, Workshop, read},
+    training::{self, checkpoint, killed_at, metrics},
+};
 
 const RECIPE: &str = r#"
 seed = 5
@@ -93,53 +95,8 @@ fn table() -> String {
     read(&SCANS.path().join("scans.csv")).replace(",scans/", &folder)
 }
 
-fn arguments<'a>(recipe: &'a str, run: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let threads = ["--threads", "1", "--device", "cpu"];
-    [&["train-volume", recipe, "--run-dir", run], threads.as_slice(), more].concat()
-}
-
 fn train(shop: &Workshop, run: &str, more: &[&str]) -> Said {
-    let (recipe, run) = (shop.path("recipe.toml"), shop.path(run));
-    shop.hounsfield(&arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), more))
-}
-
-/// Starts a training and kills it as soon as the checkpoint of a step is there.
-fn killed_at(shop: &Workshop, run: &str, step: u64) {
-    let (recipe, folder) = (shop.path("recipe.toml"), shop.path(run));
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hounsfield"))
-        .args(arguments(recipe.to_str().unwrap(), folder.to_str().unwrap(), &[]))
-        .env("HOUNSFIELD_SALT", shop.path("salt"))
-        .stderr(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let (file, started) = (checkpoint(&folder, step), Instant::now());
-    while !file.exists() {
-        assert!(started.elapsed() < Duration::from_secs(120), "no checkpoint came");
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "the training ended before its checkpoint"
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-fn checkpoint(run: &Path, step: u64) -> PathBuf {
-    run.join(format!("checkpoints/step-{step:08}.safetensors"))
-}
-
-/// The log without what a clock says.
-fn metrics(run: &Path) -> Vec<serde_json::Map<String, serde_json::Value>> {
-    let line = |line: &str| {
-        let mut values: serde_json::Map<_, _> = serde_json::from_str(line).unwrap();
-        for clock in ["wall_s", "scans_per_s", "seconds"] {
-            values.remove(clock);
-        }
-        values
-    };
-    read(&run.join("metrics.jsonl")).lines().map(line).collect()
+    training::run(shop, "train-volume", run, more)
 }
 
 fn last_step(run: &Path) -> u64 {
@@ -165,8 +122,8 @@ fn assert_same(one: &Path, other: &Path) {
 #[test]
 fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
     let shop = &*WHOLE;
-    killed_at(shop, "cut", 2);
-    killed_at(shop, "cut", 8);
+    killed_at(shop, "train-volume", "cut", 2);
+    killed_at(shop, "train-volume", "cut", 8);
     let rest = train(shop, "cut", &[]);
     assert_eq!(rest.code, Some(0), "{}", rest.err);
     assert!(rest.err.contains("goes on after step"), "{}", rest.err);
@@ -224,7 +181,7 @@ fn a_training_that_was_killed_in_an_epoch_ends_as_one_that_was_not() {
 #[test]
 fn other_scans_under_the_same_recipe_are_refused() {
     let shop = workshop();
-    killed_at(&shop, "run", 2);
+    killed_at(&shop, "train-volume", "run", 2);
     let table = table();
     let (fewer, _) = table.trim_end().rsplit_once('\n').unwrap();
     shop.write("scans.csv", &format!("{fewer}\n"));
@@ -315,7 +272,7 @@ fn numbers_that_are_none_stop_a_training_and_name_the_rows() {
 #[test]
 fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothing_else() {
     let shop = &*WHOLE;
-    killed_at(shop, "full", 2);
+    killed_at(shop, "train-volume", "full", 2);
     let folder = shop.path("full/checkpoints");
     let checkpoints = || {
         let files = std::fs::read_dir(&folder).unwrap();
@@ -329,7 +286,7 @@ fn a_full_disk_during_a_checkpoint_loses_the_steps_since_the_last_one_and_nothin
     let before = checkpoints();
     let recipe = shop.path("recipe.toml");
     let run = shop.path("full");
-    let words = arguments(recipe.to_str().unwrap(), run.to_str().unwrap(), &[]);
+    let words = training::arguments("train-volume", recipe.to_str().unwrap(), run.to_str().unwrap(), &[]);
     let full = Command::new("bash")
         .args([
             "-c",
