@@ -231,6 +231,7 @@ impl VolumesError {
     }
 
     /// What is wrong with a split of scans. Studies of slices have ways out that a classifier of scans has not.
+    #[cfg(feature = "torch")]
     pub(super) fn of_split(error: CohortError) -> Self {
         match error {
             CohortError::PatientLeak {
