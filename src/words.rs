@@ -28,14 +28,28 @@ pub fn counted(n: usize, what: &str) -> String {
 /// assert_eq!(hounsfield::words::bytes(368_412_339), "368.4 MB");
 /// ```
 pub fn bytes(n: u64) -> String {
+    scaled(n, 1000.0, ["kB", "MB", "GB", "TB"])
+}
+
+/// `8.0 GiB`, `2.1 MiB` or `512 bytes`; a KiB is 1,024 bytes, as memory is counted.
+///
+/// ```
+/// assert_eq!(hounsfield::words::binary(8 << 30), "8.0 GiB");
+/// ```
+pub fn binary(n: u64) -> String {
+    scaled(n, 1024.0, ["KiB", "MiB", "GiB", "TiB"])
+}
+
+/// Bytes in the largest unit that they fill, each unit `base` times the one before.
+fn scaled(n: u64, base: f64, units: [&str; 4]) -> String {
     let mut size = n as f64;
     let mut unit = "bytes";
-    // Below what would be rounded up to a thousand of the smaller unit.
-    for larger in ["kB", "MB", "GB", "TB"] {
-        if size < 999.95 {
+    // Below what would be rounded up to a whole larger unit.
+    for larger in units {
+        if size < base - 0.05 {
             break;
         }
-        (size, unit) = (size / 1000.0, larger);
+        (size, unit) = (size / base, larger);
     }
     match unit {
         "bytes" => format!("{n} bytes"),

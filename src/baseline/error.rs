@@ -1,7 +1,10 @@
 //! Sizes that make no network.
 
-use super::plan::{MemoryLimit, Proposal, binary, voxels};
-use crate::encoder::{EncoderConfig, EncoderError};
+use super::plan::{MemoryLimit, Proposal, voxels};
+use crate::{
+    encoder::{EncoderConfig, EncoderError},
+    words::{binary, counted},
+};
 
 /// Why sizes make no network of scans.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -74,7 +77,7 @@ pub enum BaselineError {
     /// More memory than there is.
     #[error(
         "passing {} of {} voxels through the network takes {} of memory, and {limit}: {}",
-        crate::words::counted(*scans, "scan"), voxels(*size), binary(*total), way_out(proposal.as_deref())
+        counted(*scans, "scan"), voxels(*size), binary(*total), way_out(proposal.as_deref())
     )]
     Memory {
         /// Bytes needed.

@@ -22,7 +22,7 @@ pub use self::{
     error::BaselineError,
     free::free_memory,
     layers::{LayerFacts, Made},
-    plan::{MemoryLimit, MemoryPlan, Proposal, binary},
+    plan::{MemoryLimit, MemoryPlan, Proposal},
     pu::Pu,
     resnet3d::ResNet3d,
     trunk::encoder_layers,

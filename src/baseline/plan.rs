@@ -4,7 +4,7 @@
 //! it will take before its first step, and what would fit where that is too much.
 
 use super::{BaselineConfig, BaselineError, LayerFacts, Made, Place, trunk::is_trained};
-use crate::method::Precision;
+use crate::{method::Precision, words::binary};
 
 /// Bytes of a 32-bit float.
 const FLOAT: u64 = 4;
@@ -406,26 +406,6 @@ fn smaller(size: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
 /// `256 x 256 x 256`.
 pub(super) fn voxels([d, h, w]: [usize; 3]) -> String {
     format!("{d} x {h} x {w}")
-}
-
-/// `8.0 GiB`, `2.1 MiB` or `512 bytes`; a KiB is 1,024 bytes, as memory is counted.
-///
-/// ```
-/// assert_eq!(hounsfield::baseline::binary(8 << 30), "8.0 GiB");
-/// ```
-pub fn binary(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    let mut unit = "bytes";
-    for larger in ["KiB", "MiB", "GiB", "TiB"] {
-        if size < 1023.95 {
-            break;
-        }
-        (size, unit) = (size / 1024.0, larger);
-    }
-    match unit {
-        "bytes" => format!("{bytes} bytes"),
-        unit => format!("{size:.1} {unit}"),
-    }
 }
 
 #[cfg(test)]

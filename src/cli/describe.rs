@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use hounsfield::{
-    baseline::{BaselineConfig, LayerFacts, MemoryPlan, binary, encoder_layers, free_memory},
+    baseline::{BaselineConfig, LayerFacts, MemoryPlan, encoder_layers, free_memory},
     card::{CLASSIFIER, CheckedClassifier, ClassifierCard, EncoderCard},
     encoder::EncoderConfig,
     method::Precision,
     recipe::TrainVolume,
     report::Grid,
     transforms::ScanInput,
-    words::{count, counted},
+    words::{binary, count, counted},
 };
 
 use super::Done;

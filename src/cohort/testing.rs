@@ -1,6 +1,6 @@
 //! A small cohort for this room's tests.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{Classes, Cohort, CohortError, CohortPlan, Columns};
 use crate::{ct::Pseudonymizer, tables::TextTable};
@@ -57,4 +57,13 @@ pub(super) fn read(table: &TextTable, columns: Columns) -> Result<Cohort, Cohort
 
 pub(super) fn cohort(patients: usize) -> Cohort {
     read(&table(patients, |_| ()), columns()).expect("a sound table")
+}
+
+/// The rows of a table that was written, by the names of their columns.
+pub(super) fn rows(table: &Path) -> Vec<BTreeMap<String, String>> {
+    csv::Reader::from_path(table)
+        .unwrap()
+        .deserialize()
+        .map(|row| row.unwrap())
+        .collect()
 }

@@ -19,7 +19,7 @@ use crate::{
     report::{FORMATS, Fact, HeadAssessment, HeadComparisons, HeadThreshold, LEAKAGE, StudyReport, terminal_table},
     stats::Bootstrap,
     study::{PREDICTIONS_FILE, STUDY_FILE, exclusions, flow, judged},
-    tables::{Column, ColumnData, atomic_write, write_parquet},
+    tables::{Column, ColumnData, WriteError, atomic_write, write_parquet},
 };
 
 /// The scores of one trained network on the scans of its cohort.
@@ -424,6 +424,6 @@ fn write_report(report: &StudyReport, folder: &Path) -> Result<(), VolumesError>
     Ok(())
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), VolumesError> {
-    Ok(atomic_write(path, |file| file.write_all(text.as_bytes()))?)
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), WriteError> {
+    atomic_write(path, |file| file.write_all(text.as_bytes()))
 }

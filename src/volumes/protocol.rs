@@ -8,21 +8,19 @@
 //! | `predictions.parquet` | the scores of all networks, one row a scan |
 //! | `results.json`, `study.json`, `report.html`, `report.md` | all of them in one report |
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, error::Error, path::PathBuf};
 
 use toml::{Table, Value};
 
-use super::together::{self, Together};
+use super::{
+    measure::write_text,
+    together::{self, Together},
+};
 use crate::{
     baseline::BaselineConfig,
     eval::{EvalError, ScoreTableError},
     recipe::{RecipeError, TrainVolume},
-    tables::{TableError, TextTable, WriteError, atomic_write, read_table},
+    tables::{TableError, TextTable, WriteError, read_table},
 };
 
 /// Where a run folder keeps the recipe of its training.
@@ -220,7 +218,7 @@ impl Protocol {
         })?;
         for model in &models {
             // With what was overridden, so that it can be trained again by itself.
-            write(
+            write_text(
                 &model.file,
                 &toml::to_string(&model.recipe).expect("a recipe is a table"),
             )?;
@@ -330,8 +328,4 @@ fn differs(one: &serde_json::Value, other: &serde_json::Value, key: &str) -> Opt
 fn shipped(key: &str) -> Table {
     let recipe: Table = toml::from_str(RECIPE).expect("a shipped recipe is TOML");
     recipe.get(key).and_then(Value::as_table).cloned().unwrap_or_default()
-}
-
-fn write(path: &Path, text: &str) -> Result<(), WriteError> {
-    atomic_write(path, |file| file.write_all(text.as_bytes()))
 }

@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write as _,
     path::{Path, PathBuf},
 };
 
-use super::protocol::{Model, ProtocolError};
+use super::{
+    measure::write_text,
+    protocol::{Model, ProtocolError},
+};
 use crate::{
     eval::{CONVERGED, ComparePlan, Family, POSITIVE_KEY, ScorePlan, ScoreTable, THRESHOLD, compare},
     report::{FORMATS, HeadComparisons, StudyReport, terminal_table},
     study::{PREDICTIONS_FILE, REPORT_FILE, STUDY_FILE},
-    tables::{Column, ColumnData, TextTable, atomic_write, read_table, write_parquet},
+    tables::{Column, ColumnData, TextTable, read_table, write_parquet},
 };
 
 /// Columns that say whose a score is.
@@ -65,7 +67,7 @@ pub(super) fn write(models: &[Model], out: &Path) -> Result<Together, ProtocolEr
         }
     }
     let text = serde_json::to_string(&report).expect("a report has string keys");
-    let save = |name: &str, text: &str| atomic_write(&out.join(name), |file| file.write_all(text.as_bytes()));
+    let save = |name: &str, text: &str| write_text(&out.join(name), text);
     save(STUDY_FILE, &text)?;
     for format in FORMATS {
         save(format.file_name(), &format.render(&report))?;

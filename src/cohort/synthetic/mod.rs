@@ -337,7 +337,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::{ct::Pixels, readers::read_slice};
+    use crate::{cohort::testing::rows, ct::Pixels, readers::read_slice};
 
     fn small() -> SyntheticCohort {
         SyntheticCohort {
@@ -346,14 +346,6 @@ mod tests {
             size: 48,
             seed: 3,
         }
-    }
-
-    fn rows(table: &Path) -> Vec<BTreeMap<String, String>> {
-        csv::Reader::from_path(table)
-            .unwrap()
-            .deserialize()
-            .map(|row| row.unwrap())
-            .collect()
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::{
     name,
 };
 use crate::{
+    ct::HuWindow,
     explain::{Colours, ExplainError, Overlay},
     report::{Explanation, ExplanationSection, Figure, FigureTable, Picture},
     scans::CachedScan,
-    transforms::Window,
     words::counted,
 };
 
@@ -65,7 +65,7 @@ impl Shown {
             let overlay = Overlay {
                 scan: scan.voxels(),
                 heat: heat.values.view(),
-                window: lung(),
+                window: HuWindow::LUNG,
                 colours: heat.colours,
                 slices: SLICES,
             };
@@ -81,10 +81,6 @@ impl Shown {
         }
         Ok(Self { choice, pictures })
     }
-}
-
-fn lung() -> crate::ct::HuWindow {
-    Window::named("lung").expect("a window of this name").0
 }
 
 /// All that the page says.

@@ -279,7 +279,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::readers::read_volume;
+    use crate::{cohort::testing::rows, readers::read_volume};
 
     fn small() -> SyntheticScans {
         SyntheticScans {
@@ -288,14 +288,6 @@ mod tests {
             spacing: 20.0,
             seed: 3,
         }
-    }
-
-    fn rows(table: &Path) -> Vec<BTreeMap<String, String>> {
-        csv::Reader::from_path(table)
-            .unwrap()
-            .deserialize()
-            .map(|row| row.unwrap())
-            .collect()
     }
 
     #[test]
